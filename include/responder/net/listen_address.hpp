@@ -1,0 +1,29 @@
+// `HOST:PORT`, `[V6]:PORT` or `unix:PATH`, as the configuration writes it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "responder/base/error.hpp"
+#include "responder/base/file.hpp"
+
+namespace responder::net {
+
+struct ListenAddress {
+  std::string host;
+  int port = 0;           // 0: any free one
+  std::string unix_path;  // set instead of host and port
+
+  static Result<ListenAddress> parse(std::string_view text);
+
+  bool is_local() const;  // loopback, or a unix socket
+  std::string str() const;
+};
+
+// A bound, listening, non-blocking socket. The error names the address and what stands in the way.
+Result<UniqueFd> listen_on(const ListenAddress& address);
+
+// The port a socket is bound to, 0 for a unix socket.
+int bound_port(const UniqueFd& socket);
+
+}  // namespace responder::net

@@ -1,0 +1,86 @@
+#include "responder/base/file.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace responder {
+
+UniqueFd::~UniqueFd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<OutputFile> OutputFile::create(const std::filesystem::path& path, Mode mode) {
+  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (mode == Mode::exclusive ? O_EXCL : O_TRUNC);
+  UniqueFd fd(::open(path.c_str(), flags, 0640));
+  if (!fd) return errno_error(errno, fmt::format("cannot create {}", path.string()));
+  return OutputFile(path, std::move(fd));
+}
+
+Result<void> OutputFile::write(std::span<const unsigned char> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd_.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno_error(errno, fmt::format("cannot write {}", path_.string()));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> OutputFile::write(std::string_view text) {
+  return write(std::span(reinterpret_cast<const unsigned char*>(text.data()), text.size()));
+}
+
+Result<void> OutputFile::sync() {
+  if (::fsync(fd_.get()) != 0) return errno_error(errno, fmt::format("cannot sync {}", path_.string()));
+  return {};
+}
+
+Result<void> OutputFile::close() {
+  if (::close(fd_.release()) != 0) return errno_error(errno, fmt::format("cannot close {}", path_.string()));
+  return {};
+}
+
+Result<void> sync_directory(const std::filesystem::path& directory) {
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return errno_error(errno, fmt::format("cannot open folder {}", directory.string()));
+  if (::fsync(fd.get()) != 0) return errno_error(errno, fmt::format("cannot sync folder {}", directory.string()));
+  return {};
+}
+
+Result<void> make_directories(const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return errno_error(error.value(), fmt::format("cannot create folder {}", directory.string()));
+  return {};
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno_error(errno, fmt::format("cannot open {}", path.string()));
+  std::string content;
+  while (true) {
+    const std::size_t used = content.size();
+    if (used > limit) {
+      return Error{ErrorKind::permanent, fmt::format("{} is larger than {} bytes", path.string(), limit)};
+    }
+    content.resize(used + 64 * 1024);
+    const ssize_t got = ::read(fd.get(), content.data() + used, content.size() - used);
+    if (got < 0 && errno != EINTR) return errno_error(errno, fmt::format("cannot read {}", path.string()));
+    content.resize(used + static_cast<std::size_t>(got > 0 ? got : 0));
+    if (got == 0) return content;
+  }
+}
+
+Result<std::uint64_t> free_bytes(const std::filesystem::path& directory) {
+  struct statvfs info {};
+  if (::statvfs(directory.c_str(), &info) != 0) {
+    return errno_error(errno, fmt::format("cannot look at {}", directory.string()));
+  }
+  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+}  // namespace responder

@@ -1,0 +1,336 @@
+#include "responder/journal/journal.hpp"
+
+#include <array>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "responder/base/file.hpp"
+#include "responder/base/text.hpp"
+
+#include "schema.hpp"
+#include "sqlite.hpp"
+
+namespace responder::journal {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::sys_seconds;
+
+constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State::waiting, "waiting"},
+                                                                         {State::capturing, "capturing"},
+                                                                         {State::done, "done"},
+                                                                         {State::partial, "partial"},
+                                                                         {State::failed, "failed"},
+                                                                         {State::ignored, "ignored"}}};
+
+constexpr std::string_view capture_columns =
+    "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
+    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps";
+
+std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
+WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+
+Via parse_via(std::string_view text) {
+  if (text == "catch-up") return Via::catch_up;
+  return text == "manual" ? Via::manual : Via::webhook;
+}
+
+// Gaps as "start-end,start-end" in epoch milliseconds.
+std::string encode_gaps(const std::vector<Gap>& gaps) {
+  std::vector<std::string> parts;
+  for (const auto& gap : gaps) parts.push_back(fmt::format("{}-{}", to_ms(gap.start), to_ms(gap.end)));
+  return join(parts, ",");
+}
+
+std::vector<Gap> decode_gaps(std::string_view text) {
+  std::vector<Gap> gaps;
+  for (const auto& part : split(text, ',')) {
+    const auto dash = part.find('-');
+    const auto start = parse_int(std::string_view(part).substr(0, dash));
+    const auto end = dash == std::string::npos ? std::nullopt : parse_int(std::string_view(part).substr(dash + 1));
+    if (start && end) gaps.push_back({from_ms(*start), from_ms(*end)});
+  }
+  return gaps;
+}
+
+Capture read_capture(const Statement& row) {
+  Capture capture;
+  capture.id = row.integer(0);
+  capture.alert = AlertId(row.text(1));
+  capture.camera = DeviceId(row.text(2));
+  capture.camera_name = row.text(3);
+  capture.location = LocationId(row.text(4));
+  capture.activities = split(row.text(5), ',');
+  capture.via = parse_via(row.text(6));
+  capture.received_at = from_ms(row.integer(7));
+  capture.alert_at = from_ms(row.integer(8));
+  capture.duration = seconds(row.integer(9));
+  capture.window_start = sys_seconds(seconds(row.integer(10)));
+  capture.window_end = sys_seconds(seconds(row.integer(11)));
+  capture.state = parse_state(row.text(12)).value_or(State::failed);
+  capture.reason = row.text(13);
+  capture.attempts = static_cast<int>(row.integer(14));
+  if (!row.is_null(15)) capture.next_attempt_at = from_ms(row.integer(15));
+  if (!row.is_null(16)) {
+    capture.published = Published{.clip = row.text(16),
+                                  .source = row.text(17),
+                                  .bytes = static_cast<std::uint64_t>(row.integer(18)),
+                                  .sha256 = row.text(19),
+                                  .gaps = decode_gaps(row.text(20))};
+  }
+  return capture;
+}
+
+Result<void> migrate(Database& database, const std::filesystem::path& path) {
+  auto transaction = Transaction::begin(database);
+  if (!transaction) return transaction.error();
+  auto query = database.prepare("PRAGMA user_version");
+  if (!query) return query.error();
+  if (auto row = query->step(); !row) return row.error();
+  const auto version = query->integer(0);
+  query->reset();
+  if (version > schema_version) {
+    return Error{ErrorKind::permanent,
+                 fmt::format("{} was written by a newer rhombus-responder (schema {}, this one knows {}): update this "
+                             "program, or name another journal.path",
+                             path.string(), version, schema_version)};
+  }
+  if (version == 0) {
+    if (auto created = database.execute(create_schema); !created) return created.error();
+  }
+  return transaction->commit();
+}
+
+}  // namespace
+
+std::string_view to_string(State state) {
+  for (const auto& [value, name] : state_names) {
+    if (value == state) return name;
+  }
+  return "unknown";
+}
+
+std::optional<State> parse_state(std::string_view text) {
+  for (const auto& [value, name] : state_names) {
+    if (name == text) return value;
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(Via via) {
+  switch (via) {
+    case Via::webhook: return "webhook";
+    case Via::catch_up: return "catch-up";
+    case Via::manual: return "manual";
+  }
+  return "webhook";
+}
+
+struct Journal::Impl {
+  explicit Impl(Database opened) : database(std::move(opened)) {}
+
+  Database database;
+  // Prepared once each, keyed by their text, which are string literals.
+  std::map<std::string_view, Statement> statements;
+
+  Result<Statement*> statement(std::string_view sql) {
+    if (const auto found = statements.find(sql); found != statements.end()) return &found->second;
+    auto prepared = database.prepare(sql);
+    if (!prepared) return prepared.error();
+    return &statements.emplace(sql, std::move(*prepared)).first->second;
+  }
+
+  template <class... Values>
+  Result<void> run(std::string_view sql, const Values&... values) {
+    auto prepared = statement(sql);
+    if (!prepared) return prepared.error();
+    return (*prepared)->bind(values...).run();
+  }
+};
+
+Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Journal::~Journal() = default;
+Journal::Journal(Journal&&) noexcept = default;
+Journal& Journal::operator=(Journal&&) noexcept = default;
+
+Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
+  const bool writes = mode == Mode::read_write;
+  if (writes && path.has_parent_path()) {
+    if (auto made = make_directories(path.parent_path()); !made) return made.error();
+  }
+  // A reader of a WAL database needs to write its shared-memory file, so both modes open it alike.
+  auto database = Database::open(path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0));
+  if (!database) return database.error();
+  // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
+  constexpr const char* set_up =
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192;";
+  if (auto done = database->execute(set_up); !done) {
+    return with_context(done.error(), fmt::format("cannot use {}", path.string()));
+  }
+  if (auto migrated = migrate(*database, path); !migrated) return migrated.error();
+  return Journal(std::make_unique<Impl>(std::move(*database)));
+}
+
+Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
+  auto transaction = Transaction::begin(impl_->database);
+  if (!transaction) return transaction.error();
+  if (auto done = work(); !done) return done.error();
+  return transaction->commit();
+}
+
+Result<Accepted> Journal::accept(const NewCapture& capture) {
+  const bool ignored = !capture.ignored_reason.empty();
+  const std::optional<std::int64_t> now = to_ms(capture.received_at);
+  const auto inserted = impl_->run(
+      "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
+      "window_end_s, state, reason, next_attempt_ms, finished_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+      "ON CONFLICT (alert, camera) DO NOTHING",
+      capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
+      to_string(capture.via), *now, to_ms(capture.alert_at), static_cast<std::int64_t>(capture.duration.count()),
+      static_cast<std::int64_t>(capture.window_start.time_since_epoch().count()),
+      static_cast<std::int64_t>(capture.window_end.time_since_epoch().count()),
+      to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason, ignored ? std::nullopt : now,
+      ignored ? now : std::nullopt);
+  if (!inserted) return inserted.error();
+  return impl_->database.changes() > 0 ? Accepted::accepted : Accepted::duplicate;
+}
+
+Result<std::vector<CaptureId>> Journal::due(WallTime now, std::size_t limit) {
+  auto query = impl_->statement(
+      "SELECT id FROM captures WHERE state = 'capturing' AND lease_until_ms < ?1 "
+      "UNION ALL SELECT id FROM (SELECT id FROM captures WHERE state = 'waiting' AND next_attempt_ms <= ?1 "
+      "ORDER BY next_attempt_ms LIMIT ?2)");
+  if (!query) return query.error();
+  std::vector<CaptureId> ids;
+  (*query)->bind(to_ms(now), static_cast<std::int64_t>(limit));
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return ids;
+    ids.push_back((*query)->integer(0));
+  }
+}
+
+Result<std::optional<WallTime>> Journal::next_due() {
+  auto query = impl_->statement("SELECT min(next_attempt_ms) FROM captures WHERE state = 'waiting'");
+  if (!query) return query.error();
+  if (auto row = (*query)->bind().step(); !row) return row.error();
+  std::optional<WallTime> next;
+  if (!(*query)->is_null(0)) next = from_ms((*query)->integer(0));
+  (*query)->reset();
+  return next;
+}
+
+Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until) {
+  static const std::string sql = fmt::format(
+      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL "
+      "WHERE id = ?1 AND ((state = 'waiting' AND next_attempt_ms <= ?4) OR (state = 'capturing' AND lease_until_ms < ?4)) "
+      "RETURNING {}",
+      capture_columns);
+  auto query = impl_->statement(sql);
+  if (!query) return query.error();
+  auto row = (*query)->bind(id, owner, to_ms(lease_until), to_ms(now)).step();
+  if (!row) return row.error();
+  std::optional<Capture> claimed;
+  if (*row) {
+    claimed = read_capture(**query);
+    if (auto rest = (*query)->run(); !rest) return rest.error();
+  }
+  return claimed;
+}
+
+Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until) {
+  return impl_->run("UPDATE captures SET lease_until_ms = ?2 WHERE state = 'capturing' AND lease_owner = ?1", owner,
+                    to_ms(lease_until));
+}
+
+Result<void> Journal::finish(CaptureId id, std::string_view owner, State state, std::string_view reason,
+                             std::string_view camera_name, const std::optional<Published>& published, WallTime now) {
+  std::optional<std::string_view> source, clip, sha256;
+  std::optional<std::int64_t> bytes;
+  std::string gaps;
+  if (published) {
+    source = published->source;
+    clip = published->clip;
+    sha256 = published->sha256;
+    bytes = static_cast<std::int64_t>(published->bytes);
+    gaps = encode_gaps(published->gaps);
+  }
+  return impl_->run(
+      "UPDATE captures SET state = ?3, reason = ?4, camera_name = ?5, source = ?6, clip = ?7, sha256 = ?8, bytes = ?9, "
+      "gaps = ?10, finished_ms = ?11, attempts = attempts + 1, lease_owner = NULL, lease_until_ms = NULL "
+      "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
+      id, owner, to_string(state), reason, camera_name, source, clip, sha256, bytes, gaps, to_ms(now));
+}
+
+Result<void> Journal::postpone(CaptureId id, std::string_view owner, std::string_view reason, WallTime next_attempt_at,
+                               bool count_attempt) {
+  return impl_->run(
+      "UPDATE captures SET state = 'waiting', reason = ?3, next_attempt_ms = ?4, attempts = attempts + ?5, "
+      "lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
+      id, owner, reason, to_ms(next_attempt_at), std::int64_t{count_attempt ? 1 : 0});
+}
+
+Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM captures WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR received_ms >= ?2) "
+      "ORDER BY id DESC LIMIT ?3",
+      capture_columns);
+  auto query = impl_->statement(sql);
+  if (!query) return query.error();
+  std::optional<std::string_view> state;
+  if (filter.state) state = to_string(*filter.state);
+  std::optional<std::int64_t> after;
+  if (filter.after) after = to_ms(*filter.after);
+  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit));
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return {};
+    visit(read_capture(**query));
+  }
+}
+
+Result<Counts> Journal::counts() {
+  auto query = impl_->statement(
+      "SELECT state, count(*), min(CASE WHEN state = 'waiting' THEN received_ms END) FROM captures GROUP BY state");
+  if (!query) return query.error();
+  Counts counts;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return counts;
+    const auto count = static_cast<std::uint64_t>((*query)->integer(1));
+    switch (parse_state((*query)->text(0)).value_or(State::failed)) {
+      case State::waiting:
+        counts.waiting = count;
+        counts.oldest_waiting = from_ms((*query)->integer(2));
+        break;
+      case State::capturing: counts.capturing = count; break;
+      case State::done: counts.done = count; break;
+      case State::partial: counts.partial = count; break;
+      case State::failed: counts.failed = count; break;
+      case State::ignored: counts.ignored = count; break;
+    }
+  }
+}
+
+Result<std::optional<std::string>> Journal::pin(const DeviceId& device) {
+  auto query = impl_->statement("SELECT key_sha256 FROM pins WHERE device = ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(device.str()).step();
+  if (!row) return row.error();
+  std::optional<std::string> key;
+  if (*row) key = (*query)->text(0);
+  (*query)->reset();
+  return key;
+}
+
+Result<void> Journal::set_pin(const DeviceId& device, std::string_view key_sha256, WallTime now) {
+  return impl_->run("INSERT INTO pins (device, key_sha256, first_seen_ms) VALUES (?,?,?) ON CONFLICT (device) DO NOTHING",
+                    device.str(), key_sha256, to_ms(now));
+}
+
+}  // namespace responder::journal

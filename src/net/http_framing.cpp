@@ -1,0 +1,198 @@
+#include "responder/net/http_framing.hpp"
+
+#include <algorithm>
+
+#include "responder/base/text.hpp"
+
+namespace responder::net {
+namespace {
+
+bool is_token_char(char c) {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         others.find(c) != std::string_view::npos;
+}
+
+bool is_field_text(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return c == '\t' || (byte >= 0x20 && byte != 0x7F);
+}
+
+bool has_list_item(std::string_view list, std::string_view item) {
+  const auto items = split(list, ',');
+  return std::any_of(items.begin(), items.end(), [&](const std::string& one) { return iequals(one, item); });
+}
+
+}  // namespace
+
+RequestFramer::State RequestFramer::refuse(int status, std::string_view reason) {
+  refusal_status_ = status;
+  refusal_reason_ = reason;
+  return State::refused;
+}
+
+RequestFramer::State RequestFramer::feed(std::string_view bytes) {
+  if (refusal_status_ != 0) return State::refused;
+  buffer_ += bytes;
+  return advance();
+}
+
+RequestFramer::State RequestFramer::next() {
+  std::string rest = std::move(buffer_);
+  *this = RequestFramer(limits_);
+  buffer_ = std::move(rest);
+  return buffer_.empty() ? State::need_more : advance();
+}
+
+RequestFramer::State RequestFramer::advance() {
+  while (true) {
+    const Stage before = stage_;
+    State state = State::need_more;
+    switch (stage_) {
+      case Stage::head: state = take_head(); break;
+      case Stage::sized_body: state = take_sized_body(); break;
+      case Stage::chunk_size: state = take_chunk_size(); break;
+      case Stage::chunk_data:
+      case Stage::chunk_end: state = take_chunk_data(); break;
+      case Stage::trailer: state = take_trailer(); break;
+      case Stage::done: return State::complete;
+    }
+    if (state != State::need_more || stage_ == before) return state;
+  }
+}
+
+bool RequestFramer::check_request_line(std::string_view line) {
+  const auto method_end = line.find(' ');
+  const auto target_end = line.rfind(' ');
+  if (method_end == 0 || method_end == std::string_view::npos || target_end <= method_end + 1) return false;
+  const auto method = line.substr(0, method_end);
+  const auto target = line.substr(method_end + 1, target_end - method_end - 1);
+  const auto version = line.substr(target_end + 1);
+  if (!std::all_of(method.begin(), method.end(), is_token_char)) return false;
+  if (target.empty() || target.front() != '/') return false;
+  const auto visible = [](char c) { return c > 0x20 && c < 0x7F; };
+  if (!std::all_of(target.begin(), target.end(), visible)) return false;
+  version_1_0_ = version == "HTTP/1.0";
+  keep_alive_ = !version_1_0_;
+  return version_1_0_ || version == "HTTP/1.1";
+}
+
+bool RequestFramer::check_field(std::string_view line) {
+  const auto colon = line.find(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const auto name = line.substr(0, colon);
+  const auto value = trim(line.substr(colon + 1));
+  // A name followed by white space, and a line that continues the one before it, fail here too.
+  if (!std::all_of(name.begin(), name.end(), is_token_char)) return false;
+  if (!std::all_of(value.begin(), value.end(), is_field_text)) return false;
+
+  if (iequals(name, "content-length")) {
+    const bool digits = !value.empty() && value.size() <= 15 &&
+                        std::all_of(value.begin(), value.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || has_length_) return false;
+    has_length_ = true;
+    remaining_ = static_cast<std::size_t>(*parse_int(value));
+  } else if (iequals(name, "transfer-encoding")) {
+    if (chunked_ || version_1_0_ || !iequals(value, "chunked")) return false;
+    chunked_ = true;
+  } else if (iequals(name, "connection")) {
+    if (has_list_item(value, "close")) keep_alive_ = false;
+    if (version_1_0_ && has_list_item(value, "keep-alive")) keep_alive_ = true;
+  } else if (iequals(name, "expect")) {
+    expects_continue_ = iequals(value, "100-continue");
+  }
+  return !(has_length_ && chunked_);
+}
+
+RequestFramer::State RequestFramer::take_head() {
+  const auto end = buffer_.find("\r\n\r\n");
+  if (end == std::string::npos) {
+    return buffer_.size() > limits_.max_head_bytes ? refuse(431, "the request head is too large") : State::need_more;
+  }
+  if (end + 4 > limits_.max_head_bytes) return refuse(431, "the request head is too large");
+
+  head_ = buffer_.substr(0, end + 4);
+  buffer_.erase(0, end + 4);
+  const std::string_view lines(head_.data(), end);
+  std::size_t position = lines.find("\r\n");
+  if (!check_request_line(lines.substr(0, position))) return refuse(400, "the request line is malformed");
+  std::size_t fields = 0;
+  while (position != std::string_view::npos) {
+    position += 2;
+    const auto line_end = lines.find("\r\n", position);
+    if (!check_field(lines.substr(position, line_end - position))) return refuse(400, "a header field is malformed");
+    if (++fields > limits_.max_headers) return refuse(431, "there are too many header fields");
+    position = line_end;
+  }
+
+  if (remaining_ > limits_.max_body_bytes) return refuse(413, "the body is too large");
+  if (!chunked_ && remaining_ == 0) {
+    stage_ = Stage::done;
+    return State::complete;
+  }
+  stage_ = chunked_ ? Stage::chunk_size : Stage::sized_body;
+  return expects_continue_ && buffer_.empty() ? State::send_continue : State::need_more;
+}
+
+RequestFramer::State RequestFramer::take_sized_body() {
+  const std::size_t count = std::min(remaining_, buffer_.size());
+  body_.append(buffer_, 0, count);
+  buffer_.erase(0, count);
+  remaining_ -= count;
+  if (remaining_ > 0) return State::need_more;
+  stage_ = Stage::done;
+  return State::complete;
+}
+
+RequestFramer::State RequestFramer::take_chunk_size() {
+  constexpr std::size_t max_line = 256;
+  const auto end = buffer_.find("\r\n");
+  if (end == std::string::npos || end > max_line) {
+    return buffer_.size() > max_line ? refuse(400, "a chunk size is malformed") : State::need_more;
+  }
+  // Extensions after ';' are allowed and mean nothing here.
+  const auto digits = std::string_view(buffer_).substr(0, std::min(buffer_.find(';'), end));
+  std::size_t size = 0;
+  if (digits.empty() || digits.size() > 8) return refuse(400, "a chunk size is malformed");
+  for (const char c : digits) {
+    const auto digit = std::string_view("0123456789abcdef").find(ascii_lower(std::string_view(&c, 1)));
+    if (digit == std::string_view::npos) return refuse(400, "a chunk size is malformed");
+    size = size * 16 + digit;
+  }
+  if (size > limits_.max_body_bytes - body_.size()) return refuse(413, "the body is too large");
+  buffer_.erase(0, end + 2);
+  remaining_ = size;
+  stage_ = size == 0 ? Stage::trailer : Stage::chunk_data;
+  return State::need_more;
+}
+
+RequestFramer::State RequestFramer::take_chunk_data() {
+  if (stage_ == Stage::chunk_data) {
+    const std::size_t count = std::min(remaining_, buffer_.size());
+    body_.append(buffer_, 0, count);
+    buffer_.erase(0, count);
+    remaining_ -= count;
+    if (remaining_ > 0) return State::need_more;
+    stage_ = Stage::chunk_end;
+  }
+  if (buffer_.size() < 2) return State::need_more;
+  if (!buffer_.starts_with("\r\n")) return refuse(400, "a chunk is longer than its size");
+  buffer_.erase(0, 2);
+  stage_ = Stage::chunk_size;
+  return State::need_more;
+}
+
+RequestFramer::State RequestFramer::take_trailer() {
+  const auto end = buffer_.find("\r\n");
+  if (end == std::string::npos) {
+    return buffer_.size() > limits_.max_head_bytes ? refuse(431, "the trailer is too large") : State::need_more;
+  }
+  trailer_bytes_ += end + 2;
+  if (trailer_bytes_ > limits_.max_head_bytes) return refuse(431, "the trailer is too large");
+  buffer_.erase(0, end + 2);
+  if (end != 0) return take_trailer();
+  stage_ = Stage::done;
+  return State::complete;
+}
+
+}  // namespace responder::net

@@ -1,0 +1,77 @@
+#include "http_parse.hpp"
+
+#include <cstring>
+
+#include <httplib.h>
+
+#include "responder/base/text.hpp"
+
+namespace responder::net {
+namespace {
+
+// What httplib reads from is the head and nothing else; what it writes goes nowhere, the front writes the answers.
+class HeadStream final : public httplib::Stream {
+ public:
+  explicit HeadStream(std::string_view head) : rest_(head) {}
+
+  bool is_readable() const override { return !rest_.empty(); }
+  bool is_writable() const override { return true; }
+  ssize_t read(char* out, size_t size) override {
+    const std::size_t count = std::min(size, rest_.size());
+    std::memcpy(out, rest_.data(), count);
+    rest_.remove_prefix(count);
+    return static_cast<ssize_t>(count);
+  }
+  ssize_t write(const char*, size_t size) override { return static_cast<ssize_t>(size); }
+  void get_remote_ip_and_port(std::string&, int&) const override {}
+  void get_local_ip_and_port(std::string&, int&) const override {}
+  socket_t socket() const override { return INVALID_SOCKET; }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+class HeadParser::Parser final : public httplib::Server {
+ public:
+  Parser() {
+    // Routing ends here: httplib's own would match regular expressions and read bodies.
+    set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
+  }
+
+  std::optional<ServerRequest> parse(std::string_view head) {
+    HeadStream stream(head);
+    std::optional<ServerRequest> parsed;
+    bool closed = false;
+    process_request(stream, true, closed, [&](httplib::Request& request) {
+      ServerRequest& result = parsed.emplace();
+      result.method = request.method;
+      result.path = request.path;
+      for (auto& [name, value] : request.headers) {
+        // httplib adds these four itself, after those of the same name that a client may have forged.
+        constexpr std::string_view own[] = {"REMOTE_ADDR", "REMOTE_PORT", "LOCAL_ADDR", "LOCAL_PORT"};
+        if (std::find(std::begin(own), std::end(own), name) == std::end(own)) result.headers.emplace_back(name, value);
+      }
+    });
+    return parsed;
+  }
+};
+
+HeadParser::HeadParser() : parser_(std::make_unique<Parser>()) {}
+HeadParser::~HeadParser() = default;
+std::optional<ServerRequest> HeadParser::parse(std::string_view head) { return parser_->parse(head); }
+
+std::optional<std::string_view> ServerRequest::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (iequals(key, name)) return value;
+  }
+  return std::nullopt;
+}
+
+std::size_t ServerRequest::count(std::string_view name) const {
+  return static_cast<std::size_t>(
+      std::count_if(headers.begin(), headers.end(), [&](const auto& field) { return iequals(field.first, name); }));
+}
+
+}  // namespace responder::net

@@ -1,0 +1,115 @@
+#include "responder/net/listen_address.hpp"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <memory>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+
+namespace responder::net {
+namespace {
+
+constexpr int backlog = 1024;
+
+Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, const ListenAddress& named) {
+  UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return errno_error(errno, "cannot open a socket");
+  const int on = 1;
+  if (family != AF_UNIX) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+  if (::bind(fd.get(), address, length) != 0 || ::listen(fd.get(), backlog) != 0) {
+    const int failure = errno;
+    Error error = errno_error(failure, fmt::format("cannot listen on {}", named.str()));
+    if (failure == EADDRINUSE) error.message += "; another program has it: stop that one or choose another address";
+    if (failure == EACCES) error.message += "; ports below 1024 and folders of others need rights";
+    error.kind = ErrorKind::permanent;
+    return error;
+  }
+  return fd;
+}
+
+Result<UniqueFd> listen_on_unix(const ListenAddress& named) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (named.unix_path.size() >= sizeof address.sun_path) {
+    return Error{ErrorKind::permanent, fmt::format("unix socket path {} is too long", named.unix_path)};
+  }
+  named.unix_path.copy(address.sun_path, named.unix_path.size());
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+
+  // A socket file left by a process that is gone is in the way; one that somebody answers on is not ours to remove.
+  struct stat info {};
+  if (::lstat(named.unix_path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) {
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(probe.get(), generic, sizeof address) != 0 && errno == ECONNREFUSED) {
+      ::unlink(named.unix_path.c_str());
+    }
+  }
+  return bound(AF_UNIX, generic, sizeof address, named);
+}
+
+}  // namespace
+
+Result<ListenAddress> ListenAddress::parse(std::string_view text) {
+  ListenAddress address;
+  if (text.starts_with("unix:")) {
+    address.unix_path = text.substr(5);
+    if (address.unix_path.empty()) return Error{ErrorKind::permanent, "'unix:' lacks the path of its socket"};
+    return address;
+  }
+  const auto colon = text.rfind(':');
+  const auto port = colon == std::string_view::npos ? std::nullopt : parse_int(text.substr(colon + 1));
+  if (!port || *port < 0 || *port > 65535) {
+    return Error{ErrorKind::permanent,
+                 fmt::format("'{}' is not an address to listen on: give HOST:PORT or unix:PATH", printable(text, 80))};
+  }
+  address.port = static_cast<int>(*port);
+  address.host = text.substr(0, colon);
+  if (address.host.starts_with('[') && address.host.ends_with(']')) {
+    address.host = address.host.substr(1, address.host.size() - 2);
+  }
+  return address;
+}
+
+bool ListenAddress::is_local() const {
+  return !unix_path.empty() || host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+std::string ListenAddress::str() const {
+  if (!unix_path.empty()) return "unix:" + unix_path;
+  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
+}
+
+Result<UniqueFd> listen_on(const ListenAddress& address) {
+  if (!address.unix_path.empty()) return listen_on_unix(address);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  const std::string port = std::to_string(address.port);
+  const char* host = address.host.empty() ? nullptr : address.host.c_str();
+  if (const int failure = ::getaddrinfo(host, port.c_str(), &hints, &found); failure != 0) {
+    return Error{ErrorKind::permanent, fmt::format("cannot listen on {}: {}", address.str(), ::gai_strerror(failure))};
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
+  return bound(found->ai_family, found->ai_addr, found->ai_addrlen, address);
+}
+
+int bound_port(const UniqueFd& socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
+  if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
+  return 0;
+}
+
+}  // namespace responder::net

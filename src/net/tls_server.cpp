@@ -1,0 +1,42 @@
+#include "tls_server.hpp"
+
+#include <array>
+
+#include <fmt/format.h>
+#include <openssl/err.h>
+
+namespace responder::net {
+namespace {
+
+Error tls_error(std::string_view what) {
+  std::array<char, 160> reason{};
+  ERR_error_string_n(ERR_get_error(), reason.data(), reason.size());
+  ERR_clear_error();
+  return Error{ErrorKind::permanent, fmt::format("{}: {}", what, reason.data())};
+}
+
+}  // namespace
+
+Result<SslContext> make_server_context(const std::string& certificate_file, const std::string& key_file) {
+  ERR_clear_error();
+  SslContext context(SSL_CTX_new(TLS_server_method()));
+  if (!context) return tls_error("cannot set up TLS");
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_cipher_list(context.get(), "ECDHE+AESGCM:ECDHE+CHACHA20");
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                         SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(context.get(),
+                   SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1) {
+    return tls_error(fmt::format("cannot read the certificate {} (webhook.tls_cert)", certificate_file));
+  }
+  if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return tls_error(fmt::format("cannot read the key {} (webhook.tls_key)", key_file));
+  }
+  if (SSL_CTX_check_private_key(context.get()) != 1) {
+    return tls_error(fmt::format("the key {} does not belong to the certificate {}", key_file, certificate_file));
+  }
+  return context;
+}
+
+}  // namespace responder::net

@@ -1,0 +1,25 @@
+// OpenSSL's side of the front.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <openssl/ssl.h>
+
+#include "responder/base/error.hpp"
+
+namespace responder::net {
+
+struct SslContextFree {
+  void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+};
+struct SslFree {
+  void operator()(SSL* ssl) const { SSL_free(ssl); }
+};
+using SslContext = std::unique_ptr<SSL_CTX, SslContextFree>;
+using Ssl = std::unique_ptr<SSL, SslFree>;
+
+// TLS 1.2 and later, AEAD ciphers with forward secrecy, session resumption by ticket.
+Result<SslContext> make_server_context(const std::string& certificate_file, const std::string& key_file);
+
+}  // namespace responder::net
