@@ -193,7 +193,8 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
       to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason, ignored ? std::nullopt : now,
       ignored ? now : std::nullopt);
   if (!inserted) return inserted.error();
-  return impl_->database.changes() > 0 ? Accepted::accepted : Accepted::duplicate;
+  if (impl_->database.changes() == 0) return Accepted{.duplicate = true};
+  return Accepted{.duplicate = false, .id = impl_->database.last_id()};
 }
 
 Result<std::vector<CaptureId>> Journal::due(WallTime now, std::size_t limit) {

@@ -59,6 +59,7 @@ class Database {
 
   Result<void> execute(const char* sql);
   Result<Statement> prepare(std::string_view sql);
+  std::int64_t last_id() const { return sqlite3_last_insert_rowid(handle_.get()); }
   std::int64_t changes() const { return sqlite3_changes64(handle_.get()); }
 
  private:

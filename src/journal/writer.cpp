@@ -1,5 +1,6 @@
 #include "responder/journal/writer.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <span>

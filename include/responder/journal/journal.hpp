@@ -92,7 +92,10 @@ struct Counts {
   std::optional<WallTime> oldest_waiting;  // when it was received
 };
 
-enum class Accepted { accepted, duplicate };
+struct Accepted {
+  bool duplicate = false;  // it was known: nothing was written
+  CaptureId id = 0;        // of the new capture
+};
 
 class Journal {
  public:

@@ -1,0 +1,34 @@
+// File names of clips: the predecessor's, so that what people wrote around them keeps working.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "responder/base/ids.hpp"
+#include "responder/base/time_text.hpp"
+
+namespace responder::archive {
+
+enum class Layout { flat, by_date, by_camera };
+
+struct ClipIdentity {
+  std::string camera_name;  // as people wrote it, any script
+  DeviceId camera;
+  AlertId alert;
+  std::vector<std::string> activities;
+  std::chrono::sys_seconds window_start;
+  bool has_audio = false;
+};
+
+inline constexpr std::size_t max_name_bytes = 200;
+
+// Letters and digits of any script; everything else is dropped. Never empty: `otherwise` then.
+std::string letters_and_digits(std::string_view text, std::string_view otherwise);
+
+// The clip's path under the archive, without its ending: `.mp4` and `.json` are to follow. The last part has at most
+// max_name_bytes with either.
+std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone);
+
+}  // namespace responder::archive

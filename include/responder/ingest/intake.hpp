@@ -1,0 +1,51 @@
+// The only door for alerts: what to capture of an alert, written down before anybody is answered. Webhook, poller and person
+// are the same case; the unique (alert, camera) makes whoever comes second a duplicate.
+//
+// Thread-safe. accept() does not block: `answer` is called, from the journal's thread, once the alert is on disk or cannot be.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "responder/base/clock.hpp"
+#include "responder/journal/writer.hpp"
+#include "responder/rhombus/alert.hpp"
+
+namespace responder::ingest {
+
+struct IntakePolicy {
+  std::chrono::seconds buffer{30};             // before and after an alert
+  std::chrono::seconds default_duration{120};  // for an alert that gives none
+  // Empty: all.
+  std::set<std::string> cameras;
+  std::set<std::string> locations;
+  std::set<std::string> activities;
+};
+
+struct Answer {
+  enum class Kind { accepted, duplicate, ignored };
+  Kind kind = Kind::accepted;
+  std::string reason;  // of an ignored one
+};
+
+// What of `alert` is to be captured; one entry for each camera, or one `ignored` entry. Pure.
+std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy, journal::Via via,
+                                               WallTime received_at);
+
+class Intake {
+ public:
+  // `wake` is told of each new capture, from the journal's thread.
+  Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId)> wake)
+      : policy_(std::move(policy)), writer_(writer), wake_(std::move(wake)) {}
+
+  void accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at, std::function<void(Result<Answer>)> answer);
+
+ private:
+  const IntakePolicy policy_;
+  journal::Writer& writer_;
+  const std::function<void(journal::CaptureId)> wake_;
+};
+
+}  // namespace responder::ingest

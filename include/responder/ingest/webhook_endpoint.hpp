@@ -1,0 +1,48 @@
+// The webhook listener's answers: routes, verifies the raw bytes, parses, hands the alert to the intake and answers when it is
+// on disk. The table of answers is README.md's.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "responder/base/clock.hpp"
+#include "responder/base/secret.hpp"
+#include "responder/ingest/intake.hpp"
+#include "responder/net/http_front.hpp"
+#include "responder/net/trusted_proxies.hpp"
+
+namespace responder::ingest {
+
+struct WebhookOptions {
+  std::string path = "/webhook/rhombus";
+  bool allow_unsigned = false;
+  net::TrustedProxies trusted_proxies;
+};
+
+// Runs on the listener's loop thread and never blocks it. set_secrets() may be called from any thread.
+class WebhookEndpoint {
+ public:
+  // Told the result of each request: accepted, duplicate, ignored, unsigned, wrong_signature, malformed, not_recorded, …
+  using Observer = std::function<void(std::string_view result)>;
+
+  WebhookEndpoint(WebhookOptions options, std::vector<Secret> secrets, Intake& intake, Clock& clock, Observer observer);
+
+  void handle(net::ServerRequest request, net::ReplySlot reply);
+
+  void set_secrets(std::vector<Secret> secrets);
+
+ private:
+  net::ServerReply refuse(int status, std::string_view result, std::string_view reason) const;
+  std::optional<net::ServerReply> check(const net::ServerRequest& request, const std::string& from);
+
+  const WebhookOptions options_;
+  Intake& intake_;
+  Clock& clock_;
+  const Observer observer_;
+  Synchronized<std::vector<Secret>> secrets_;
+  rhombus::WebhookParser parser_;  // of the loop thread
+};
+
+}  // namespace responder::ingest

@@ -1,0 +1,95 @@
+// One device's footage of one window, taken segment by segment into a folder, as the device records it.
+//
+// A Session never waits: advance() fetches what should exist by now and says when to come back. It belongs to one thread at a
+// time; during advance() it uses threads of its own, as many as the source has connections.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "responder/base/clock.hpp"
+#include "responder/base/error.hpp"
+#include "responder/media/manifest.hpp"
+#include "responder/media/segment_check.hpp"
+#include "responder/media/source.hpp"
+
+namespace responder::media {
+
+// A part of the window, on the session's timeline.
+struct Interval {
+  Micros start{0};
+  Micros end{0};
+  bool operator==(const Interval&) const = default;
+};
+
+// What is on disk of one track when a session is over.
+struct TakenTrack {
+  TrackKind kind = TrackKind::video;
+  InitInfo init;
+  std::filesystem::path init_file;
+  std::vector<std::filesystem::path> segments;  // in time order
+  Micros origin{0};                             // what the media timeline shows at the session's start
+  std::size_t samples = 0;
+  std::vector<Interval> gaps;                   // parts of the window no segment covers
+  std::string reason;                           // why there are gaps; empty when there are none
+  bool may_improve = false;                     // some of what is missing may still be had by trying again
+};
+
+struct SessionOptions {
+  net::Url mpd;
+  std::chrono::sys_seconds start;
+  std::chrono::seconds duration{0};
+  bool want_video = true;
+  bool want_audio = true;
+  std::filesystem::path directory;  // exists; segments of an earlier attempt in it are used again
+  // How long after its end a segment can be had at the earliest, and until when "404" still means "not yet".
+  std::chrono::milliseconds lag{300};
+  std::chrono::milliseconds patience{10000};
+};
+
+class Session {
+ public:
+  struct Progress {
+    bool finished = false;
+    WallTime next_at;  // when there will be more to do
+  };
+
+  Session(SessionOptions options, Source& source, Clock& clock);
+  ~Session();
+
+  // An Error ends the attempt, not what was taken: a later Session on the same folder goes on from there.
+  Result<Progress> advance(std::stop_token stop);
+
+  // Once finished, or after an Error for what there is. Tracks without a single segment are left out.
+  std::vector<TakenTrack> taken() const;
+
+ private:
+  struct TrackState;
+
+  Result<void> load_manifest(std::stop_token stop);
+  void update_track(TrackKind kind, const std::optional<Track>& found);
+  Result<void> prepare_track(TrackState& track, std::stop_token stop);
+  void reuse_segments(TrackState& track);
+  Result<void> fetch_due(std::stop_token stop);
+  Result<void> fetch_segment(TrackState& track, std::size_t index, std::stop_token stop);
+  void note_failure(TrackState& track, std::size_t index, Error error);
+  bool clamped() const;
+  bool may_grow() const;
+  Progress progress() const;
+  WallTime available_at(Micros segment_end) const;
+  TakenTrack take(const TrackState& track) const;
+
+  const SessionOptions options_;
+  Source& source_;
+  Clock& clock_;
+  std::vector<std::unique_ptr<TrackState>> tracks_;
+  bool has_manifest_ = false;
+  WallTime manifest_asked_at_;
+};
+
+}  // namespace responder::media

@@ -1,0 +1,50 @@
+// A policy alert as Rhombus tells it, whichever way it came.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "responder/base/clock.hpp"
+#include "responder/base/error.hpp"
+#include "responder/base/ids.hpp"
+
+namespace responder::rhombus {
+
+// One camera that an alert has footage on.
+struct AlertCamera {
+  DeviceId camera;
+  std::optional<WallTime> at;                    // when it began there; the alert does not always say
+  std::optional<std::chrono::seconds> duration;  // absent: the alert gives none
+  std::vector<std::string> activities;           // ActivityEnum values
+};
+
+struct Alert {
+  AlertId id;
+  DeviceId device;  // what raised it; not always a camera
+  LocationId location;
+  std::vector<std::string> activities;
+  bool diagnostic = false;  // a camera went offline, say: no footage to pull
+  std::vector<AlertCamera> cameras;
+};
+
+// A webhook's body: the organization webhook's form (`alertUuid`) or the rule action's (`uuid`, `deviceEvents`). Unknown
+// fields, nulls and unknown enum values are normal. An Error names the field that makes it unusable: not a JSON object, a key
+// twice, an id missing or not 1-64 of A-Za-z0-9._-, a number that is none.
+//
+// Not thread-safe: it keeps a parser's memory. One object for each thread.
+class WebhookParser {
+ public:
+  WebhookParser();
+  ~WebhookParser();
+  Result<Alert> parse(std::string_view body);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace responder::rhombus

@@ -1,0 +1,84 @@
+// Calls to Rhombus's API. Every call is a POST with a JSON body; a failure can also be HTTP 200 with "error": true.
+// Source: Rhombus's OpenAPI document. All callers share one RateLimiter and a few kept-alive connections. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "responder/base/clock.hpp"
+#include "responder/base/ids.hpp"
+#include "responder/base/secret.hpp"
+#include "responder/net/http_client.hpp"
+#include "responder/rhombus/rate_limit.hpp"
+
+namespace responder::rhombus {
+
+struct ApiOptions {
+  net::Url url;
+  Secret api_key;
+  std::string client_cert;  // both set: mTLS authentication
+  std::string client_key;
+  std::string partner_org;  // set: partner authentication for this organization
+  std::string ca_file;
+  double requests_per_second = 10;
+};
+
+// The headers that authenticate an API request, and a WAN media request. Never for a LAN device.
+net::Headers api_auth_headers(const ApiOptions& options);
+
+struct Camera {
+  DeviceId id;
+  std::string name;
+  LocationId location;
+  bool online = true;  // connectionStatus other than RED
+};
+
+struct AudioGateway {
+  DeviceId id;
+  std::string name;
+  std::vector<DeviceId> cameras;  // whose sound it records
+  bool online = true;
+};
+
+// URI templates with {START_TIME} (epoch seconds) and {DURATION} (seconds).
+struct MediaUris {
+  std::vector<std::string> lan;
+  std::optional<std::string> wan;
+};
+
+enum class DeviceKind { camera, audio_gateway };
+
+class ApiClient {
+ public:
+  // Told of each answer, for the metrics: the call's name and the HTTP status, 0 when there was no answer.
+  using Observer = std::function<void(std::string_view call, int status)>;
+
+  ApiClient(ApiOptions options, Clock& clock, Observer observer);
+
+  Result<std::vector<Camera>> cameras(std::stop_token stop);
+  Result<std::vector<AudioGateway>> audio_gateways(std::stop_token stop);
+  Result<MediaUris> media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop);
+
+  // A token for media requests. With `device` it opens that one device and nothing else (what a LAN device may see).
+  Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
+                                 std::stop_token stop);
+
+  const ApiOptions& options() const { return options_; }
+
+ private:
+  // The body of a successful answer. 429 is waited out, a few times.
+  Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop);
+
+  const ApiOptions options_;
+  Clock& clock_;
+  const Observer observer_;
+  RateLimiter limiter_;
+  net::ConnectionPool connections_;
+};
+
+}  // namespace responder::rhombus

@@ -1,0 +1,196 @@
+#include "responder/archive/archive.hpp"
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+#include <vector>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include "responder/base/file.hpp"
+#include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
+
+namespace responder::archive {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Sha256 {
+ public:
+  Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
+  void update(std::span<const unsigned char> bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
+  std::string hex() {
+    std::array<unsigned char, 32> hash{};
+    EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr);
+    return to_hex(hash);
+  }
+
+ private:
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
+};
+
+// Reads the whole file through `take`, in order.
+Result<std::uint64_t> each_chunk(const fs::path& path, const std::function<Result<void>(std::span<const unsigned char>)>& take) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno_error(errno, fmt::format("cannot read {}", path.string()));
+  std::vector<unsigned char> buffer(256 * 1024);
+  std::uint64_t total = 0;
+  while (true) {
+    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_error(errno, fmt::format("cannot read {}", path.string()));
+    if (got == 0) return total;
+    if (auto taken = take(std::span(buffer).first(static_cast<std::size_t>(got))); !taken) return taken.error();
+    total += static_cast<std::uint64_t>(got);
+  }
+}
+
+Result<void> sync_file(const fs::path& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno_error(errno, fmt::format("cannot open {}", path.string()));
+  if (::fsync(file.get()) != 0) return errno_error(errno, fmt::format("cannot sync {}", path.string()));
+  return {};
+}
+
+Result<void> rename_file(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  fs::rename(from, to, failed);
+  if (failed) return errno_error(failed.value(), fmt::format("cannot name {}", to.string()));
+  return {};
+}
+
+void remove_quietly(const fs::path& path) {
+  std::error_code ignored;
+  fs::remove(path, ignored);
+}
+
+// Brings `from` to `to` (synced, hashed): by renaming where both are on one file system, else in one sequential write.
+Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
+  ArchivedClip clip;
+  Sha256 hash;
+  if (::rename(from.c_str(), to.c_str()) == 0) {
+    if (auto synced = sync_file(to); !synced) return synced.error();
+    const auto size = each_chunk(to, [&](std::span<const unsigned char> bytes) -> Result<void> {
+      hash.update(bytes);
+      return {};
+    });
+    if (!size) return size.error();
+    clip.bytes = *size;
+  } else if (errno == EXDEV) {
+    remove_quietly(to);
+    auto output = OutputFile::create(to, OutputFile::Mode::exclusive);
+    if (!output) return output.error();
+    const auto size = each_chunk(from, [&](std::span<const unsigned char> bytes) {
+      hash.update(bytes);
+      return output->write(bytes);
+    });
+    if (!size) return size.error();
+    if (auto synced = output->sync(); !synced) return synced.error();
+    if (auto closed = output->close(); !closed) return closed.error();
+    clip.bytes = *size;
+    remove_quietly(from);
+  } else {
+    return errno_error(errno, fmt::format("cannot move {} to {}", from.string(), to.string()));
+  }
+  clip.sha256 = hash.hex();
+  return clip;
+}
+
+Result<void> write_synced(const fs::path& path, std::string_view text) {
+  remove_quietly(path);  // of an attempt that was cut off
+  auto output = OutputFile::create(path, OutputFile::Mode::exclusive);
+  if (!output) return output.error();
+  if (auto written = output->write(text); !written) return written.error();
+  if (auto synced = output->sync(); !synced) return synced.error();
+  return output->close();
+}
+
+fs::path with_ending(fs::path stem, std::string_view ending) {
+  stem += ending;
+  return stem;
+}
+
+// Hidden, so that nobody takes it for a clip.
+fs::path temporary(const fs::path& final_path) { return final_path.parent_path() / ("." + final_path.filename().string() + ".part"); }
+
+}  // namespace
+
+std::string sidecar_identity(const ClipIdentity& clip) {
+  JsonWriter json;
+  json.begin_object().field("alert", clip.alert.str()).field("camera", clip.camera.str());
+  return std::move(json).str();
+}
+
+Archive::Archive(fs::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes)
+    : directory_(std::move(directory)), layout_(layout), zone_(zone), min_free_bytes_(min_free_bytes) {}
+
+Result<void> Archive::check_writable() const {
+  if (auto made = make_directories(directory_); !made) return made;
+  const auto probe = directory_ / fmt::format(".writable-{}", ::getpid());
+  auto written = write_synced(probe, "");
+  remove_quietly(probe);
+  return written;
+}
+
+Result<void> Archive::check_space(std::uint64_t more) const {
+  const auto left = free_bytes(directory_);
+  if (!left) {
+    Error error = left.error();
+    error.kind = ErrorKind::no_space;
+    return error;
+  }
+  if (*left >= min_free_bytes_ + more) return {};
+  return Error{ErrorKind::no_space, fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
+                                                directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
+}
+
+Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
+  const auto stem = directory_ / clip_stem(clip, layout_, zone_);
+  const auto identity = sidecar_identity(clip);
+  constexpr int max_numbers = 100;
+  for (int number = 1; number <= max_numbers; ++number) {
+    const auto candidate = number == 1 ? stem : with_ending(stem, fmt::format("-{}", number));
+    const auto sidecar = read_file(with_ending(candidate, ".json"));
+    if (sidecar && sidecar->starts_with(identity)) return candidate;
+    std::error_code ignored;
+    if (!sidecar && !fs::exists(with_ending(candidate, ".mp4"), ignored)) return candidate;
+  }
+  return Error{ErrorKind::permanent, fmt::format("{}.mp4 and {} numbered ones belong to other alerts", stem.string(), max_numbers)};
+}
+
+Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity,
+                                      const std::function<std::string(const ArchivedClip&)>& sidecar) const {
+  const auto stem = free_stem(identity);
+  if (!stem) return stem.error();
+  const auto clip_path = with_ending(*stem, ".mp4");
+  const auto sidecar_path = with_ending(*stem, ".json");
+  if (auto made = make_directories(clip_path.parent_path()); !made) return made.error();
+
+  const auto clip_part = temporary(clip_path);
+  const auto sidecar_part = temporary(sidecar_path);
+  auto clip = bring(finished, clip_part);
+  if (!clip) {
+    remove_quietly(clip_part);
+    return clip;
+  }
+  clip->path = clip_path.lexically_relative(directory_).string();
+  // The sidecar first: whoever sees the clip finds what belongs to it.
+  auto named = write_synced(sidecar_part, sidecar(*clip));
+  if (named) named = rename_file(sidecar_part, sidecar_path);
+  if (named) named = rename_file(clip_part, clip_path);
+  if (named) named = sync_directory(clip_path.parent_path());
+  if (!named) {
+    remove_quietly(sidecar_part);
+    remove_quietly(clip_part);
+    return named.error();
+  }
+  return clip;
+}
+
+}  // namespace responder::archive

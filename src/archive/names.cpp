@@ -1,0 +1,80 @@
+#include "responder/archive/names.hpp"
+
+#include <algorithm>
+#include <clocale>
+#include <cwchar>
+#include <cwctype>
+#include <locale.h>
+
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+
+namespace responder::archive {
+namespace {
+
+// The C library's own Unicode tables, whatever locale the process runs in.
+locale_t unicode() {
+  static const locale_t locale = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+  return locale;
+}
+
+// Cuts at most to `limit` bytes, never inside a character.
+std::string shortened(std::string text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0U) == 0x80U) --limit;
+  text.resize(limit);
+  return text;
+}
+
+std::uint32_t decode(std::string_view sequence) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(sequence[i])); };
+  switch (sequence.size()) {
+    case 1: return byte(0);
+    case 2: return (byte(0) & 0x1FU) << 6U | (byte(1) & 0x3FU);
+    case 3: return (byte(0) & 0x0FU) << 12U | (byte(1) & 0x3FU) << 6U | (byte(2) & 0x3FU);
+    default: return (byte(0) & 0x07U) << 18U | (byte(1) & 0x3FU) << 12U | (byte(2) & 0x3FU) << 6U | (byte(3) & 0x3FU);
+  }
+}
+
+}  // namespace
+
+std::string letters_and_digits(std::string_view text, std::string_view otherwise) {
+  std::string kept;
+  while (!text.empty()) {
+    std::size_t length = 1;
+    while (length < text.size() && length < 4 && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U) ++length;
+    const auto sequence = text.substr(0, length);
+    text.remove_prefix(length);
+    if (!is_valid_utf8(sequence)) continue;
+    if (::iswalnum_l(static_cast<std::wint_t>(decode(sequence)), unicode())) kept += sequence;
+  }
+  return kept.empty() ? std::string(otherwise) : kept;
+}
+
+std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone) {
+  std::vector<std::string> types;
+  for (const auto& activity : clip.activities) types.push_back(letters_and_digits(activity, "UNKNOWN"));
+  std::string type = types.empty() ? "UNKNOWN" : join(types, "-");
+  std::string name = letters_and_digits(clip.camera_name, "Camera");
+  const std::string when = format_for_name(clip.window_start, zone);
+  const std::string alert = letters_and_digits(clip.alert.str(), "alert");
+  const std::string_view content = clip.has_audio ? "combined" : "video";
+
+  constexpr std::size_t ending = 5;  // ".json"
+  const std::size_t fixed = fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending;
+  const std::size_t room = max_name_bytes - std::min(max_name_bytes, fixed);
+  name = shortened(std::move(name), std::max(room - std::min(room, type.size()), room / 2));
+  type = shortened(std::move(type), room - name.size());
+  const std::string stem = fmt::format("{}_{}_{}_alert_{}_{}_{}", name, clip.camera.str(), when, type, alert, content);
+
+  switch (layout) {
+    case Layout::flat: return stem;
+    case Layout::by_date:
+      return std::filesystem::path(when.substr(0, 4)) / when.substr(4, 2) / when.substr(6, 2) / stem;
+    case Layout::by_camera: return std::filesystem::path(fmt::format("{}_{}", name, clip.camera.str())) / stem;
+  }
+  return stem;
+}
+
+}  // namespace responder::archive

@@ -1,0 +1,91 @@
+#include "responder/ingest/webhook_endpoint.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
+#include "responder/rhombus/signature.hpp"
+
+namespace responder::ingest {
+namespace {
+
+std::string status_body(std::string_view status, std::string_view reason) {
+  JsonWriter json;
+  json.begin_object().field("status", status);
+  if (!reason.empty()) json.field("reason", reason);
+  json.end_object();
+  return std::move(json).str();
+}
+
+std::string_view to_string(Answer::Kind kind) {
+  switch (kind) {
+    case Answer::Kind::accepted: return "accepted";
+    case Answer::Kind::duplicate: return "duplicate";
+    case Answer::Kind::ignored: return "ignored";
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+WebhookEndpoint::WebhookEndpoint(WebhookOptions options, std::vector<Secret> secrets, Intake& intake, Clock& clock,
+                                 Observer observer)
+    : options_(std::move(options)),
+      intake_(intake),
+      clock_(clock),
+      observer_(std::move(observer)),
+      secrets_(std::move(secrets)) {}
+
+void WebhookEndpoint::set_secrets(std::vector<Secret> secrets) { *secrets_.lock() = std::move(secrets); }
+
+net::ServerReply WebhookEndpoint::refuse(int status, std::string_view result, std::string_view reason) const {
+  observer_(result);
+  return {.status = status, .body = status_body("error", reason)};
+}
+
+// What stops a request before its body is read; nothing when it may go on.
+std::optional<net::ServerReply> WebhookEndpoint::check(const net::ServerRequest& request, const std::string& from) {
+  if (request.path != options_.path) return refuse(404, "not_found", "no such path");
+  if (request.method != "POST") {
+    auto reply = refuse(405, "method_not_allowed", "only POST");
+    reply.headers.emplace_back("Allow", "POST");
+    return reply;
+  }
+  // A header given twice could be read in two ways.
+  if (request.count(rhombus::signature_header_sha1) > 1 || request.count(rhombus::signature_header_sha256) > 1) {
+    return refuse(401, "wrong_signature", "the signature header is there twice");
+  }
+  const auto signature = rhombus::check_signature(request.body, request.header(rhombus::signature_header_sha1),
+                                                  request.header(rhombus::signature_header_sha256), *secrets_.lock());
+  if (signature == rhombus::Signature::valid) return std::nullopt;
+  if (signature == rhombus::Signature::missing && options_.allow_unsigned) return std::nullopt;
+  const bool missing = signature == rhombus::Signature::missing;
+  spdlog::warn("webhook from {} refused: its signature is {}", from,
+               missing ? "missing" : "wrong (is its secret in webhook.secrets?)");
+  return missing ? refuse(401, "unsigned", "the signature is missing") : refuse(401, "wrong_signature", "the signature is wrong");
+}
+
+void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
+  const auto from = options_.trusted_proxies.client(request.remote_address, request.header("x-forwarded-for").value_or(""));
+  if (auto refused = check(request, from)) return reply.send(std::move(*refused));
+  const auto alert = parser_.parse(request.body);
+  if (!alert) {
+    spdlog::warn("webhook from {} is signed but unusable: {}", from, alert.error().message);
+    return reply.send(refuse(400, "malformed", alert.error().message));
+  }
+
+  // Copyable, as std::function asks of what it holds.
+  auto slot = std::make_shared<net::ReplySlot>(std::move(reply));
+  intake_.accept(*alert, journal::Via::webhook, clock_.wall_now(), [this, slot, id = alert->id](Result<Answer> answer) {
+    if (!answer) {
+      spdlog::error("alert {} not recorded: {}", id.str(), answer.error().message);
+      auto failed = refuse(503, "not_recorded", "the alert cannot be recorded just now");
+      failed.headers.emplace_back("Retry-After", "5");
+      return slot->send(std::move(failed));
+    }
+    observer_(to_string(answer->kind));
+    slot->send({.status = 200, .body = status_body(to_string(answer->kind), answer->reason)});
+  });
+}
+
+}  // namespace responder::ingest

@@ -1,0 +1,316 @@
+#include "responder/media/segment_check.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include "responder/base/text.hpp"
+
+#include "byte_reader.hpp"
+
+namespace responder::media {
+namespace {
+
+Error bad(std::string_view why) { return Error{ErrorKind::transient, std::string(why)}; }
+
+constexpr std::uint32_t fourcc(const char (&name)[5]) {
+  return static_cast<std::uint32_t>(static_cast<unsigned char>(name[0])) << 24U |
+         static_cast<std::uint32_t>(static_cast<unsigned char>(name[1])) << 16U |
+         static_cast<std::uint32_t>(static_cast<unsigned char>(name[2])) << 8U | static_cast<unsigned char>(name[3]);
+}
+
+std::string fourcc_text(std::uint64_t code) {
+  std::string text;
+  for (const unsigned shift : {24U, 16U, 8U, 0U}) text += static_cast<char>(code >> shift & 0xFFU);
+  return printable(text);
+}
+
+// --- ISO BMFF -------------------------------------------------------------------------------------------------------
+
+struct Box {
+  std::uint32_t type = 0;
+  std::uint64_t payload = 0;  // offset of what follows the header
+  std::uint64_t end = 0;
+};
+
+// The box at `offset` inside [offset, limit).
+Result<Box> box_at(const ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
+  const auto size32 = file.integer(offset, 4);
+  const auto type = file.integer(offset + 4, 4);
+  if (!size32 || !type || limit - offset < 8) return bad("it is cut off in a box header");
+  std::uint64_t header = 8;
+  std::uint64_t size = *size32;
+  if (size == 1) {
+    const auto size64 = file.integer(offset + 8, 8);
+    if (!size64) return bad("it is cut off in a box header");
+    size = *size64;
+    header = 16;
+  } else if (size == 0) {
+    size = limit - offset;
+  }
+  if (size < header) return bad(fmt::format("the box '{}' has no sensible size", fourcc_text(*type)));
+  if (size > limit - offset) return bad(fmt::format("it is cut off: the box '{}' is longer than what came", fourcc_text(*type)));
+  return Box{static_cast<std::uint32_t>(*type), offset + header, offset + size};
+}
+
+// Calls `visit` with each box in [begin, end) until it returns an Error.
+template <class Visit>
+Result<void> each_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
+  constexpr int max_boxes = 4096;
+  int count = 0;
+  while (begin < end) {
+    const auto box = box_at(file, begin, end);
+    if (!box) return box.error();
+    if (++count > max_boxes) return bad("it has too many boxes");
+    if (auto visited = visit(*box); !visited) return visited.error();
+    begin = box->end;
+  }
+  return {};
+}
+
+Result<std::optional<Box>> find_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end, std::uint32_t type) {
+  std::optional<Box> found;
+  const auto walked = each_box(file, begin, end, [&](const Box& box) -> Result<void> {
+    if (box.type == type && !found) found = box;
+    return {};
+  });
+  if (!walked) return walked.error();
+  return found;
+}
+
+// The box at the end of a path of types.
+Result<std::optional<Box>> find_path(const ByteReader& file, Box from, std::initializer_list<std::uint32_t> path) {
+  for (const auto type : path) {
+    auto found = find_box(file, from.payload, from.end, type);
+    if (!found) return found.error();
+    if (!*found) return std::optional<Box>{};
+    from = **found;
+  }
+  return std::optional(from);
+}
+
+bool sample_entry_fits(TrackKind kind, std::string_view codec) {
+  constexpr std::string_view video[] = {"avc1", "avc3", "hvc1", "hev1"};
+  constexpr std::string_view audio[] = {"mp4a", "Opus"};
+  return kind == TrackKind::video ? std::find(std::begin(video), std::end(video), codec) != std::end(video)
+                                  : std::find(std::begin(audio), std::end(audio), codec) != std::end(audio);
+}
+
+Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
+  auto moov = find_box(file, 0, file.size(), fourcc("moov"));
+  if (!moov) return moov.error();
+  if (!*moov) return bad("it has no 'moov' box");
+  auto trak = find_box(file, (*moov)->payload, (*moov)->end, fourcc("trak"));
+  if (!trak) return trak.error();
+  if (!*trak) return bad("it has no track");
+
+  InitInfo info;
+  const auto tkhd = find_path(file, **trak, {fourcc("tkhd")});
+  if (!tkhd) return tkhd.error();
+  const auto mdhd = find_path(file, **trak, {fourcc("mdia"), fourcc("mdhd")});
+  if (!mdhd) return mdhd.error();
+  const auto stsd = find_path(file, **trak, {fourcc("mdia"), fourcc("minf"), fourcc("stbl"), fourcc("stsd")});
+  if (!stsd) return stsd.error();
+  if (!*tkhd || !*mdhd || !*stsd) return bad("its track lacks tkhd, mdhd or stsd");
+  // Version 1 of both headers has two 64-bit times before the field; version 0 two of 32 bits.
+  const auto tkhd_version = file.integer((*tkhd)->payload, 1);
+  const auto mdhd_version = file.integer((*mdhd)->payload, 1);
+  const auto track_id = file.integer((*tkhd)->payload + (tkhd_version == 1 ? 20 : 12), 4);
+  const auto timescale = file.integer((*mdhd)->payload + (mdhd_version == 1 ? 20 : 12), 4);
+  const auto entry = file.integer((*stsd)->payload + 12, 4);  // version/flags, entry count, size, then the type
+  if (!track_id || !timescale || !entry || *timescale == 0) return bad("its track headers make no sense");
+  info.track_id = static_cast<std::uint32_t>(*track_id);
+  info.timescale = static_cast<std::int64_t>(*timescale);
+  info.codec = fourcc_text(*entry);
+  if (!sample_entry_fits(kind, info.codec)) return bad(fmt::format("it is '{}', not {} this program knows", info.codec, to_string(kind)));
+  return info;
+}
+
+// tfdt and the sample counts of our track in one moof.
+Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitInfo& init, std::optional<std::uint64_t>& decode_time,
+                           std::size_t& samples) {
+  return each_box(file, moof.payload, moof.end, [&](const Box& traf) -> Result<void> {
+    if (traf.type != fourcc("traf")) return {};
+    bool ours = false;
+    return each_box(file, traf.payload, traf.end, [&](const Box& box) -> Result<void> {
+      if (box.type == fourcc("tfhd")) {
+        const auto id = file.integer(box.payload + 4, 4);
+        ours = id && *id == init.track_id;
+      } else if (ours && box.type == fourcc("tfdt")) {
+        const auto version = file.integer(box.payload, 1);
+        const auto time = file.integer(box.payload + 4, version == 1 ? 8 : 4);
+        if (!time || *time > (std::uint64_t{1} << 62U)) return bad("its decode time makes no sense");
+        if (!decode_time) decode_time = *time;
+      } else if (ours && box.type == fourcc("trun")) {
+        const auto count = file.integer(box.payload + 4, 4);
+        if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
+        samples += static_cast<std::size_t>(*count);
+      }
+      return {};
+    });
+  });
+}
+
+Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& init) {
+  std::optional<std::uint64_t> decode_time;
+  SegmentInfo info;
+  bool has_data = false;
+  const auto walked = each_box(file, 0, file.size(), [&](const Box& box) -> Result<void> {
+    if (box.type == fourcc("moov")) return bad("it brings an initialization of its own");
+    if (box.type == fourcc("mdat")) has_data = true;
+    if (box.type == fourcc("moof")) return read_fragment(file, box, init, decode_time, info.samples);
+    return {};
+  });
+  if (!walked) return walked.error();
+  if (!decode_time || !has_data || info.samples == 0) return bad("it holds no samples of its track");
+  info.decode_time = Micros(static_cast<Micros::rep>(static_cast<long double>(*decode_time) * 1e6L / static_cast<long double>(init.timescale)));
+  return info;
+}
+
+// --- WebM (EBML) ------------------------------------------------------------------------------------------------------
+
+constexpr std::uint64_t ebml_header = 0x1A45DFA3, webm_segment = 0x18538067, webm_tracks = 0x1654AE6B, webm_track = 0xAE,
+                        webm_codec = 0x86, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1, webm_cluster = 0x1F43B675,
+                        webm_time = 0xE7, webm_simple_block = 0xA3, webm_block_group = 0xA0;
+
+struct Element {
+  std::uint64_t id = 0;
+  std::uint64_t payload = 0;
+  std::uint64_t end = 0;
+};
+
+Result<Element> element_at(const ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
+  const auto first = file.integer(offset, 1);
+  if (!first || *first == 0) return bad("it is cut off or not WebM");
+  std::size_t id_length = 1;
+  while (!(*first & (0x80U >> (id_length - 1)))) ++id_length;
+  const auto id = id_length <= 4 ? file.integer(offset, id_length) : std::nullopt;
+  const auto size_first = file.integer(offset + id_length, 1);
+  if (!id || !size_first || *size_first == 0) return bad("it is cut off or not WebM");
+  std::size_t size_length = 1;
+  while (!(*size_first & (0x80U >> (size_length - 1)))) ++size_length;
+  const auto coded = file.integer(offset + id_length, size_length);
+  if (!coded) return bad("it is cut off in an element header");
+  const std::uint64_t mask = (std::uint64_t{1} << (7 * size_length)) - 1;
+  const std::uint64_t payload = offset + id_length + size_length;
+  const std::uint64_t size = *coded & mask;
+  // All ones: a live writer did not know the size; it goes to the end.
+  if (size == mask) return Element{*id, payload, limit};
+  if (payload > limit || size > limit - payload) return bad("it is cut off: an element is longer than what came");
+  return Element{*id, payload, payload + size};
+}
+
+template <class Visit>
+Result<void> each_element(const ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
+  constexpr int max_elements = 100'000;
+  int count = 0;
+  while (begin < end) {
+    const auto element = element_at(file, begin, end);
+    if (!element) return element.error();
+    if (++count > max_elements) return bad("it has too many elements");
+    if (auto visited = visit(*element); !visited) return visited.error();
+    begin = element->end;
+  }
+  return {};
+}
+
+Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
+  InitInfo info;
+  info.container = Container::webm;
+  std::uint64_t nanoseconds_per_tick = 1'000'000;
+  const auto in_track = [&](const Element& element) -> Result<void> {
+    if (element.id != webm_codec || element.end - element.payload > 32) return {};
+    std::string codec(element.end - element.payload, '\0');
+    if (file.read(element.payload, std::span(reinterpret_cast<unsigned char*>(codec.data()), codec.size()))) info.codec = printable(codec);
+    return {};
+  };
+  const auto in_segment = [&](const Element& element) -> Result<void> {
+    if (element.id == webm_tracks) {
+      return each_element(file, element.payload, element.end, [&](const Element& track) -> Result<void> {
+        return track.id == webm_track ? each_element(file, track.payload, track.end, in_track) : Result<void>{};
+      });
+    }
+    if (element.id == webm_info) {
+      return each_element(file, element.payload, element.end, [&](const Element& one) -> Result<void> {
+        const auto value = file.integer(one.payload, std::min<std::size_t>(8, one.end - one.payload));
+        if (one.id == webm_timescale && value && *value > 0) nanoseconds_per_tick = *value;
+        return {};
+      });
+    }
+    return {};
+  };
+  const auto walked = each_element(file, 0, file.size(), [&](const Element& element) -> Result<void> {
+    return element.id == webm_segment ? each_element(file, element.payload, element.end, in_segment) : Result<void>{};
+  });
+  if (!walked) return walked.error();
+  if (kind != TrackKind::audio || info.codec != "A_OPUS") {
+    return bad(fmt::format("it is WebM with '{}', not {} this program knows", info.codec, to_string(kind)));
+  }
+  info.timescale = static_cast<std::int64_t>(std::max<std::uint64_t>(1, 1'000'000'000 / nanoseconds_per_tick));
+  return info;
+}
+
+Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& init) {
+  std::optional<std::uint64_t> first_time;
+  SegmentInfo info;
+  const auto walked = each_element(file, 0, file.size(), [&](const Element& element) -> Result<void> {
+    if (element.id == ebml_header) return bad("it brings an initialization of its own");
+    if (element.id != webm_cluster) return {};
+    return each_element(file, element.payload, element.end, [&](const Element& one) -> Result<void> {
+      if (one.id == webm_time && !first_time) first_time = file.integer(one.payload, std::min<std::size_t>(8, one.end - one.payload));
+      if (one.id == webm_simple_block || one.id == webm_block_group) ++info.samples;
+      return {};
+    });
+  });
+  if (!walked) return walked.error();
+  if (!first_time || *first_time > (std::uint64_t{1} << 62U) || info.samples == 0) return bad("it holds no sound");
+  info.decode_time = Micros(static_cast<Micros::rep>(static_cast<long double>(*first_time) * 1e6L / static_cast<long double>(init.timescale)));
+  return info;
+}
+
+Result<std::string> sha256_of(const ByteReader& file) {
+  std::string content(file.size(), '\0');
+  if (!file.read(0, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size()))) return bad("it cannot be read");
+  std::array<unsigned char, 32> hash{};
+  EVP_Digest(content.data(), content.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
+  return to_hex(hash);
+}
+
+// What came instead, in words, when the first bytes are text.
+std::optional<Error> refuse_text(const ByteReader& file) {
+  if (file.size() == 0) return bad("it is empty");
+  std::array<unsigned char, 16> head{};
+  const auto start = std::span(head).first(std::min<std::uint64_t>(head.size(), file.size()));
+  if (!file.read(0, start)) return bad("it cannot be read");
+  const auto first = std::find_if(start.begin(), start.end(),
+                                  [](unsigned char c) { return c != ' ' && c != '\t' && c != '\r' && c != '\n'; });
+  if (first != start.end() && (*first == '<' || *first == '{')) return bad("it is a page of text, not media");
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<InitInfo> check_init(const std::filesystem::path& path, TrackKind kind) {
+  auto file = ByteReader::open(path);
+  if (!file) return file.error();
+  if (auto refused = refuse_text(*file)) return *refused;
+  if (file->size() > max_init_bytes) return bad("it is too large");
+  const bool webm = file->integer(0, 4) == ebml_header;
+  auto info = webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
+  if (!info) return info;
+  auto hash = sha256_of(*file);
+  if (!hash) return hash.error();
+  info->sha256 = std::move(*hash);
+  return info;
+}
+
+Result<SegmentInfo> check_segment(const std::filesystem::path& path, const InitInfo& init) {
+  auto file = ByteReader::open(path);
+  if (!file) return file.error();
+  if (auto refused = refuse_text(*file)) return *refused;
+  return init.container == Container::webm ? check_webm_segment(*file, init) : check_mp4_segment(*file, init);
+}
+
+}  // namespace responder::media

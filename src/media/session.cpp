@@ -1,0 +1,355 @@
+#include "responder/media/session.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "responder/base/file.hpp"
+
+namespace responder::media {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int max_tries = 4;             // of one segment in one attempt
+constexpr int unreachable_after = 8;     // failures in a row, of any segments: the device is gone
+constexpr milliseconds ask_again_after{300};
+constexpr milliseconds retry_delay{250};  // doubled with each try
+
+// Timelines round: parts shorter than this are not missing.
+constexpr Micros rounding{250'000};
+
+WallTime at(std::chrono::sys_seconds start, Micros offset) {
+  return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
+}
+
+}  // namespace
+
+struct Session::TrackState {
+  enum class Status { pending, fetched, missing };
+  struct SegmentState {
+    Status status = Status::pending;
+    int tries = 0;
+    WallTime not_before;
+    SegmentInfo info;
+    ErrorKind missing_kind = ErrorKind::not_found;
+  };
+
+  explicit TrackState(Track manifest_track) : track(std::move(manifest_track)) {}
+
+  Track track;
+  std::optional<InitInfo> init;
+  std::filesystem::path init_file;
+  std::vector<SegmentState> segments;
+  std::string reason;  // of the first missing segment
+
+  std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
+
+  bool settled() const {
+    if (usable == 0) return true;
+    return init && std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
+                                [](const SegmentState& s) { return s.status == Status::pending; });
+  }
+};
+
+Session::Session(SessionOptions options, Source& source, Clock& clock)
+    : options_(std::move(options)), source_(source), clock_(clock) {}
+Session::~Session() = default;
+
+WallTime Session::available_at(Micros segment_end) const { return at(options_.start, segment_end) + options_.lag; }
+
+// Whether some track's manifest ends before the window does: the device may have clamped it to the present.
+bool Session::clamped() const {
+  return std::any_of(tracks_.begin(), tracks_.end(),
+                     [&](const auto& track) { return track->track.end() + rounding < Micros(options_.duration); });
+}
+
+// Whether asking for the manifest again may show more.
+bool Session::may_grow() const {
+  return !has_manifest_ || (clamped() && manifest_asked_at_ < available_at(options_.duration) + options_.patience);
+}
+
+Result<void> Session::load_manifest(std::stop_token stop) {
+  manifest_asked_at_ = clock_.wall_now();
+  auto xml = source_.text(options_.mpd, max_manifest_bytes, stop);
+  if (!xml) return xml.error();
+  auto manifest = parse_manifest(*xml, options_.mpd, options_.start, options_.duration);
+  if (!manifest) return with_context(manifest.error(), options_.mpd.loggable());
+  if (options_.want_video) update_track(TrackKind::video, manifest->video);
+  if (options_.want_audio) update_track(TrackKind::audio, manifest->audio);
+  if (tracks_.empty()) {
+    return Error{ErrorKind::permanent, fmt::format("{}: the manifest cannot be used: it has no {}", options_.mpd.loggable(),
+                                                   options_.want_video ? "video" : "audio")};
+  }
+  has_manifest_ = true;
+  return {};
+}
+
+void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
+  if (!found) return;
+  const auto same = std::find_if(tracks_.begin(), tracks_.end(), [&](const auto& t) { return t->track.kind() == kind; });
+  if (same == tracks_.end()) {
+    tracks_.push_back(std::make_unique<TrackState>(*found));
+  } else {
+    (*same)->track = *found;
+  }
+  TrackState& state = same == tracks_.end() ? *tracks_.back() : **same;
+  state.usable = 0;
+  const bool whole = state.track.end() + rounding >= Micros(options_.duration);
+  for (std::size_t i = 0; i < state.track.size(); ++i) {
+    const auto time = state.track.time_of(i);
+    if (time.start + rounding >= Micros(options_.duration)) break;
+    // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole.
+    if (!whole && time.end() > state.track.end() + rounding) break;
+    state.usable = i + 1;
+  }
+  if (state.segments.size() < state.usable) state.segments.resize(state.usable);
+}
+
+Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
+  if (track.init || track.usable == 0) return {};
+  const auto first = track.track.at(0);
+  if (!first) return first.error();
+  const auto name = to_string(track.track.kind());
+  track.init_file = options_.directory / fmt::format("{}-init", name);
+
+  std::optional<InitInfo> earlier;
+  if (auto kept = check_init(track.init_file, track.track.kind())) earlier = *kept;
+  const auto fresh_file = options_.directory / fmt::format("{}-init.part", name);
+  if (auto fetched = source_.file(first->init, fresh_file, max_init_bytes, stop); !fetched) {
+    return with_context(fetched.error(), fmt::format("{} initialization", name));
+  }
+  auto checked = check_init(fresh_file, track.track.kind());
+  if (!checked) return with_context(checked.error(), fmt::format("{}: the {} initialization is unusable", first->init.loggable(), name));
+  std::error_code failed;
+  std::filesystem::rename(fresh_file, track.init_file, failed);
+  if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", track.init_file.string()));
+  track.init = std::move(*checked);
+  // Segments of an earlier attempt fit only the same initialization.
+  if (earlier && earlier->sha256 == track.init->sha256) reuse_segments(track);
+  return {};
+}
+
+void Session::reuse_segments(TrackState& track) {
+  for (std::size_t i = 0; i < track.segments.size(); ++i) {
+    const auto info = check_segment(options_.directory / fmt::format("{}-{:06}", to_string(track.track.kind()), i), *track.init);
+    if (info) track.segments[i] = {TrackState::Status::fetched, 0, {}, *info, {}};
+  }
+}
+
+Result<void> Session::fetch_segment(TrackState& track, std::size_t index, std::stop_token stop) {
+  const auto segment = track.track.at(index);
+  if (!segment) return segment.error();
+  const auto file = options_.directory / fmt::format("{}-{:06}", to_string(track.track.kind()), index);
+  auto part = file;
+  part += ".part";
+  if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) return fetched.error();
+  const auto checked = check_segment(part, *track.init);
+  if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
+  std::error_code failed;
+  std::filesystem::rename(part, file, failed);
+  if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
+  track.segments[index].info = *checked;
+  track.segments[index].status = TrackState::Status::fetched;
+  return {};
+}
+
+void Session::note_failure(TrackState& track, std::size_t index, Error error) {
+  auto& state = track.segments[index];
+  const auto now = clock_.wall_now();
+  const auto patient_until = available_at(track.track.time_of(index).end()) + options_.patience;
+  const bool not_yet = error.kind == ErrorKind::not_found && now < patient_until;
+  ++state.tries;
+  if (not_yet || (error.kind == ErrorKind::transient && state.tries < max_tries)) {
+    state.not_before = now + (not_yet ? ask_again_after : retry_delay * (1 << std::min(state.tries, 6)));
+    return;
+  }
+  state.status = TrackState::Status::missing;
+  state.missing_kind = error.kind;
+  if (track.reason.empty()) track.reason = error.message;
+  spdlog::debug("{} segment {} given up: {}", to_string(track.track.kind()), index, error.message);
+}
+
+// Fetches all that is due now, several at once. Returns when nothing is due any more.
+Result<void> Session::fetch_due(std::stop_token stop) {
+  struct Job {
+    TrackState* track;
+    std::size_t index;
+  };
+  while (!stop.stop_requested()) {
+    std::vector<Job> jobs;
+    const auto now = clock_.wall_now();
+    for (const auto& track : tracks_) {
+      for (std::size_t i = 0; track->init && i < track->usable; ++i) {
+        const auto& state = track->segments[i];
+        if (state.status != TrackState::Status::pending || state.not_before > now) continue;
+        if (available_at(track->track.time_of(i).end()) > now) break;
+        jobs.push_back({track.get(), i});
+      }
+    }
+    if (jobs.empty()) return {};
+
+    std::atomic<std::size_t> next{0};  // hands out the jobs; the threads share nothing else without the mutex
+    std::mutex mutex;
+    std::optional<Error> ending;
+    int failures_in_a_row = 0;
+    const auto work = [&] {
+      for (std::size_t i = next++; i < jobs.size() && !stop.stop_requested(); i = next++) {
+        auto fetched = fetch_segment(*jobs[i].track, jobs[i].index, stop);
+        const std::lock_guard lock(mutex);
+        if (ending) return;
+        if (fetched) {
+          failures_in_a_row = 0;
+          continue;
+        }
+        const auto kind = fetched.error().kind;
+        const bool unreachable = kind == ErrorKind::transient && ++failures_in_a_row >= unreachable_after;
+        if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable) {
+          ending = fetched.error();
+          return;
+        }
+        note_failure(*jobs[i].track, jobs[i].index, std::move(fetched.error()));
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      const std::size_t threads = std::min(source_.parallel(), jobs.size());
+      for (std::size_t i = 1; i < threads; ++i) helpers.emplace_back(work);
+      work();
+    }
+    if (ending) return *ending;
+  }
+  return Error{ErrorKind::cancelled, "shutting down"};
+}
+
+Result<Session::Progress> Session::advance(std::stop_token stop) {
+  while (true) {
+    const bool known_is_settled = std::all_of(tracks_.begin(), tracks_.end(), [](const auto& t) { return t->settled(); });
+    const bool ask_time = clock_.wall_now() >= progress().next_at;
+    if (!has_manifest_ || (known_is_settled && may_grow() && ask_time)) {
+      if (auto loaded = load_manifest(stop); !loaded) return loaded.error();
+    }
+    for (const auto& track : tracks_) {
+      if (auto ready = prepare_track(*track, stop); !ready) return ready.error();
+    }
+    if (auto fetched = fetch_due(stop); !fetched) return fetched.error();
+    const auto now_at = progress();
+    if (now_at.finished || now_at.next_at > clock_.wall_now()) return now_at;
+  }
+}
+
+Session::Progress Session::progress() const {
+  Progress result{.finished = !may_grow(), .next_at = WallTime::max()};
+  bool settled = has_manifest_;
+  for (const auto& track : tracks_) {
+    if (track->settled()) continue;
+    settled = false;
+    for (std::size_t i = 0; i < track->usable; ++i) {
+      const auto& state = track->segments[i];
+      if (state.status != TrackState::Status::pending) continue;
+      const auto ready = available_at(track->track.time_of(i).end());
+      result.next_at = std::min(result.next_at, std::max(ready, state.not_before));
+    }
+  }
+  result.finished = result.finished && settled;
+  if (settled && !result.finished) {
+    // Clamped: the next segment is there about one segment's length after the last one known.
+    Micros shortest_end = options_.duration;
+    Micros length{1'000'000};
+    for (const auto& track : tracks_) {
+      shortest_end = std::min(shortest_end, track->track.end());
+      if (track->track.size() == 0) continue;
+      length = std::clamp(track->track.time_of(0).duration, Micros(200'000), Micros(10'000'000));
+    }
+    const auto expected = available_at(std::min(shortest_end + length, Micros(options_.duration)));
+    result.next_at = std::max(expected, manifest_asked_at_ + ask_again_after);
+  }
+  return result;
+}
+
+std::vector<TakenTrack> Session::taken() const {
+  std::vector<TakenTrack> tracks;
+  for (const auto& track : tracks_) {
+    if (!track->init) continue;
+    auto taken = take(*track);
+    if (!taken.segments.empty()) tracks.push_back(std::move(taken));
+  }
+  return tracks;
+}
+
+namespace {
+
+// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the first
+// segment shows. Devices do all three.
+Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared, std::chrono::sys_seconds session_start) {
+  const Micros shown = first_decode_time - first.start;
+  const Micros tolerance = first.duration + Micros(500'000);
+  const Micros epoch = session_start.time_since_epoch();
+  if (std::chrono::abs(shown - declared) <= tolerance) return declared;
+  if (std::chrono::abs(shown - epoch) <= std::max(tolerance, Micros(30'000'000))) return epoch;
+  return shown;
+}
+
+// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no gap: a
+// device serves whole segments.
+std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
+  std::vector<Interval> gaps;
+  Micros reached{0};
+  for (const auto& part : covered) {
+    const Micros allowed = reached == Micros(0) ? negligible : rounding;
+    if (part.start - reached > allowed) gaps.push_back({reached, part.start});
+    reached = std::max(reached, part.end);
+  }
+  if (window - reached >= negligible) gaps.push_back({reached, window});
+  return gaps;
+}
+
+}  // namespace
+
+TakenTrack Session::take(const TrackState& state) const {
+  TakenTrack taken;
+  taken.kind = state.track.kind();
+  taken.init = *state.init;
+  taken.init_file = state.init_file;
+  taken.reason = state.reason;
+  std::vector<Interval> covered;
+  std::optional<Micros> last_decode_time;
+  Micros negligible{2'000'000};
+  bool some_missing = false;
+  for (std::size_t i = 0; i < state.usable; ++i) {
+    const auto& segment = state.segments[i];
+    const auto time = state.track.time_of(i);
+    negligible = time.duration;
+    if (segment.status != TrackState::Status::fetched) {
+      some_missing = true;
+      taken.may_improve = taken.may_improve || segment.status == TrackState::Status::pending ||
+                          segment.missing_kind == ErrorKind::transient;
+      continue;
+    }
+    const auto decode_time = segment.info.decode_time;
+    if (!last_decode_time) {
+      taken.origin = find_origin(decode_time, time, state.track.presentation_offset(), options_.start);
+    } else if (decode_time <= *last_decode_time) {
+      some_missing = true;
+      if (taken.reason.empty()) taken.reason = fmt::format("the decode time of {} segment {} jumps back", to_string(taken.kind), i);
+      continue;
+    }
+    last_decode_time = decode_time;
+    covered.push_back({time.start, time.end()});
+    taken.segments.push_back(options_.directory / fmt::format("{}-{:06}", to_string(taken.kind), i));
+    taken.samples += segment.info.samples;
+  }
+  taken.gaps = gaps_between(covered, options_.duration, some_missing ? rounding : negligible);
+  if (taken.gaps.empty()) {
+    taken.reason.clear();
+  } else if (taken.reason.empty()) {
+    taken.reason = "the device recorded less than the window";
+  }
+  return taken;
+}
+
+}  // namespace responder::media

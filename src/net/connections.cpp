@@ -1,0 +1,23 @@
+#include "responder/net/connections.hpp"
+
+namespace responder::net {
+
+Connections::Connections(Url own, Trust own_trust, Trust others_trust, ClientTimeouts timeouts, std::size_t max_connections)
+    : own_origin_(own.origin()),
+      own_trust_(std::move(own_trust)),
+      others_trust_(std::move(others_trust)),
+      timeouts_(timeouts),
+      max_connections_(max_connections) {}
+
+ConnectionPool& Connections::to(const Url& url) {
+  const std::string origin = url.origin();
+  auto pools = pools_.lock();
+  auto& pool = (*pools)[origin];
+  if (!pool) {
+    pool = std::make_unique<ConnectionPool>(url, origin == own_origin_ ? own_trust_ : others_trust_, timeouts_,
+                                            max_connections_);
+  }
+  return *pool;
+}
+
+}  // namespace responder::net

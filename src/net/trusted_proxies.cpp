@@ -1,0 +1,69 @@
+#include "responder/net/trusted_proxies.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+
+namespace responder::net {
+namespace {
+
+std::optional<std::array<unsigned char, 16>> parse_address(const std::string& text) {
+  std::array<unsigned char, 16> address{};
+  if (::inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
+  if (::inet_pton(AF_INET, text.c_str(), address.data() + 12) != 1) return std::nullopt;
+  address[10] = address[11] = 0xFF;
+  return address;
+}
+
+bool same_prefix(const std::array<unsigned char, 16>& a, const std::array<unsigned char, 16>& b, unsigned bits) {
+  const unsigned whole = bits / 8;
+  if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
+  if (bits % 8 == 0) return true;
+  const unsigned mask = 0xFF00U >> (bits % 8) & 0xFFU;
+  return (a[whole] & mask) == (b[whole] & mask);
+}
+
+}  // namespace
+
+Result<TrustedProxies> TrustedProxies::parse(const std::vector<std::string>& networks) {
+  TrustedProxies proxies;
+  for (const auto& text : networks) {
+    const auto slash = text.find('/');
+    const std::string host = text.substr(0, slash);
+    const auto address = parse_address(host);
+    const bool v4 = host.find(':') == std::string::npos;
+    const long long most = v4 ? 32 : 128;
+    const auto bits = slash == std::string::npos ? std::optional<long long>(most) : parse_int(text.substr(slash + 1));
+    if (!address || !bits || *bits < 0 || *bits > most) {
+      return Error{ErrorKind::permanent, fmt::format("'{}' is not a network like 10.0.0.0/8 or fd00::/8", printable(text, 60))};
+    }
+    proxies.networks_.push_back({*address, static_cast<unsigned>(*bits) + (v4 ? 96U : 0U)});
+  }
+  return proxies;
+}
+
+bool TrustedProxies::contains(std::string_view text) const {
+  const auto address = parse_address(std::string(text));
+  return address && std::any_of(networks_.begin(), networks_.end(),
+                                [&](const Network& network) { return same_prefix(*address, network.address, network.prefix); });
+}
+
+std::string TrustedProxies::client(std::string_view peer, std::string_view forwarded_for) const {
+  const std::string own(peer.empty() ? "unix" : peer);
+  if (!peer.empty() && !contains(peer)) return own;
+  auto hops = split(forwarded_for, ',');
+  std::string client = own;
+  while (!hops.empty()) {
+    if (!parse_address(hops.back())) break;  // forged or broken: what came before it cannot be believed
+    client = hops.back();
+    hops.pop_back();
+    if (!contains(client)) break;
+  }
+  return client;
+}
+
+}  // namespace responder::net

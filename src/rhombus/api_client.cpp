@@ -1,0 +1,201 @@
+#include "responder/rhombus/api_client.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
+
+#include "json.hpp"
+
+namespace responder::rhombus {
+namespace {
+
+constexpr std::size_t max_answer_bytes = 64U << 20U;  // thousands of devices, generously
+constexpr std::size_t max_connections = 4;
+constexpr int max_429_waits = 5;
+constexpr double burst_seconds = 5;  // of the budget; Rhombus allows about ten
+
+net::Trust api_trust(const ApiOptions& options) {
+  net::Trust trust;
+  trust.ca_file = options.ca_file;
+  trust.client_cert = options.client_cert;
+  trust.client_key = options.client_key;
+  return trust;
+}
+
+// Every typed answer begins here: an object that does not say "error".
+class Answer {
+ public:
+  static Result<Answer> parse(const std::string& path, const std::string& text) {
+    Answer answer;
+    json::Element root;
+    if (answer.parser_->parse(text).get(root) != simdjson::SUCCESS || root.get(answer.object_) != simdjson::SUCCESS) {
+      return Error{ErrorKind::transient, fmt::format("{}: the answer is not a JSON object: '{}'", path, printable(text, 80))};
+    }
+    if (json::boolean(answer.object_, "error").value_or(false)) {
+      const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
+      return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(why))};
+    }
+    return answer;
+  }
+
+  const json::Object& object() const { return object_; }
+
+ private:
+  std::unique_ptr<simdjson::dom::parser> parser_ = std::make_unique<simdjson::dom::parser>();
+  json::Object object_;
+};
+
+Error lacks(std::string_view path, std::string_view name) {
+  return Error{ErrorKind::transient, fmt::format("{}: the answer lacks {}", path, name)};
+}
+
+std::optional<DeviceId> device_id(const json::Object& object) {
+  const auto id = json::text(object, "uuid");
+  if (!id || !is_safe_id(*id)) return std::nullopt;
+  return DeviceId(*id);
+}
+
+bool is_online(const json::Object& state) { return json::text(state, "connectionStatus").value_or("") != "RED"; }
+
+// Calls `take` with each object of the named list; entries of other types are passed over.
+template <class Take>
+Result<void> each_in_list(const Answer& answer, std::string_view path, std::string_view name, Take take) {
+  const auto list = json::array(answer.object(), name);
+  if (!list) return lacks(path, name);
+  for (const auto item : *list) {
+    json::Object entry;
+    if (item.get(entry) == simdjson::SUCCESS) take(entry);
+  }
+  return {};
+}
+
+}  // namespace
+
+net::Headers api_auth_headers(const ApiOptions& options) {
+  const bool mtls = !options.client_cert.empty();
+  const bool partner = !options.partner_org.empty();
+  const std::string_view scheme = partner ? (mtls ? "partner-api" : "partner-api-token") : (mtls ? "api" : "api-token");
+  net::Headers headers{{"x-auth-scheme", std::string(scheme)}, {"x-auth-apikey", std::string(options.api_key.reveal())}};
+  if (partner) headers.emplace_back("x-auth-org", options.partner_org);
+  return headers;
+}
+
+ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
+    : options_(std::move(options)),
+      clock_(clock),
+      observer_(std::move(observer)),
+      limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
+      connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},
+                   max_connections) {}
+
+Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop) {
+  const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
+  for (int waits = 0;; ++waits) {
+    if (!limiter_.wait_turn(stop)) return Error{ErrorKind::cancelled, "shutting down"};
+    auto connection = connections_.borrow(stop);
+    if (!connection) return connection.error();
+    auto response = (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes);
+    observer_(name, response ? response->status : 0);
+    if (!response) return with_context(response.error(), path);
+    if (response->status == 200) return std::move(response->body);
+
+    Error error = net::status_error(*response, path);
+    if (response->status == 429) {
+      const auto wait = std::max(error.retry_after.value_or(std::chrono::seconds(1)), std::chrono::seconds(1));
+      spdlog::warn("Rhombus asks to wait {} s ({}): too many requests", wait.count(), name);
+      limiter_.pause(wait);
+      if (waits < max_429_waits) continue;
+    }
+    if (error.kind == ErrorKind::auth) {
+      error.message += ": Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)";
+    } else if (const auto text = trim(response->body); !text.empty()) {
+      error.message += fmt::format(": '{}'", printable(text, 80));
+    }
+    // What Rhombus answers 400 and 404 to will not get better by asking again; 5xx may.
+    return error;
+  }
+}
+
+Result<std::vector<Camera>> ApiClient::cameras(std::stop_token stop) {
+  const std::string path = "/api/camera/getMinimalCameraStateList";
+  auto text = call(path, "{}", stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  std::vector<Camera> cameras;
+  const auto read = each_in_list(*answer, path, "cameraStates", [&](const json::Object& state) {
+    const auto id = device_id(state);
+    if (!id) return;
+    cameras.push_back({*id, json::text(state, "name").value_or(""),
+                       LocationId(json::text(state, "locationUuid").value_or("")), is_online(state)});
+  });
+  if (!read) return read.error();
+  return cameras;
+}
+
+Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop) {
+  const std::string path = "/api/audiogateway/getMinimalAudioGatewayStateList";
+  auto text = call(path, "{}", stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  std::vector<AudioGateway> gateways;
+  const auto read = each_in_list(*answer, path, "audioGatewayStates", [&](const json::Object& state) {
+    const auto id = device_id(state);
+    if (!id) return;
+    AudioGateway gateway{*id, json::text(state, "name").value_or(""), {}, is_online(state)};
+    if (const auto cameras = json::array(state, "associatedCameras")) {
+      for (const auto item : *cameras) {
+        std::string_view camera;
+        if (item.get(camera) == simdjson::SUCCESS && is_safe_id(camera)) gateway.cameras.emplace_back(std::string(camera));
+      }
+    }
+    gateways.push_back(std::move(gateway));
+  });
+  if (!read) return read.error();
+  return gateways;
+}
+
+Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop) {
+  const bool camera = kind == DeviceKind::camera;
+  const std::string path = camera ? "/api/camera/getMediaUris" : "/api/audiogateway/getMediaUris";
+  JsonWriter body;
+  body.begin_object().field(camera ? "cameraUuid" : "gatewayUuid", device.str()).end_object();
+  auto text = call(path, std::move(body).str(), stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+
+  MediaUris uris;
+  if (const auto lan = json::array(answer->object(), "lanVodMpdUrisTemplates")) {
+    for (const auto item : *lan) {
+      std::string_view uri;
+      if (item.get(uri) == simdjson::SUCCESS && !uri.empty()) uris.lan.emplace_back(uri);
+    }
+  }
+  uris.wan = json::text(answer->object(), "wanVodMpdUriTemplate");
+  if (uris.wan && uris.wan->empty()) uris.wan.reset();
+  return uris;
+}
+
+Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
+                                          std::stop_token stop) {
+  const std::string path = "/api/org/generateFederatedSessionToken";
+  JsonWriter body;
+  body.begin_object().field("durationSec", duration.count());
+  if (device) body.field("deviceUUid", device->str());
+  body.end_object();
+  auto text = call(path, std::move(body).str(), stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  auto token = json::text(answer->object(), "federatedSessionToken");
+  const bool usable = token && !token->empty() && token->size() <= 4096 &&
+                      std::all_of(token->begin(), token->end(), [](char c) { return c > 0x20 && c < 0x7F && c != ';'; });
+  if (!usable) return lacks(path, "a usable federatedSessionToken");
+  return Secret(std::move(*token));
+}
+
+}  // namespace responder::rhombus

@@ -1,0 +1,33 @@
+// Reading the vendor's JSON: any field may be absent or null, integers may come as strings.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <simdjson.h>
+
+#include "responder/base/error.hpp"
+
+namespace responder::rhombus::json {
+
+using Element = simdjson::dom::element;
+using Object = simdjson::dom::object;
+using Array = simdjson::dom::array;
+
+// The field, nullopt when it is absent or null.
+std::optional<Element> field(const Object& object, std::string_view name);
+
+// nullopt when it is absent, null or not of that type.
+std::optional<std::string> text(const Object& object, std::string_view name);
+std::optional<Object> object(const Object& object, std::string_view name);
+std::optional<Array> array(const Object& object, std::string_view name);
+std::optional<bool> boolean(const Object& object, std::string_view name);
+
+// 2, "2" and 2.0. An Error when the field is there and is no integer.
+Result<std::optional<std::int64_t>> integer(const Object& object, std::string_view name);
+
+// Whether some object in the document, at any depth, has a key twice: two readers could then see two documents.
+bool has_duplicate_key(Element element);
+
+}  // namespace responder::rhombus::json
