@@ -29,6 +29,8 @@ struct Writer::Impl {
   moodycamel::BlockingConcurrentQueue<Change> queue;
   // The queue itself has no bound that holds for every producer.
   std::atomic<std::size_t> queued{0};
+  // Refuses what comes after stop(); what was let in before it is written.
+  std::atomic<bool> stopped{false};
   std::thread thread;
 
   void run() {
@@ -64,13 +66,18 @@ Writer::Writer(Journal journal, std::size_t max_queued) : impl_(std::make_unique
   impl_->thread = std::thread([loop = impl_.get()] { loop->run(); });
 }
 
-Writer::~Writer() {
+Writer::~Writer() { stop(); }
+
+void Writer::stop() {
+  if (!impl_->thread.joinable()) return;
+  impl_->stopped.store(true);
   impl_->queued.fetch_add(1, std::memory_order_relaxed);
   impl_->queue.enqueue(Change{});
   impl_->thread.join();
 }
 
 void Writer::submit(Work work, Done done) {
+  if (impl_->stopped.load()) return done(Error{ErrorKind::cancelled, "shutting down"});
   if (impl_->queued.fetch_add(1, std::memory_order_relaxed) >= impl_->max_queued) {
     impl_->queued.fetch_sub(1, std::memory_order_relaxed);
     return done(Error{ErrorKind::transient, "too much waits to be written to the journal"});

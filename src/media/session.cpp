@@ -91,13 +91,10 @@ Result<void> Session::load_manifest(std::stop_token stop) {
 
 void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
   if (!found) return;
-  const auto same = std::find_if(tracks_.begin(), tracks_.end(), [&](const auto& t) { return t->track.kind() == kind; });
-  if (same == tracks_.end()) {
-    tracks_.push_back(std::make_unique<TrackState>(*found));
-  } else {
-    (*same)->track = *found;
-  }
-  TrackState& state = same == tracks_.end() ? *tracks_.back() : **same;
+  auto same = std::find_if(tracks_.begin(), tracks_.end(), [&](const auto& t) { return t->track.kind() == kind; });
+  if (same == tracks_.end()) same = tracks_.insert(same, std::make_unique<TrackState>(*found));
+  TrackState& state = **same;
+  state.track = *found;
   state.usable = 0;
   const bool whole = state.track.end() + rounding >= Micros(options_.duration);
   for (std::size_t i = 0; i < state.track.size(); ++i) {

@@ -9,6 +9,7 @@
 
 #include "responder/base/clock.hpp"
 #include "responder/base/secret.hpp"
+#include "responder/base/synchronized.hpp"
 #include "responder/ingest/intake.hpp"
 #include "responder/net/http_front.hpp"
 #include "responder/net/trusted_proxies.hpp"

@@ -21,11 +21,14 @@ class Writer {
 
   // `max_queued` bounds what may wait; past it submit() answers at once with an Error.
   Writer(Journal journal, std::size_t max_queued);
-  ~Writer();  // writes what is queued, then ends
+  ~Writer();  // as stop()
 
   void submit(Work work, Done done);
 
-  // The same, waited for. Not from the writer's own thread.
+  // Writes what is queued, then ends. What is submitted later is answered with an Error.
+  void stop();
+
+  // The same as submit(), waited for. Not from the writer's own thread.
   Result<void> run(Work work);
 
  private:

@@ -1,0 +1,32 @@
+// What the program counts, for Prometheus. Every name starts with rhombus_responder_. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace responder::ops {
+
+class Metrics {
+ public:
+  explicit Metrics(std::string_view version);
+  ~Metrics();
+
+  void count_webhook(std::string_view result);
+  void count_capture(std::string_view state, std::chrono::milliseconds since_received);
+  void count_bytes(std::string_view source, std::size_t bytes);
+  void count_api_request(std::string_view call, int code);
+  void set_queue_depth(std::size_t depth);
+  void set_archive_free_bytes(double bytes);
+
+  // The text exposition format, version 0.0.4.
+  std::string exposition() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace responder::ops

@@ -1,0 +1,32 @@
+// The commands of the program. Each returns its exit status (README.md).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config.hpp"
+
+namespace responder::app {
+
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_unreachable = 3;
+
+// One line on stderr; returns exit_usage, for `return complain(...)`.
+int complain(const std::string& message);
+
+class Signals;
+int serve(const Config& config, const std::string& config_file, const Signals& signals);
+
+struct EventsOptions {
+  bool json = false;
+  std::string state;
+  std::string after;
+  std::size_t limit = 100;
+};
+int events(const Config& config, const EventsOptions& options);
+
+int status(const Config& config, bool json);
+
+}  // namespace responder::app

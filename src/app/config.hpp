@@ -1,0 +1,100 @@
+// The configuration: a TOML file, then the environment. Names and defaults are the README's table.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "responder/archive/names.hpp"
+#include "responder/base/error.hpp"
+#include "responder/base/log.hpp"
+#include "responder/base/secret.hpp"
+#include "responder/capture/footage.hpp"
+#include "responder/net/listen_address.hpp"
+
+namespace responder::app {
+
+struct Config {
+  struct {
+    std::string api_url = "https://api2.rhombussystems.com";
+    std::string media_url = "https://mediaapi-v2.rhombussystems.com";
+    Secret api_key;
+    std::string api_key_file;
+    std::string client_cert;
+    std::string client_key;
+    std::string partner_org;
+    std::string ca_file;
+    double requests_per_second = 10;
+  } rhombus;
+  struct {
+    std::string listen = "127.0.0.1:8443";
+    std::string path = "/webhook/rhombus";
+    std::string tls_cert;
+    std::string tls_key;
+    std::vector<std::string> secret_texts;  // moved into `secrets`
+    std::string secrets_file;
+    std::vector<Secret> secrets;
+    bool allow_unsigned = false;
+    std::int64_t max_body_bytes = 262144;
+    std::vector<std::string> trusted_proxies{"127.0.0.0/8", "::1/128"};
+  } webhook;
+  struct {
+    std::int64_t workers = 4;
+    std::int64_t buffer_seconds = 30;
+    std::int64_t default_duration_seconds = 120;
+    capture::ConnectionMode connection = capture::ConnectionMode::automatic;
+    capture::LanTls lan_tls = capture::LanTls::pin;
+    std::int64_t segment_connections = 4;
+    std::int64_t retry_for_seconds = 86400;
+  } capture;
+  struct {
+    std::int64_t interval_seconds = 300;
+    std::int64_t lookback_seconds = 86400;
+  } catch_up;
+  struct {
+    std::vector<std::string> cameras;
+    std::vector<std::string> locations;
+    std::vector<std::string> activities;
+  } filter;
+  struct {
+    std::string directory = "/var/lib/rhombus-responder/clips";
+    archive::Layout layout = archive::Layout::flat;
+    NameZone timezone = NameZone::local;
+    std::int64_t retention_days = 0;
+    std::int64_t max_bytes = 0;
+    std::int64_t min_free_bytes = std::int64_t{1} << 30;
+  } archive;
+  struct {
+    std::string path = "/var/lib/rhombus-responder/journal.db";
+  } journal;
+  struct {
+    std::string listen = "127.0.0.1:9464";
+  } admin;
+  struct {
+    std::string level = "info";
+    LogFormat format = LogFormat::text;
+  } log;
+
+  std::set<std::string> set_keys;      // named by the file or the environment
+  std::vector<std::string> remarks;    // for the log: defaults that had to give way
+
+  std::filesystem::path spool_directory() const { return std::filesystem::path(journal.path).parent_path() / "spool"; }
+};
+
+// Reads an environment variable; passed in so that a test has its own environment.
+using Environ = std::function<std::optional<std::string>(const std::string&)>;
+std::optional<std::string> process_environment(const std::string& name);
+
+// `file`: --config, or empty for $RHOMBUS_RESPONDER_CONFIG, then /etc/rhombus-responder/config.toml if it exists, then the
+// defaults. An Error names the file, the key and the mend.
+Result<Config> load_config(const std::string& file, const Environ& environment);
+
+// What `serve` cannot do without.
+Result<void> check_for_serving(const Config& config);
+
+}  // namespace responder::app

@@ -1,0 +1,74 @@
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "responder/base/log.hpp"
+
+#include "commands.hpp"
+#include "signals.hpp"
+
+namespace {
+
+using namespace responder;
+
+constexpr const char* about =
+    "Takes the footage around Rhombus policy alerts onto your own storage, at once.\n"
+    "Configuration: /etc/rhombus-responder/config.toml, --config FILE, or RHOMBUS_RESPONDER_<TABLE>_<KEY>.";
+
+int run(int argc, char** argv) {
+  CLI::App program{about, "rhombus-responder"};
+  program.set_version_flag("--version", "rhombus-responder " RESPONDER_VERSION);
+  program.require_subcommand(1);
+  program.fallthrough();
+  std::string config_file;
+  std::string log_level;
+  program.add_option("--config", config_file, "the configuration file (TOML)");
+  program.add_option("--log-level", log_level, "trace, debug, info, warn or error");
+
+  auto* serve = program.add_subcommand("serve", "Listen for webhooks and capture their footage, in the foreground");
+  auto* events = program.add_subcommand("events", "What the journal knows, newest first");
+  app::EventsOptions events_options;
+  events->add_flag("--json", events_options.json, "one JSON object a line");
+  events->add_option("--state", events_options.state, "waiting, capturing, done, partial, failed or ignored");
+  events->add_option("--after", events_options.after, "received since: epoch seconds, RFC 3339, or -24h");
+  events->add_option("--limit", events_options.limit, "at most this many")->capture_default_str();
+  auto* status = program.add_subcommand("status", "Counts by state, what waits, disk, whether a serve runs");
+  bool status_json = false;
+  status->add_flag("--json", status_json, "one JSON object");
+
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return program.exit(success);
+  } catch (const CLI::ParseError& error) {
+    return app::complain(fmt::format("{} (rhombus-responder --help shows the usage)", error.what()));
+  }
+
+  auto config = app::load_config(config_file, app::process_environment);
+  if (!config) return app::complain(config.error().message);
+  if (!log_level.empty()) config->log.level = log_level;
+  // Before the first thread, the log's, which would otherwise take the signals.
+  std::optional<app::Signals> signals;
+  if (serve->parsed()) signals.emplace();
+  if (auto logging = setup_logging(config->log.level, config->log.format); !logging) return app::complain(logging.error().message);
+
+  int code = app::exit_usage;
+  if (serve->parsed()) code = app::serve(*config, config_file, *signals);
+  if (events->parsed()) code = app::events(*config, events_options);
+  if (status->parsed()) code = app::status(*config, status_json);
+  shutdown_logging();
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    return app::complain(fmt::format("unexpected: {}", error.what()));
+  }
+}

@@ -1,0 +1,248 @@
+#include <cstdlib>
+#include <random>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <spdlog/spdlog.h>
+#ifdef RESPONDER_HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "responder/archive/archive.hpp"
+#include "responder/archive/spool.hpp"
+#include "responder/base/file.hpp"
+#include "responder/capture/worker_pool.hpp"
+#include "responder/ingest/webhook_endpoint.hpp"
+#include "responder/ops/admin_endpoint.hpp"
+
+#include "commands.hpp"
+#include "serve_lock.hpp"
+#include "signals.hpp"
+
+namespace responder::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t max_queued_changes = 100'000;
+constexpr milliseconds drain_deadline{5000};
+
+void tell_service_manager([[maybe_unused]] const char* state) {
+#ifdef RESPONDER_HAVE_SYSTEMD
+  sd_notify(0, state);
+#endif
+}
+
+rhombus::ApiOptions api_options(const Config& config) {
+  rhombus::ApiOptions options;
+  options.url = *net::Url::parse(config.rhombus.api_url);  // load_config has parsed it
+  options.api_key = config.rhombus.api_key;
+  options.client_cert = config.rhombus.client_cert;
+  options.client_key = config.rhombus.client_key;
+  options.partner_org = config.rhombus.partner_org;
+  options.ca_file = config.rhombus.ca_file;
+  options.requests_per_second = config.rhombus.requests_per_second;
+  return options;
+}
+
+ingest::IntakePolicy intake_policy(const Config& config) {
+  const auto as_set = [](const std::vector<std::string>& values) { return std::set<std::string>(values.begin(), values.end()); };
+  return {seconds(config.capture.buffer_seconds), seconds(config.capture.default_duration_seconds), as_set(config.filter.cameras),
+          as_set(config.filter.locations), as_set(config.filter.activities)};
+}
+
+// Unique to this process, for as long as its leases may live.
+std::string lease_owner() { return fmt::format("serve-{}-{:08x}", ::getpid(), std::random_device{}()); }
+
+// Pins of LAN devices: looked up and set through the journal, by the thread that connects.
+capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
+  return [&writer, &clock](const DeviceId& device, const std::string& key) {
+    std::optional<std::string> pinned;
+    const auto checked = writer.run([&](journal::Journal& journal) -> Result<void> {
+      auto known = journal.pin(device);
+      if (!known) return known.error();
+      pinned = std::move(*known);
+      return pinned ? Result<void>{} : journal.set_pin(device, key, clock.wall_now());
+    });
+    if (!checked) {
+      spdlog::error("device {}: its key cannot be compared: {}", device.str(), checked.error().message);
+      return false;
+    }
+    if (pinned && *pinned != key) {
+      spdlog::error("device {} shows another TLS key than before and is refused (capture.lan_tls is pin)", device.str());
+      return false;
+    }
+    if (!pinned) spdlog::info("device {}: its TLS key is remembered from now on", device.str());
+    return true;
+  };
+}
+
+// The parts of a running daemon, in the order in which they depend on one another: each is stopped before what it uses.
+class Daemon {
+ public:
+  Daemon(const Config& config, journal::Journal writing, journal::Journal reading)
+      : config_(config),
+        metrics_(RESPONDER_VERSION),
+        writer_(std::move(writing), max_queued_changes),
+        api_(api_options(config), clock_, [this](std::string_view call, int code) { metrics_.count_api_request(call, code); }),
+        tokens_(api_, clock_),
+        locator_(api_, clock_),
+        directory_(api_, clock_),
+        footage_({config.capture.connection, config.capture.lan_tls, static_cast<std::size_t>(config.capture.segment_connections)}, api_, tokens_,
+                 locator_, pin_checker(writer_, clock_),
+                 [this](rhombus::Route route, std::size_t bytes) { metrics_.count_bytes(rhombus::to_string(route), bytes); }, clock_),
+        archive_(config.archive.directory, config.archive.layout, config.archive.timezone, static_cast<std::uint64_t>(config.archive.min_free_bytes)),
+        spool_(config.spool_directory()),
+        environment_{directory_, footage_, archive_, spool_, clock_, seconds(config.capture.retry_for_seconds), {}},
+        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = lease_owner()}, environment_, writer_, std::move(reading),
+              [this](journal::State state, milliseconds took) { metrics_.count_capture(to_string(state), took); }),
+        intake_(intake_policy(config), writer_, [this](journal::CaptureId id) { pool_.wake(id); }),
+        webhook_({config.webhook.path, config.webhook.allow_unsigned, *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
+                 config.webhook.secrets, intake_, clock_, [this](std::string_view result) { metrics_.count_webhook(result); }),
+        admin_(metrics_, [this] { refresh_gauges(); }) {}
+
+  Result<void> start();
+  void reload(const std::string& config_file);
+  void stop();
+
+ private:
+  void refresh_gauges() {
+    metrics_.set_queue_depth(pool_.queue_depth());
+    if (const auto free = free_bytes(archive_.directory())) metrics_.set_archive_free_bytes(static_cast<double>(*free));
+  }
+
+  const Config& config_;
+  SystemClock clock_;
+  ops::Metrics metrics_;
+  journal::Writer writer_;
+  rhombus::ApiClient api_;
+  rhombus::TokenCache tokens_;
+  rhombus::MediaLocator locator_;
+  rhombus::DeviceDirectory directory_;
+  capture::FootageAccess footage_;
+  archive::Archive archive_;
+  archive::Spool spool_;
+  capture::Environment environment_;
+  capture::WorkerPool pool_;
+  ingest::Intake intake_;
+  ingest::WebhookEndpoint webhook_;
+  ops::AdminEndpoint admin_;
+  std::unique_ptr<net::HttpFront> admin_front_;
+  std::unique_ptr<net::HttpFront> webhook_front_;
+};
+
+Result<void> Daemon::start() {
+  admin_.add_probe("archive", [this] {
+    const auto room = archive_.check_space(0);
+    return ops::Readiness{true, room ? "ok" : "degraded: " + room.error().message};
+  });
+  if (!config_.admin.listen.empty()) {
+    net::FrontOptions options;
+    options.listen = *net::ListenAddress::parse(config_.admin.listen);
+    options.max_connections = 64;
+    auto front = net::HttpFront::open(
+        options, [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); }, clock_);
+    if (!front) return with_context(front.error(), "admin.listen");
+    admin_front_ = std::move(*front);
+  }
+
+  net::FrontOptions options;
+  options.listen = *net::ListenAddress::parse(config_.webhook.listen);
+  options.tls_cert = config_.webhook.tls_cert;
+  options.tls_key = config_.webhook.tls_key;
+  options.limits.max_body_bytes = static_cast<std::size_t>(config_.webhook.max_body_bytes);
+  auto front = net::HttpFront::open(
+      options, [this](net::ServerRequest request, net::ReplySlot reply) { webhook_.handle(std::move(request), std::move(reply)); }, clock_);
+  if (!front) return with_context(front.error(), "webhook.listen");
+  webhook_front_ = std::move(*front);
+  const auto& address = options.listen;
+  spdlog::info("listening for webhooks on {}{}{}", options.tls_cert.empty() ? "http://" : "https://",
+               address.unix_path.empty() ? fmt::format("{}:{}", address.host, webhook_front_->port()) : address.str(), config_.webhook.path);
+  if (admin_front_) spdlog::info("admin endpoint on port {}", admin_front_->port());
+
+  // Warm, so that the first alert does not wait for it. What fails now is asked again then.
+  if (auto warmed = directory_.refresh({}); !warmed) spdlog::warn("device list: {}", warmed.error().message);
+  return {};
+}
+
+void Daemon::reload(const std::string& config_file) {
+  auto fresh = load_config(config_file, process_environment);
+  if (!fresh) {
+    spdlog::error("reload: {}; the running configuration stays", fresh.error().message);
+    return;
+  }
+  if (fresh->webhook.secrets.empty() && !config_.webhook.allow_unsigned) {
+    spdlog::error("reload: no webhook secret any more; the running ones stay");
+    return;
+  }
+  const auto count = fresh->webhook.secrets.size();
+  webhook_.set_secrets(std::move(fresh->webhook.secrets));
+  spdlog::info("reload: {} webhook secrets", count);
+}
+
+// In the order of the flow: no new requests, then no work, then nothing more to write down.
+void Daemon::stop() {
+  webhook_front_->stop(drain_deadline);
+  pool_.stop();
+  writer_.stop();
+  if (admin_front_) admin_front_->stop(milliseconds(0));
+}
+
+void say_what_is_not_built_yet(const Config& config) {
+  for (const auto& key : config.set_keys) {
+    const bool unused = key.starts_with("catch_up.") || key == "archive.retention_days" || key == "archive.max_bytes" || key == "rhombus.media_url";
+    if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
+  }
+}
+
+void sweep_spool(const Config& config, journal::Journal& journal) {
+  std::set<std::int64_t> open;
+  for (const auto state : {journal::State::waiting, journal::State::capturing}) {
+    journal::Filter filter{.state = state, .after = {}, .limit = SIZE_MAX / 2};
+    const auto listed = journal.each(filter, [&](const journal::Capture& capture) { open.insert(capture.id); });
+    if (!listed) return;  // nothing is removed on a guess
+  }
+  archive::Spool(config.spool_directory()).sweep([&](std::int64_t id) { return open.contains(id); });
+}
+
+}  // namespace
+
+int serve(const Config& config, const std::string& config_file, const Signals& signals) {
+  if (auto usable = check_for_serving(config); !usable) return complain(usable.error().message);
+  // Many short-lived threads must not each grow a heap of their own.
+  ::mallopt(M_ARENA_MAX, 4);
+  for (const auto& remark : config.remarks) spdlog::info("{}", remark);
+  say_what_is_not_built_yet(config);
+
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (auto writable = archive.check_writable(); !writable) return complain("archive.directory: " + writable.error().message);
+  auto lock = ServeLock::take(config.journal.path);
+  if (!lock) return complain("journal.path: " + lock.error().message);
+  auto writing = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
+  if (!writing) return complain("journal.path: " + writing.error().message);
+  auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!reading) return complain("journal.path: " + reading.error().message);
+  sweep_spool(config, *reading);
+
+  Daemon daemon(config, std::move(*writing), std::move(*reading));
+  if (auto started = daemon.start(); !started) return complain(started.error().message);
+  tell_service_manager("READY=1");
+  while (true) {
+    const int signal = signals.wait();
+    if (signal != SIGHUP) break;
+    daemon.reload(config_file);
+  }
+  spdlog::info("stopping");
+  tell_service_manager("STOPPING=1");
+  daemon.stop();
+  return exit_done;
+}
+
+int complain(const std::string& message) {
+  fmt::print(stderr, "rhombus-responder: {}\n", message);
+  return exit_usage;
+}
+
+}  // namespace responder::app

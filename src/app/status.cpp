@@ -1,0 +1,46 @@
+#include <fmt/format.h>
+
+#include "responder/base/file.hpp"
+#include "responder/base/json_writer.hpp"
+#include "responder/base/time_text.hpp"
+#include "responder/journal/journal.hpp"
+
+#include "commands.hpp"
+#include "serve_lock.hpp"
+
+namespace responder::app {
+
+int status(const Config& config, bool as_json) {
+  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!journal) return complain(journal.error().message + " (journal.path; has serve run yet?)");
+  const auto counts = journal->counts();
+  if (!counts) return complain(counts.error().message);
+  const bool serving = ServeLock::is_held(config.journal.path);
+  const auto free = free_bytes(config.archive.directory);
+
+  if (as_json) {
+    JsonWriter json;
+    json.begin_object().field("serving", serving);
+    json.key("captures").begin_object();
+    json.field("waiting", counts->waiting).field("capturing", counts->capturing).field("done", counts->done);
+    json.field("partial", counts->partial).field("failed", counts->failed).field("ignored", counts->ignored).end_object();
+    json.field("queue_depth", counts->waiting).key("oldest_waiting");
+    counts->oldest_waiting ? json.value(format_rfc3339(*counts->oldest_waiting)) : json.null();
+    json.key("last_catch_up").null();
+    json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
+    free ? json.value(*free) : json.null();
+    json.end_object();
+    fmt::print("{}\n", std::move(json).str());
+    return exit_done;
+  }
+  fmt::print("serve      {}\n", serving ? "runs" : "does not run");
+  fmt::print("captures   {} waiting, {} capturing, {} done, {} partial, {} failed, {} ignored\n", counts->waiting, counts->capturing,
+             counts->done, counts->partial, counts->failed, counts->ignored);
+  if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
+  fmt::print("journal    {}\n", config.journal.path);
+  fmt::print("archive    {} ({})\n", config.archive.directory,
+             free ? fmt::format("{:.1f} GiB free", static_cast<double>(*free) / (1U << 30U)) : free.error().message);
+  return exit_done;
+}
+
+}  // namespace responder::app

@@ -1,0 +1,144 @@
+// A stand-in for Rhombus: its API, its WAN edge and LAN devices, over real HTTPS on loopback. It follows the vendor's
+// protocol; every request is logged with the credentials it carried, so that tests can assert on them.
+//
+//   FakeRhombus rhombus;
+//   auto camera = rhombus.add_camera({.name = "Front Door"});
+//   rhombus.start();
+//   // rhombus.api_url(), rhombus.ca_file() …
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "certificates.hpp"
+#include "media_loop.hpp"
+
+namespace fake_rhombus {
+
+// Where a SegmentTemplate stands in the MPD, and how it addresses.
+enum class MpdForm { adaptation_set, representation, period, timeline, prefixed };
+
+struct CameraSpec {
+  std::string name = "Camera";
+  std::string uuid;  // made up when empty
+  std::string location = "LocationAAAAAAAAAAAAAA";
+  VideoProfile video;
+  bool own_sound = false;
+  bool lan = true;
+  bool wan = true;
+  bool absolute_times = false;  // decode times count from the epoch instead of the session's start
+  bool clamp_to_now = false;    // the MPD ends at the present instead of naming what is not there yet
+  MpdForm form = MpdForm::adaptation_set;
+  std::string status = "GREEN";
+};
+
+struct GatewaySpec {
+  std::string name = "Gateway";
+  std::string uuid;
+  std::vector<std::string> cameras;
+  bool lan = true;
+  bool wan = true;
+  bool absolute_times = false;
+  std::string status = "GREEN";
+};
+
+struct StoredAlert {
+  std::string uuid;
+  std::string device;
+  std::int64_t timestamp_ms = 0;
+  std::optional<int> duration_s;
+  std::vector<std::string> triggers;
+};
+
+struct Request {
+  std::string server;  // "api", "wan", or the LAN device's uuid
+  std::string method;
+  std::string path;    // without the query
+  std::string query;
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+  int status = 0;      // of the answer
+  std::int64_t at_ms = 0;
+};
+
+struct Reply {
+  int status = 200;
+  std::string body;
+  std::string type = "application/octet-stream";
+  std::map<std::string, std::string> headers = {};
+};
+
+struct Options {
+  std::string api_key = "stand-in-api-key-0123456789";
+  std::filesystem::path directory;         // for the CA file; a temporary one when empty
+  std::chrono::milliseconds recording_lag{300};  // a segment is there this long after its end
+  double requests_per_second = 10;
+  double burst = 100;
+  std::chrono::milliseconds latency{0};    // added to every media answer
+  int api_port = 0;                        // 0: any
+};
+
+class FakeRhombus {
+ public:
+  explicit FakeRhombus(Options options = {});
+  ~FakeRhombus();
+  FakeRhombus(const FakeRhombus&) = delete;
+  FakeRhombus& operator=(const FakeRhombus&) = delete;
+
+  // Before start(). Both return the device's UUID.
+  std::string add_camera(CameraSpec spec);
+  std::string add_gateway(GatewaySpec spec);
+  void add_alert(StoredAlert alert);
+
+  void start();
+  void stop();
+
+  std::string api_url() const;
+  std::string ca_file() const;
+  const std::string& api_key() const { return options_.api_key; }
+
+  // Looks at each request first; what it returns is answered instead. May be set at any time.
+  using Intercept = std::function<std::optional<Reply>(const Request&)>;
+  void intercept(Intercept intercept);
+
+  std::vector<Request> requests() const;
+  void forget_requests();
+  void revoke_tokens();  // those given so far are no longer good
+
+  // What a session over [start, start + duration) serves of a device, in decode order; the truth to hold a clip against.
+  std::vector<Sample> truth(const std::string& device, bool audio, std::int64_t start, std::int64_t duration) const;
+
+ private:
+  struct Impl;
+  Options options_;
+  std::unique_ptr<Impl> impl_;
+};
+
+// --- webhooks out -----------------------------------------------------------------------------------------------------------
+
+std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms, std::optional<int> duration_s,
+                              const std::string& activities = "MOTION_HUMAN");
+std::string rule_body(const std::string& alert, const std::vector<std::string>& cameras, std::int64_t timestamp_ms);
+
+std::string hmac_hex(const std::string& body, const std::string& secret, bool sha256);
+
+struct WebhookAnswer {
+  int status = 0;  // 0: no answer
+  std::string body;
+};
+// Signs as Rhombus does: SHA-1 for organization webhooks, SHA-256 for rule actions.
+WebhookAnswer send_webhook(const std::string& url, const std::string& body, const std::string& secret, bool sha256);
+
+// A UUID in Rhombus's form: 22 characters of url-safe base64.
+std::string random_uuid();
+
+}  // namespace fake_rhombus
