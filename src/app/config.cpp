@@ -155,7 +155,7 @@ const std::vector<Key>& known_keys() {
       list("webhook.secrets", [](Config& c) -> auto& { return c.webhook.secret_texts; }),
       text("webhook.secrets_file", [](Config& c) -> auto& { return c.webhook.secrets_file; }),
       flag("webhook.allow_unsigned", [](Config& c) -> auto& { return c.webhook.allow_unsigned; }),
-      integer("webhook.max_body_bytes", 1024, 4 << 20, [](Config& c) -> auto& { return c.webhook.max_body_bytes; }),
+      integer("webhook.max_body_bytes", 1, 4 << 20, [](Config& c) -> auto& { return c.webhook.max_body_bytes; }),
       list("webhook.trusted_proxies", [](Config& c) -> auto& { return c.webhook.trusted_proxies; }),
       integer("capture.workers", 1, 64, [](Config& c) -> auto& { return c.capture.workers; }),
       integer("capture.buffer_seconds", 0, 86400, [](Config& c) -> auto& { return c.capture.buffer_seconds; }),

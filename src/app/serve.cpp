@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <random>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -211,6 +212,8 @@ void sweep_spool(const Config& config, journal::Journal& journal) {
 
 int serve(const Config& config, const std::string& config_file, const Signals& signals) {
   if (auto usable = check_for_serving(config); !usable) return complain(usable.error().message);
+  // Footage is for the people it belongs to.
+  ::umask(027);
   // Many short-lived threads must not each grow a heap of their own.
   ::mallopt(M_ARENA_MAX, 4);
   for (const auto& remark : config.remarks) spdlog::info("{}", remark);

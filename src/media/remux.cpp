@@ -75,6 +75,7 @@ class TrackReader {
   AVPacket* packet() const { return at_end_ ? nullptr : packet_.get(); }
   // Of the next packet, on the session's timeline.
   Micros decode_time() const { return session_time(packet_->dts); }
+  Micros presentation_time() const { return session_time(packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts); }
   Micros session_time(std::int64_t ticks) const {
     return Micros(av_rescale_q(ticks, stream()->time_base, AV_TIME_BASE_Q)) - track_.origin;
   }
@@ -155,7 +156,8 @@ std::size_t index_bound(std::span<const TakenTrack> tracks) {
 
 class ClipWriter {
  public:
-  // `first`: session time of the earliest packet, which becomes time 0.
+  // `first`: session time of the earliest packet that is shown, which becomes time 0. With B-frames the first packets are
+  // decoded before it, at negative times, as an edit list says.
   Result<void> open(std::span<const std::unique_ptr<TrackReader>> readers, const std::filesystem::path& path, Micros first,
                     std::size_t index_bytes, const ClipMetadata& metadata);
   Result<void> write(std::size_t stream, const TrackReader& reader);
@@ -190,7 +192,7 @@ Result<void> ClipWriter::open(std::span<const std::unique_ptr<TrackReader>> read
   last_dts_.assign(readers.size(), AV_NOPTS_VALUE);
   const WallTime starts_at = WallTime(metadata.session_start) + std::chrono::floor<std::chrono::milliseconds>(first);
   av_dict_set(&output_->metadata, "title", metadata.title.c_str(), 0);
-  av_dict_set(&output_->metadata, "creation_time", format_rfc3339(starts_at).c_str(), 0);
+  av_dict_set(&output_->metadata, "creation_time", format_rfc3339(std::chrono::round<std::chrono::seconds>(starts_at)).c_str(), 0);
 
   if (const int code = avio_open(&output_->pb, path.c_str(), AVIO_FLAG_WRITE); code < 0) return av_error(code, what);
   Dictionary options;
@@ -259,7 +261,7 @@ Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesys
     auto reader = std::make_unique<TrackReader>(track);
     if (auto opened = reader->open(); !opened) return opened.error();
     if (reader->packet() == nullptr) return Error{ErrorKind::permanent, fmt::format("the taken {} has no packets", to_string(track.kind))};
-    first = first ? std::min(*first, reader->decode_time()) : reader->decode_time();
+    first = first ? std::min(*first, reader->presentation_time()) : reader->presentation_time();
     clip.streams.push_back(summarize(*reader));
     readers.push_back(std::move(reader));
   }
@@ -284,7 +286,7 @@ Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesys
     TrackReader& reader = *readers[*next];
     if (auto written = writer.write(*next, reader); !written) return written.error();
     ++clip.streams[*next].packets;
-    const auto end = reader.session_time(reader.packet()->dts + reader.packet()->duration) - *first;
+    const auto end = reader.presentation_time() + reader.session_time(reader.packet()->duration) - reader.session_time(0) - *first;
     clip.duration = std::max(clip.duration, end);
     if (auto read = reader.read_next(); !read) return read.error();
   }

@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 #include <httplib.h>
+#if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) || !defined(CPPHTTPLIB_ZLIB_SUPPORT) || !defined(CPPHTTPLIB_BROTLI_SUPPORT)
+#error "cpp-httplib without its pkg-config flags: its types would differ in size from those in the library"
+#endif
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 

@@ -3,6 +3,9 @@
 #include <cstring>
 
 #include <httplib.h>
+#if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) || !defined(CPPHTTPLIB_ZLIB_SUPPORT) || !defined(CPPHTTPLIB_BROTLI_SUPPORT)
+#error "cpp-httplib without its pkg-config flags: its types would differ in size from those in the library"
+#endif
 
 #include "responder/base/text.hpp"
 

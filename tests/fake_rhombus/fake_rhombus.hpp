@@ -29,9 +29,9 @@ enum class MpdForm { adaptation_set, representation, period, timeline, prefixed 
 
 struct CameraSpec {
   std::string name = "Camera";
-  std::string uuid;  // made up when empty
+  std::string uuid = {};  // made up when empty
   std::string location = "LocationAAAAAAAAAAAAAA";
-  VideoProfile video;
+  VideoProfile video = {};
   bool own_sound = false;
   bool lan = true;
   bool wan = true;
@@ -43,8 +43,8 @@ struct CameraSpec {
 
 struct GatewaySpec {
   std::string name = "Gateway";
-  std::string uuid;
-  std::vector<std::string> cameras;
+  std::string uuid = {};
+  std::vector<std::string> cameras = {};
   bool lan = true;
   bool wan = true;
   bool absolute_times = false;
@@ -52,7 +52,7 @@ struct GatewaySpec {
 };
 
 struct StoredAlert {
-  std::string uuid;
+  std::string uuid = {};
   std::string device;
   std::int64_t timestamp_ms = 0;
   std::optional<int> duration_s;

@@ -19,9 +19,9 @@ struct IntakePolicy {
   std::chrono::seconds buffer{30};             // before and after an alert
   std::chrono::seconds default_duration{120};  // for an alert that gives none
   // Empty: all.
-  std::set<std::string> cameras;
-  std::set<std::string> locations;
-  std::set<std::string> activities;
+  std::set<std::string> cameras = {};
+  std::set<std::string> locations = {};
+  std::set<std::string> activities = {};
 };
 
 struct Answer {

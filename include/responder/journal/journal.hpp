@@ -82,8 +82,8 @@ struct Capture {
 };
 
 struct Filter {
-  std::optional<State> state;
-  std::optional<WallTime> after;  // received at or after
+  std::optional<State> state = {};
+  std::optional<WallTime> after = {};  // received at or after
   std::size_t limit = 100;
 };
 

@@ -1,0 +1,282 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <csignal>
+#include <fstream>
+
+#include "clip_reader.hpp"
+#include "responder_process.hpp"
+
+using namespace responder::test;
+using fake_rhombus::FakeRhombus;
+using fake_rhombus::MpdForm;
+using fake_rhombus::Reply;
+using fake_rhombus::Request;
+using fake_rhombus::VideoProfile;
+
+namespace {
+
+const VideoProfile small{.width = 64, .height = 64, .frames_per_second = 5};
+
+// The clip of an event, held against what the device served for its window: every packet, in order, at its time.
+void check_clip(const Responder& responder, const FakeRhombus& rhombus, const Event& event, const std::string& sound_device = "") {
+  const auto clip = read_clip(responder.clips() / event.clip);
+  REQUIRE(clip.readable);
+  CHECK(clip.index_first);
+  CHECK(std::abs(clip.start_time) < 0.001);
+  CHECK(clip.tags.count("title") == 1);
+  CHECK(clip.tags.count("creation_time") == 1);
+  REQUIRE(clip.streams.size() == (sound_device.empty() ? 1 : 2));
+  const auto duration = event.window_end - event.window_start;
+
+  const auto video = rhombus.truth(event.camera, false, event.window_start, duration);
+  REQUIRE(clip.streams[0].size() == video.size());
+  for (std::size_t i = 0; i < video.size(); ++i) {
+    REQUIRE(clip.streams[0][i].data == video[i].data);
+    const double recorded = static_cast<double>(video[i].presentation_time - video[0].presentation_time) / 90000;
+    REQUIRE(std::abs(clip.streams[0][i].presentation - clip.streams[0][0].presentation - recorded) < 0.002);
+  }
+  if (sound_device.empty()) return;
+  const auto sound = rhombus.truth(sound_device, true, event.window_start, duration);
+  REQUIRE(clip.streams[1].size() == sound.size());
+  for (std::size_t i = 0; i < sound.size(); ++i) {
+    REQUIRE(clip.streams[1][i].data == sound[i].data);
+    const double recorded = static_cast<double>(sound[i].presentation_time) / 48000 - static_cast<double>(video[0].presentation_time) / 90000;
+    const double shown = clip.streams[1][i].presentation - clip.streams[0][0].presentation;
+    REQUIRE(std::abs(shown - recorded) < 0.040);
+  }
+}
+
+bool never_sent_to(const FakeRhombus& rhombus, const std::string& device, const std::string& secret) {
+  const auto requests = rhombus.requests();
+  return std::none_of(requests.begin(), requests.end(), [&](const Request& request) {
+    if (request.server != device) return false;
+    return request.query.find(secret) != std::string::npos ||
+           std::any_of(request.headers.begin(), request.headers.end(), [&](const auto& header) { return header.second.find(secret) != std::string::npos; });
+  });
+}
+
+}  // namespace
+
+TEST_CASE("a signed webhook becomes a clip from the LAN, every packet untouched") {
+  FakeRhombus rhombus;
+  const auto form = GENERATE(MpdForm::adaptation_set, MpdForm::representation, MpdForm::period, MpdForm::timeline, MpdForm::prefixed);
+  const auto camera = rhombus.add_camera({.name = "Front Door #1", .video = small, .absolute_times = form == MpdForm::timeline, .form = form});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  const auto alert = responder.alert(camera, now_ms() - 60'000, 5);
+  const auto event = responder.wait_until_done(alert);
+  CHECK(event.source == "lan");
+  CHECK(event.camera_name == "Front Door #1");
+  CHECK(event.clip.starts_with("FrontDoor1_" + camera + "_"));
+  CHECK(event.clip.find("_alert_MOTIONHUMAN_") != std::string::npos);
+  CHECK(event.clip.ends_with("_video.mp4"));
+  CHECK(event.gaps == 0);
+  check_clip(responder, rhombus, event);
+  CHECK(never_sent_to(rhombus, camera, rhombus.api_key()));
+
+  // The sidecar knows the same.
+  const auto sidecar = event.clip.substr(0, event.clip.size() - 4) + ".json";
+  std::ifstream file(responder.clips() / sidecar);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  CHECK(text.find(event.sha256) != std::string::npos);
+  CHECK(text.find("\"state\":\"done\"") != std::string::npos);
+  CHECK(std::filesystem::is_empty(responder.folder() / "state/spool"));
+}
+
+TEST_CASE("over the WAN, with the sound of an audio gateway") {
+  FakeRhombus rhombus;
+  const bool absolute = GENERATE(false, true);
+  const auto camera = rhombus.add_camera({.name = "Dock", .video = {.width = 64, .height = 64, .frames_per_second = 5, .b_frames = 2}, .lan = false, .absolute_times = absolute});
+  const auto gateway = rhombus.add_gateway({.name = "Ears", .cameras = {camera}, .absolute_times = !absolute});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'500, 20));
+  CHECK(event.source == "wan");
+  CHECK(event.clip.ends_with("_combined.mp4"));
+  check_clip(responder, rhombus, event, gateway);
+  CHECK(never_sent_to(rhombus, gateway, rhombus.api_key()));
+}
+
+TEST_CASE("with the camera's own sound") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Lobby", .video = small, .own_sound = true, .absolute_times = GENERATE(false, true)});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 10));
+  CHECK(event.clip.ends_with("_combined.mp4"));
+  check_clip(responder, rhombus, event, camera);
+}
+
+TEST_CASE("a rule action captures each of its cameras") {
+  FakeRhombus rhombus;
+  const auto one = rhombus.add_camera({.name = "One", .video = small});
+  const auto two = rhombus.add_camera({.name = "Two", .video = small});
+  rhombus.start();
+  Responder responder(rhombus, "", "buffer_seconds = 2\ndefault_duration_seconds = 3\n");
+  responder.start();
+  const auto answer = fake_rhombus::send_webhook(responder.url(), fake_rhombus::rule_body("rule-1", {one, two}, now_ms() - 60'000), responder.secret(), true);
+  REQUIRE(answer.status == 200);
+  std::vector<Event> events;
+  const auto deadline = now_ms() + 20'000;
+  do events = responder.events();
+  while (now_ms() < deadline && !std::all_of(events.begin(), events.end(), [](const Event& event) { return event.state == "done"; }));
+  REQUIRE(events.size() == 2);
+  for (const auto& event : events) {
+    REQUIRE(event.state == "done");
+    check_clip(responder, rhombus, event);
+  }
+}
+
+TEST_CASE("a window that is still open is followed as it is recorded") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Live", .video = small, .clamp_to_now = GENERATE(false, true)});
+  const auto gateway = rhombus.add_gateway({.name = "Ears", .cameras = {camera}});
+  rhombus.start();
+  Responder responder(rhombus, "", "buffer_seconds = 4\n");
+  responder.start();
+  const auto sent_at = now_ms();
+  const auto alert = responder.alert(camera, sent_at, 1);
+  const auto event = responder.wait_until_done(alert);
+  const auto done_at = now_ms();
+  check_clip(responder, rhombus, event, gateway);
+  CHECK(done_at - event.window_end * 1000 < 3000);  // the recording lag, the clip, and looking for it
+
+  const auto requests = rhombus.requests();
+  const auto first = std::find_if(requests.begin(), requests.end(), [&](const Request& request) { return request.server == camera; });
+  REQUIRE(first != requests.end());
+  CHECK(first->at_ms - sent_at < 2000);  // the pre-roll is asked for at once
+}
+
+TEST_CASE("LAN that does not answer gives way to the WAN") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
+  rhombus.start();
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    if (request.server == camera) return Reply{503, "busy", "text/plain"};
+    return std::nullopt;
+  });
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 5));
+  CHECK(event.source == "wan");
+  check_clip(responder, rhombus, event);
+}
+
+TEST_CASE("a token that is refused in mid-session is renewed once") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});
+  rhombus.start();
+  std::atomic<bool> revoked{false};
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    if (request.path.ends_with("seg_2.m4v") && !revoked.exchange(true)) rhombus.revoke_tokens();
+    return std::nullopt;
+  });
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 10));
+  CHECK(event.attempts == 1);
+  check_clip(responder, rhombus, event);
+}
+
+TEST_CASE("holes are said, error pages are not media") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});
+  rhombus.start();
+  const auto [status, body] = GENERATE(std::pair<int, std::string>{404, "gone"}, std::pair<int, std::string>{200, "<html>an error page</html>"}, std::pair<int, std::string>{200, ""});
+  rhombus.intercept([&, status = status, body = body](const Request& request) -> std::optional<Reply> {
+    if (request.path.ends_with("seg_2.m4v")) return Reply{status, body, "text/html"};
+    return std::nullopt;
+  });
+  Responder responder(rhombus, "", "buffer_seconds = 2\nretry_for_seconds = 0\n");
+  responder.start();
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10), [](const Event& e) { return e.state == "partial"; });
+  CHECK(event.gaps == 1);
+  CHECK_FALSE(event.reason.empty());
+  const auto clip = read_clip(responder.clips() / event.clip);
+  const auto truth = rhombus.truth(camera, false, event.window_start, event.window_end - event.window_start);
+  REQUIRE(clip.streams.at(0).size() == truth.size() - 10);
+  CHECK(std::abs(clip.streams[0][20].presentation - 6.0) < 0.01);  // the hole keeps its time
+}
+
+TEST_CASE("what is wrong at Rhombus is the capture's reason, and the next alert is taken") {
+  FakeRhombus rhombus;
+  const auto bad = rhombus.add_camera({.name = "Bad", .video = small, .wan = false});
+  const auto good = rhombus.add_camera({.name = "Good", .video = small, .wan = false});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  struct Case {
+    std::string path;
+    Reply reply;
+    std::string state;
+    std::string reason;
+  };
+  const Case cases[] = {
+      {"getMediaUris", {200, "<html>busy</html>"}, "waiting", "not a JSON object"},
+      {"getMediaUris", {200, R"({"error":true,"errorMsg":"camera unknown"})"}, "waiting", "camera unknown"},
+      {"getMediaUris", {200, R"({"lanVodMpdUrisTemplates":null,"wanVodMpdUriTemplate":null})"}, "waiting", "no way to its footage"},
+      {"getMediaUris", {500, "oops"}, "waiting", "HTTP 500"},
+      {"clip.mpd", {200, "not xml"}, "waiting", "not XML"},
+      {"clip.mpd", {200, "<!DOCTYPE MPD [<!ENTITY x \"y\">]><MPD/>"}, "failed", "document type"},
+      {"clip.mpd", {200, "<MPD mediaPresentationDuration=\"PT10S\"><Period/></MPD>"}, "failed", "no video"},
+      {"clip.mpd", {404, "none"}, "waiting", "HTTP 404"},
+      {"clip.mpd", {401, "no"}, "waiting", "HTTP 401"},
+      {"seg_init.mp4", {200, "<html/>"}, "waiting", "page of text"},
+      {"seg_init.mp4", {200, ""}, "waiting", "empty"},
+  };
+  for (const auto& one : cases) {
+    CAPTURE(one.path, one.reason);
+    rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+      const bool about_bad = request.server == bad || request.body.find(bad) != std::string::npos;
+      return about_bad && request.path.ends_with(one.path) ? std::optional(one.reply) : std::nullopt;
+    });
+    const auto event = responder.wait_for(responder.alert(bad, now_ms() - 60'000, 2), [&](const Event& e) { return e.state == one.state && !e.reason.empty(); });
+    CHECK(event.reason.find(one.reason) != std::string::npos);
+    CHECK(event.clip.empty());
+  }
+  const auto event = responder.wait_until_done(responder.alert(good, now_ms() - 60'000, 2));
+  check_clip(responder, rhombus, event);
+
+  // And once it is right again, what waits is done.
+  rhombus.intercept(nullptr);
+  for (const auto& waiting : responder.events()) {
+    if (waiting.state == "waiting") check_clip(responder, rhombus, responder.wait_until_done(waiting.alert));
+  }
+  CHECK(responder.log().find(rhombus.api_key()) == std::string::npos);
+  CHECK(responder.log().find(responder.secret()) == std::string::npos);
+}
+
+TEST_CASE("a device that shows another key is refused") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 2));
+  rhombus.stop();
+
+  // The same device with a new certificate, at the same API's address.
+  FakeRhombus other({.api_key = rhombus.api_key(), .directory = responder.folder() / "other"});
+  other.add_camera({.name = "Cam", .uuid = camera, .video = small, .wan = false});
+  other.start();
+  responder.stop(SIGTERM);
+  std::ifstream in(responder.config());
+  std::string config((std::istreambuf_iterator<char>(in)), {});
+  const auto replace_line = [&](const std::string& key, const std::string& value) {
+    const auto at = config.find(key + " = ");
+    config.replace(at, config.find('\n', at) - at, key + " = \"" + value + "\"");
+  };
+  replace_line("api_url", other.api_url());
+  replace_line("ca_file", other.ca_file());
+  std::ofstream(responder.config()) << config;
+  responder.start();
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 2), [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
+  CHECK(responder.log().find("another TLS key") != std::string::npos);
+  // Refused in the handshake: no token has left.
+  const auto requests = other.requests();
+  CHECK(std::none_of(requests.begin(), requests.end(), [&](const Request& request) { return request.server == camera; }));
+}

@@ -1,0 +1,73 @@
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <fstream>
+
+#include "responder_process.hpp"
+
+using namespace responder::test;
+using fake_rhombus::FakeRhombus;
+
+namespace {
+
+// One line on stderr that names what is wrong, and the exit status of a usage error.
+void check_complaint(const CommandResult& result, const std::string& text) {
+  CAPTURE(result.err);
+  CHECK(result.status == 2);
+  CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+  CHECK(result.err.starts_with("rhombus-responder: "));
+  CHECK(result.err.find(text) != std::string::npos);
+}
+
+std::string write(const TempFolder& folder, const std::string& content) {
+  const auto path = folder / "config.toml";
+  std::ofstream(path) << content;
+  return path.string();
+}
+
+}  // namespace
+
+TEST_CASE("help and version") {
+  CHECK(run_responder({"--help"}).out.find("serve") != std::string::npos);
+  CHECK(run_responder({"--version"}).out.starts_with("rhombus-responder "));
+  CHECK(run_responder({"serve", "--help"}).status == 0);
+}
+
+TEST_CASE("mistakes are one line with status 2") {
+  const TempFolder folder;
+  check_complaint(run_responder({}), "subcommand");
+  check_complaint(run_responder({"sreve"}), "sreve");
+  check_complaint(run_responder({"--config", "/does/not/exist.toml", "serve"}), "/does/not/exist.toml");
+  check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}), "did you mean webhook.secrets?");
+  check_complaint(run_responder({"--config", write(folder, ""), "serve"}), "no API key");
+  check_complaint(run_responder({"--config", write(folder, "[rhombus]\napi_key_file = \"/none\"\n"), "serve"}), "api_key_file");
+  check_complaint(run_responder({"--config", write(folder, "[journal]\npath = \"/none/j.db\"\n"), "events"}), "/none/j.db");
+  const auto journal = "[rhombus]\napi_key = \"k\"\n[webhook]\nsecrets = [\"s\"]\n[archive]\ndirectory = \"/proc/clips\"\n[journal]\npath = \"" + (folder / "j.db").string() + "\"\n";
+  check_complaint(run_responder({"--config", write(folder, journal), "serve"}), "archive.directory");
+}
+
+TEST_CASE("events and status of a journal") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  const auto config = responder.config().string();
+  responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 2));
+  CHECK(run_responder({"--config", config, "status"}).out.find("serve      runs") != std::string::npos);
+  CHECK(run_responder({"--config", config, "status", "--json"}).out.find("\"done\":1") != std::string::npos);
+  CHECK(run_responder({"--config", config, "events", "--state", "done"}).out.find("Cam") != std::string::npos);
+  CHECK(run_responder({"--config", config, "events", "--state", "failed"}).out.empty());
+  CHECK(run_responder({"--config", config, "events", "--after", "-1h", "--json"}).out.find("\"via\":\"webhook\"") != std::string::npos);
+  check_complaint(run_responder({"--config", config, "events", "--state", "lost"}), "--state");
+  check_complaint(run_responder({"--config", config, "events", "--after", "soon"}), "--after");
+
+  // A second serve on the same journal, and one on the same port.
+  check_complaint(run_responder({"--config", config, "serve"}), "another serve");
+  const TempFolder folder;
+  const auto port = responder.url().substr(18, responder.url().find("/webhook") - 18);
+  const auto second = "[rhombus]\napi_url = \"" + rhombus.api_url() + "\"\napi_key = \"k\"\n[webhook]\nlisten = \"127.0.0.1:" + port + "\"\nsecrets = [\"s\"]\n[archive]\ndirectory = \"" +
+                      (folder / "clips").string() + "\"\n[journal]\npath = \"" + (folder / "j.db").string() + "\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"error\"\n";
+  check_complaint(run_responder({"--config", write(folder, second), "serve"}), "another program has it");
+  responder.stop(SIGTERM);
+  CHECK(run_responder({"--config", config, "status"}).out.find("does not run") != std::string::npos);
+}

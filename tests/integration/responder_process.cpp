@@ -1,0 +1,187 @@
+#include "responder_process.hpp"
+
+#include <csignal>
+#include <fcntl.h>
+#include <fstream>
+#include <spawn.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+extern char** environ;
+
+namespace responder::test {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+std::string slurp(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err, const std::map<std::string, std::string>& environment) {
+  std::vector<std::string> words{RESPONDER_PROGRAM};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  std::vector<std::string> variables;
+  for (char** one = environ; *one != nullptr; ++one) variables.emplace_back(*one);
+  for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
+  std::vector<char*> envp;
+  for (auto& variable : variables) envp.push_back(variable.data());
+  envp.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  pid_t pid = -1;
+  const int failed = posix_spawn(&pid, RESPONDER_PROGRAM, &actions, nullptr, argv.data(), envp.data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) throw std::runtime_error("cannot start " RESPONDER_PROGRAM);
+  return pid;
+}
+
+int status_of(pid_t pid) {
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string text_field(simdjson::dom::element object, const char* name) {
+  std::string_view value;
+  return object.at_key(name).get(value) == simdjson::SUCCESS ? std::string(value) : std::string();
+}
+
+std::int64_t integer_field(simdjson::dom::element object, const char* name) {
+  std::int64_t value = 0;
+  return object.at_key(name).get(value) == simdjson::SUCCESS ? value : 0;
+}
+
+}  // namespace
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+CommandResult run_responder(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment) {
+  const TempFolder folder;
+  CommandResult result;
+  result.status = status_of(spawn(arguments, folder / "out", folder / "err", environment));
+  result.out = slurp(folder / "out");
+  result.err = slurp(folder / "err");
+  return result;
+}
+
+Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra, const std::string& capture) {
+  const auto identity = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr);
+  std::ofstream(folder_ / "cert.pem") << identity.certificate_pem();
+  std::ofstream(folder_ / "key.pem") << identity.key_pem();
+  const auto in = [&](const char* name) { return (folder_ / name).string(); };
+  std::ofstream(config()) << fmt::format(
+      "[rhombus]\napi_url = \"{}\"\napi_key = \"{}\"\nca_file = \"{}\"\n"
+      "[webhook]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\nsecrets = [\"an older secret\", \"{}\"]\nmax_body_bytes = 4096\n"
+      "[capture]\n{}[archive]\ndirectory = \"{}\"\ntimezone = \"UTC\"\nmin_free_bytes = 0\n[journal]\npath = \"{}\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"debug\"\n{}",
+      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture, in("clips"), in("state/journal.db"), extra);
+}
+
+Responder::~Responder() {
+  if (pid_ > 0) stop(SIGKILL);
+}
+
+void Responder::start() {
+  const auto log_file = folder_ / fmt::format("serve-{}.log", ++starts_);
+  pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, {});
+  const std::string marker = "listening for webhooks on https://127.0.0.1:";
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  while (std::chrono::steady_clock::now() < deadline) {
+    const auto text = slurp(log_file);
+    if (const auto at = text.find(marker); at != std::string::npos && text.find('\n', at) != std::string::npos) {
+      port_ = std::atoi(text.c_str() + at + marker.size());
+      return;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  throw std::runtime_error("the responder does not listen: " + slurp(log_file));
+}
+
+int Responder::stop(int signal) {
+  ::kill(pid_, signal);
+  return status_of(std::exchange(pid_, -1));
+}
+
+bool Responder::running() const { return pid_ > 0 && ::kill(pid_, 0) == 0; }
+std::string Responder::url() const { return fmt::format("https://127.0.0.1:{}/webhook/rhombus", port_); }
+
+std::string Responder::log() const {
+  std::string all;
+  for (int i = 1; i <= starts_; ++i) all += slurp(folder_ / fmt::format("serve-{}.log", i));
+  return all;
+}
+
+std::vector<Event> Responder::events() const {
+  const auto listed = run_responder({"--config", config().string(), "events", "--json", "--limit", "10000"});
+  REQUIRE(listed.status == 0);
+  std::vector<Event> events;
+  std::istringstream lines(listed.out);
+  simdjson::dom::parser parser;
+  for (std::string line; std::getline(lines, line);) {
+    simdjson::dom::element object;
+    REQUIRE(parser.parse(line).get(object) == simdjson::SUCCESS);
+    Event event;
+    event.alert = text_field(object, "alert");
+    event.camera = text_field(object, "camera");
+    event.camera_name = text_field(object, "camera_name");
+    event.state = text_field(object, "state");
+    event.reason = text_field(object, "reason");
+    event.source = text_field(object, "source");
+    event.clip = text_field(object, "clip");
+    event.sha256 = text_field(object, "sha256");
+    event.window_start = integer_field(object, "window_start");
+    event.window_end = integer_field(object, "window_end");
+    event.attempts = integer_field(object, "attempts");
+    simdjson::dom::array gaps;
+    if (object.at_key("gaps").get(gaps) == simdjson::SUCCESS) event.gaps = gaps.size();
+    events.push_back(std::move(event));
+  }
+  return events;
+}
+
+Event Responder::wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough, std::chrono::seconds limit) const {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  Event last;
+  while (std::chrono::steady_clock::now() < deadline) {
+    for (const auto& event : events()) {
+      if (event.alert != alert) continue;
+      last = event;
+      if (enough(event)) return event;
+    }
+    std::this_thread::sleep_for(20ms);
+  }
+  FAIL("alert " << alert << " stays " << last.state << ": " << last.reason << "\n" << log());
+  return last;
+}
+
+Event Responder::wait_until_done(const std::string& alert) const {
+  return wait_for(alert, [](const Event& event) { return event.state == "done"; });
+}
+
+std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int duration_s) const {
+  const auto id = fake_rhombus::random_uuid();
+  const auto answer = fake_rhombus::send_webhook(url(), fake_rhombus::organization_body(id, camera, at_ms, duration_s), secret_, false);
+  REQUIRE(answer.status == 200);
+  REQUIRE(answer.body == R"({"status":"accepted"})");
+  return id;
+}
+
+}  // namespace responder::test

@@ -1,0 +1,75 @@
+// The program itself, started as a user would start it, against a stand-in Rhombus.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include <simdjson.h>
+
+#include "fake_rhombus.hpp"
+#include "temp_folder.hpp"
+
+namespace responder::test {
+
+struct CommandResult {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+// Runs the program to its end.
+CommandResult run_responder(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment = {});
+
+// One object of `events --json`, flattened to what the tests ask.
+struct Event {
+  std::string alert, camera, camera_name, state, reason, source, clip, sha256;
+  std::int64_t window_start = 0;
+  std::int64_t window_end = 0;
+  std::int64_t attempts = 0;
+  std::size_t gaps = 0;
+};
+
+class Responder {
+ public:
+  // `extra`: TOML appended to the configuration, tables and all.
+  explicit Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra = "", const std::string& capture = "buffer_seconds = 2\n");
+  ~Responder();
+  Responder(const Responder&) = delete;
+  Responder& operator=(const Responder&) = delete;
+
+  void start();             // returns when it listens
+  int stop(int signal);     // its exit status
+  bool running() const;
+
+  std::string url() const;  // of the webhook
+  const std::string& secret() const { return secret_; }
+  std::filesystem::path config() const { return folder_ / "config.toml"; }
+  std::filesystem::path clips() const { return folder_ / "clips"; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
+  std::string log() const;
+  pid_t pid() const { return pid_; }
+
+  std::vector<Event> events() const;
+  // Waits (bounded) until the alert's only capture is in a state that `enough` accepts.
+  Event wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough, std::chrono::seconds limit = std::chrono::seconds(30)) const;
+  Event wait_until_done(const std::string& alert) const;
+
+  // Sends a signed organization webhook for the camera; returns the alert's id.
+  std::string alert(const std::string& camera, std::int64_t at_ms, int duration_s) const;
+
+ private:
+  TempFolder folder_;
+  std::string secret_ = "the-webhook-secret";
+  pid_t pid_ = -1;
+  int port_ = 0;
+  int starts_ = 0;
+};
+
+std::int64_t now_ms();
+
+}  // namespace responder::test

@@ -1,0 +1,69 @@
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "responder/archive/archive.hpp"
+#include "responder/base/file.hpp"
+#include "temp_folder.hpp"
+
+using namespace responder;
+using namespace responder::archive;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Fixture {
+  test::TempFolder folder;
+  Archive archive{folder / "clips", Layout::flat, NameZone::utc, 0};
+
+  fs::path finished(const std::string& content) {
+    const auto path = folder / "spool.mp4";
+    std::ofstream(path) << content;
+    return path;
+  }
+  static ClipIdentity identity(const std::string& alert) {
+    return {"Door", DeviceId("CAM"), AlertId(alert), {"FACE"}, std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)), false};
+  }
+  Result<ArchivedClip> publish(const std::string& alert, const std::string& content) {
+    const auto id = identity(alert);
+    return archive.publish(finished(content), id, [&](const ArchivedClip& clip) { return sidecar_identity(id) + ",\"sha256\":\"" + clip.sha256 + "\"}"; });
+  }
+  std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder / "clips"), {})); }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a published clip has its name, its hash and its sidecar, and leaves nothing else") {
+  const auto clip = publish("A1", "abc");
+  REQUIRE(clip);
+  CHECK(clip->path == "Door_CAM_20240110_143022_alert_FACE_A1_video.mp4");
+  CHECK(clip->bytes == 3);
+  CHECK(clip->sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(*read_file(folder / "clips" / clip->path) == "abc");
+  CHECK(files() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "the same capture replaces its clip, another alert of the same name does not") {
+  REQUIRE(publish("A1", "abc"));
+  const auto better = publish("A1", "abcdef");
+  CHECK(better->path == "Door_CAM_20240110_143022_alert_FACE_A1_video.mp4");
+  CHECK(files() == 2);
+  // Without its '-' this alert's id is A1 as well.
+  const auto other = publish("A-1", "other");
+  CHECK(other->path == "Door_CAM_20240110_143022_alert_FACE_A1_video-2.mp4");
+  CHECK(*read_file(folder / "clips" / better->path) == "abcdef");
+}
+
+TEST_CASE_METHOD(Fixture, "a clip whose sidecar cannot be had stays under no final name") {
+  fs::create_directories(folder / "clips" / ".Door_CAM_20240110_143022_alert_FACE_A1_video.json.part" / "in the way");
+  CHECK_FALSE(publish("A1", "abc"));
+  CHECK_FALSE(fs::exists(folder / "clips/Door_CAM_20240110_143022_alert_FACE_A1_video.mp4"));
+}
+
+TEST_CASE_METHOD(Fixture, "too little space is an error of its kind, and says what to do") {
+  REQUIRE(archive.check_writable());
+  CHECK(archive.check_space(0));
+  const auto full = archive.check_space(std::uint64_t{1} << 60U);
+  REQUIRE_FALSE(full);
+  CHECK(full.error().kind == ErrorKind::no_space);
+  CHECK(full.error().message.find("min_free_bytes") != std::string::npos);
+}

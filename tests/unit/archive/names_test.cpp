@@ -1,0 +1,49 @@
+#include <catch2/catch.hpp>
+
+#include "responder/archive/names.hpp"
+#include "responder/base/text.hpp"
+
+using namespace responder;
+using namespace responder::archive;
+
+namespace {
+ClipIdentity identity() {
+  return {"Front Door #1", DeviceId("CAMERAUUID"), AlertId("ALERT-ID_1"), {"MOTION_HUMAN"}, std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)), false};
+}
+std::string flat(const ClipIdentity& clip) { return clip_stem(clip, Layout::flat, NameZone::utc).string(); }
+}  // namespace
+
+TEST_CASE("names are the predecessor's") {
+  auto clip = identity();
+  CHECK(flat(clip) == "FrontDoor1_CAMERAUUID_20240110_143022_alert_MOTIONHUMAN_ALERTID1_video");
+  clip.has_audio = true;
+  clip.activities = {"MOTION_HUMAN", "FACE"};
+  CHECK(flat(clip) == "FrontDoor1_CAMERAUUID_20240110_143022_alert_MOTIONHUMAN-FACE_ALERTID1_combined");
+  CHECK(clip_stem(clip, Layout::by_date, NameZone::utc).parent_path() == "2024/01/10");
+  CHECK(clip_stem(clip, Layout::by_camera, NameZone::utc).parent_path() == "FrontDoor1_CAMERAUUID");
+}
+
+TEST_CASE("any camera name makes a file name") {
+  CHECK(letters_and_digits("入口 2号", "x") == "入口2号");
+  CHECK(letters_and_digits("Вход/двор", "x") == "Входдвор");
+  CHECK(letters_and_digits("Müller", "x") == "Müller");
+  CHECK(letters_and_digits("", "x") == "x");
+  CHECK(letters_and_digits("../..\0☃️!!", "x") == "x");
+  CHECK(letters_and_digits("a\xff\xfe"
+                           "b",
+                           "x") == "ab");
+}
+
+TEST_CASE("a name never exceeds its bytes and stays UTF-8") {
+  auto clip = identity();
+  clip.camera_name.clear();
+  for (int i = 0; i < 200; ++i) clip.camera_name += "入";
+  clip.camera = DeviceId(std::string(64, 'c'));
+  clip.alert = AlertId(std::string(64, 'a'));
+  clip.activities.assign(40, "MOTION_HUMAN");
+  clip.has_audio = true;
+  const auto stem = flat(clip);
+  CHECK(stem.size() + 5 <= max_name_bytes);
+  CHECK(is_valid_utf8(stem));
+  CHECK(stem.ends_with("_" + std::string(64, 'a') + "_combined"));
+}

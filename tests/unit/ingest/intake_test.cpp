@@ -1,0 +1,102 @@
+#include <catch2/catch.hpp>
+
+#include "responder/ingest/intake.hpp"
+#include "responder/journal/journal.hpp"
+#include "temp_folder.hpp"
+
+using namespace responder;
+using namespace responder::ingest;
+using namespace std::chrono_literals;
+
+namespace {
+
+const WallTime now(1'700'000'000s);
+
+rhombus::Alert alert() {
+  rhombus::Alert made;
+  made.id = AlertId("A1");
+  made.device = DeviceId("C1");
+  made.location = LocationId("L1");
+  made.activities = {"MOTION_HUMAN"};
+  made.cameras = {{DeviceId("C1"), now - 10s + 250ms, 20s, {"MOTION_HUMAN"}}};
+  return made;
+}
+
+std::vector<journal::NewCapture> plan(const rhombus::Alert& alert, const IntakePolicy& policy = {}) {
+  return plan_captures(alert, policy, journal::Via::webhook, now);
+}
+
+}  // namespace
+
+TEST_CASE("the window is the alert with its buffer, widened to whole seconds") {
+  const auto captures = plan(alert());
+  REQUIRE(captures.size() == 1);
+  CHECK(WallTime(captures[0].window_start) == now - 40s);
+  CHECK(WallTime(captures[0].window_end) == now + 41s);
+  CHECK(captures[0].ignored_reason.empty());
+}
+
+TEST_CASE("what an alert leaves out has a default") {
+  auto bare = alert();
+  bare.cameras[0].at.reset();
+  bare.cameras[0].duration.reset();
+  CHECK(WallTime(plan(bare)[0].window_start) == now - 30s);
+  CHECK(WallTime(plan(bare)[0].window_end) == now + 150s);
+  bare.cameras[0].duration = 0s;
+  const auto no_buffer = plan(bare, {.buffer = 0s});
+  CHECK(no_buffer[0].window_end - no_buffer[0].window_start == 1s);
+  bare.cameras[0].duration = 365 * 24h;
+  CHECK(plan(bare)[0].window_end - plan(bare)[0].window_start <= 24h + 1min);
+}
+
+TEST_CASE("what is not to be captured is written down as ignored, with its reason") {
+  const auto reason = [](const rhombus::Alert& one, const IntakePolicy& policy = {}) {
+    const auto captures = plan(one, policy);
+    REQUIRE(captures.size() == 1);
+    return captures[0].ignored_reason;
+  };
+  auto diagnostic = alert();
+  diagnostic.diagnostic = true;
+  CHECK(reason(diagnostic) == "diagnostic");
+  auto sensor = alert();
+  sensor.cameras.clear();
+  CHECK(reason(sensor) == "no camera");
+  CHECK(reason(alert(), {.cameras = {"C2"}}) == "filtered: camera");
+  CHECK(reason(alert(), {.locations = {"L2"}}) == "filtered: location");
+  CHECK(reason(alert(), {.activities = {"FACE"}}) == "filtered: activity");
+  CHECK(reason(alert(), {.cameras = {"C1"}, .locations = {"L1"}, .activities = {"MOTION_HUMAN"}}).empty());
+}
+
+TEST_CASE("each camera of an alert is its own capture, those filtered out are none") {
+  auto several = alert();
+  several.cameras.push_back({DeviceId("C2"), now, 5s, {}});
+  several.cameras.push_back({DeviceId("C3"), now, 5s, {}});
+  CHECK(plan(several).size() == 3);
+  const auto some = plan(several, {.cameras = {"C2", "C3"}});
+  REQUIRE(some.size() == 2);
+  CHECK(some[0].activities == several.activities);
+}
+
+TEST_CASE("the intake answers when it is on disk, and wakes the workers once") {
+  const test::TempFolder folder;
+  journal::Writer writer(*journal::Journal::open(folder / "j.db", journal::Journal::Mode::read_write), 100);
+  std::vector<journal::CaptureId> woken;
+  Intake intake({}, writer, [&](journal::CaptureId id) { woken.push_back(id); });
+  std::vector<Answer::Kind> answers;
+  const auto note = [&](Result<Answer> answer) {
+    REQUIRE(answer);
+    answers.push_back(answer->kind);
+  };
+  intake.accept(alert(), journal::Via::webhook, now, note);
+  intake.accept(alert(), journal::Via::webhook, now + 5s, note);
+  auto more = alert();
+  more.cameras.push_back({DeviceId("C2"), now, 5s, {}});
+  intake.accept(more, journal::Via::catch_up, now + 5s, note);
+  auto diagnostic = alert();
+  diagnostic.id = AlertId("A2");
+  diagnostic.diagnostic = true;
+  intake.accept(diagnostic, journal::Via::webhook, now, note);
+  writer.stop();
+  CHECK(answers == std::vector{Answer::Kind::accepted, Answer::Kind::duplicate, Answer::Kind::accepted, Answer::Kind::ignored});
+  CHECK(woken.size() == 2);
+}

@@ -1,0 +1,91 @@
+#include <catch2/catch.hpp>
+#include <fstream>
+
+#include "media_loop.hpp"
+#include "responder/media/segment_check.hpp"
+#include "temp_folder.hpp"
+
+using namespace responder;
+using namespace responder::media;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Fixture {
+  test::TempFolder folder;
+
+  std::filesystem::path file(const std::string& content) {
+    const auto path = folder / "segment";
+    std::ofstream(path, std::ios::binary) << content;
+    return path;
+  }
+};
+
+const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
+const auto opus = fake_rhombus::make_opus_webm();
+const auto aac = fake_rhombus::make_aac();
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "real segments are understood") {
+  const auto video_init = check_init(file(video->init_segment()), TrackKind::video);
+  REQUIRE(video_init);
+  CHECK(video_init->codec == "avc1");
+  CHECK(video_init->timescale == 90000);
+  CHECK(video_init->sha256.size() == 64);
+  auto segment = check_segment(file(video->segment(1'700'000'004, 2, 1'700'000'000)), *video_init);
+  REQUIRE(segment);
+  CHECK(segment->decode_time == 4s);
+  CHECK(segment->samples == 10);
+  segment = check_segment(file(video->segment(1'700'000'004, 2, 0)), *video_init);
+  CHECK(segment->decode_time == 1'700'000'004s);
+
+  const auto aac_init = check_init(file(aac->init_segment()), TrackKind::audio);
+  REQUIRE(aac_init);
+  CHECK(aac_init->codec == "mp4a");
+  CHECK(check_segment(file(aac->segment(1'700'000'000, 2, 1'700'000'000)), *aac_init)->samples == 94);
+
+  const auto opus_init = check_init(file(opus->init_segment()), TrackKind::audio);
+  REQUIRE(opus_init);
+  CHECK(opus_init->container == Container::webm);
+  CHECK(opus_init->codec == "A_OPUS");
+  segment = check_segment(file(opus->segment(1'700'000'004, 2, 1'700'000'000)), *opus_init);
+  REQUIRE(segment);
+  CHECK(segment->samples == 100);
+  CHECK(std::chrono::abs(segment->decode_time - Micros(4s)) < 10ms);
+}
+
+TEST_CASE_METHOD(Fixture, "a segment cut off at any byte is refused") {
+  for (const auto& [loop, kind] : {std::pair{video, TrackKind::video}, {opus, TrackKind::audio}}) {
+    const auto init = *check_init(file(loop->init_segment()), kind);
+    const auto whole = loop->segment(1'700'000'000, 2, 1'700'000'000);
+    for (std::size_t cut = 0; cut < whole.size(); cut += cut < 1000 ? 1 : 97) {
+      CAPTURE(cut, whole.size());
+      REQUIRE_FALSE(check_segment(file(whole.substr(0, cut)), init));
+    }
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "what is no segment is refused in words") {
+  const auto init = *check_init(file(video->init_segment()), TrackKind::video);
+  const auto reason = [&](const std::string& content) {
+    const auto checked = check_segment(file(content), init);
+    REQUIRE_FALSE(checked);
+    return checked.error().message;
+  };
+  CHECK(reason("") == "it is empty");
+  CHECK(reason("<html>404</html>").find("page of text") != std::string::npos);
+  CHECK(reason("{\"error\":true}").find("page of text") != std::string::npos);
+  CHECK(reason(video->init_segment()).find("initialization") != std::string::npos);
+  CHECK(reason(opus->segment(1'700'000'000, 2, 1'700'000'000)).size() > 0);
+  CHECK(reason(std::string(5000, '\0')).size() > 0);
+  CHECK(reason(std::string(5000, '\xff')).size() > 0);
+
+  CHECK_FALSE(check_init(file(""), TrackKind::video));
+  CHECK_FALSE(check_init(file("<html/>"), TrackKind::video));
+  CHECK_FALSE(check_init(file(aac->init_segment()), TrackKind::video));
+  CHECK_FALSE(check_init(file(video->init_segment()), TrackKind::audio));
+  CHECK_FALSE(check_init(file(opus->init_segment()), TrackKind::video));
+  CHECK_FALSE(check_init(file(video->init_segment().substr(0, 300)), TrackKind::video));
+  CHECK_FALSE(check_init(folder / "none", TrackKind::video));
+}

@@ -1,0 +1,208 @@
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+#include <fstream>
+#include <map>
+#include <mutex>
+
+#include "manual_clock.hpp"
+#include "media_loop.hpp"
+#include "responder/media/session.hpp"
+#include "temp_folder.hpp"
+
+using namespace responder;
+using namespace responder::media;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::int64_t start = 1'700'000'000;
+const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
+
+// A device in memory, with its own idea of what is recorded.
+class Device final : public Source {
+ public:
+  explicit Device(Clock& clock) : clock_(clock) {}
+
+  bool clamped = false;
+  std::map<int, Error> broken;            // by segment, until removed
+  std::map<int, std::string> replaced;    // by segment, with status 200
+  std::map<std::string, int> asked;       // by file name
+
+  Result<std::string> text(const net::Url&, std::size_t, std::stop_token) override {
+    const std::lock_guard lock(mutex_);
+    ++asked["mpd"];
+    const double shown = clamped ? std::clamp(recorded(), 0.0, 20.0) : 20.0;
+    return fmt::format(R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
+                       R"(startNumber="0" duration="2"/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
+                       shown);
+  }
+
+  Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
+    const auto name = url.path.substr(url.path.rfind('/') + 1);
+    std::string content;
+    {
+      const std::lock_guard lock(mutex_);
+      ++asked[name];
+      if (name == "init") {
+        content = video->init_segment();
+      } else {
+        const int number = std::atoi(name.c_str());
+        if (const auto found = broken.find(number); found != broken.end()) return found->second;
+        if (number * 2 + 2 > recorded()) return Error{ErrorKind::not_found, "404"};
+        const auto other = replaced.find(number);
+        content = other != replaced.end() ? other->second : video->segment(start + number * 2, 2, start);
+      }
+    }
+    std::ofstream(path, std::ios::binary) << content;
+    return {};
+  }
+
+  std::size_t parallel() const override { return 3; }
+
+ private:
+  double recorded() const { return static_cast<double>(clock_.wall_now().time_since_epoch().count()) / 1000.0 - start - 0.2; }
+
+  Clock& clock_;
+  std::mutex mutex_;
+};
+
+struct Fixture {
+  test::TempFolder folder;
+  test::ManualClock clock{WallTime(std::chrono::seconds(start + 100))};
+  Device device{clock};
+
+  Session session() {
+    SessionOptions options;
+    options.mpd = *net::Url::parse("https://h/x/file.mpd");
+    options.start = std::chrono::sys_seconds(std::chrono::seconds(start));
+    options.duration = 20s;
+    options.directory = folder.path();
+    return {options, device, clock};
+  }
+
+  // Follows the session to its end, as a worker would.
+  TakenTrack follow(Session& session) {
+    for (int steps = 0; steps < 1000; ++steps) {
+      const auto progress = session.advance({});
+      REQUIRE(progress);
+      if (progress->finished) {
+        const auto taken = session.taken();
+        REQUIRE(taken.size() == 1);
+        return taken[0];
+      }
+      REQUIRE(progress->next_at > clock.wall_now());
+      clock.advance(progress->next_at - clock.wall_now());
+    }
+    FAIL("the session never ends");
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a window of the past is taken at once, whole") {
+  auto one = session();
+  const auto before = clock.elapsed();
+  const auto taken = follow(one);
+  CHECK(clock.elapsed() == before);
+  CHECK(taken.segments.size() == 10);
+  CHECK(taken.samples == 100);
+  CHECK(taken.gaps.empty());
+  CHECK(taken.reason.empty());
+  CHECK(device.asked["mpd"] == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "a window that is still being recorded is followed to its end") {
+  device.clamped = GENERATE(false, true);
+  test::ManualClock live(WallTime(std::chrono::seconds(start + 7)));
+  Device camera(live);
+  camera.clamped = device.clamped;
+  SessionOptions options;
+  options.mpd = *net::Url::parse("https://h/x/file.mpd");
+  options.start = std::chrono::sys_seconds(std::chrono::seconds(start));
+  options.duration = 20s;
+  options.directory = folder.path();
+  Session one(options, camera, live);
+
+  std::size_t first_step = 0;
+  for (int steps = 0; steps < 200; ++steps) {
+    const auto progress = one.advance({});
+    REQUIRE(progress);
+    if (steps == 0) first_step = one.taken().at(0).segments.size();
+    if (progress->finished) break;
+    live.advance(progress->next_at - live.wall_now());
+  }
+  CHECK(first_step == 3);  // the pre-roll, at once
+  CHECK(one.taken().at(0).segments.size() == 10);
+  CHECK(one.taken().at(0).gaps.empty());
+  CHECK(live.wall_now() < WallTime(std::chrono::seconds(start + 21)));
+}
+
+TEST_CASE_METHOD(Fixture, "what the device does not have is a gap with its time") {
+  device.broken[3] = Error{ErrorKind::not_found, "HTTP 404"};
+  device.broken[4] = Error{ErrorKind::not_found, "HTTP 404"};
+  device.broken[9] = Error{ErrorKind::not_found, "HTTP 404"};
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(taken.segments.size() == 7);
+  CHECK(taken.gaps == std::vector<Interval>{{6s, 10s}, {18s, 20s}});
+  CHECK(taken.reason == "HTTP 404");
+  CHECK_FALSE(taken.may_improve);
+  CHECK(device.asked["3"] == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be later") {
+  device.broken[5] = Error{ErrorKind::transient, "reset"};
+  auto one = session();
+  auto taken = follow(one);
+  CHECK(device.asked["5"] == 4);
+  CHECK(taken.gaps == std::vector<Interval>{{10s, 12s}});
+  CHECK(taken.may_improve);
+
+  device.broken.clear();
+  device.asked.clear();
+  auto again = session();
+  taken = follow(again);
+  CHECK(taken.gaps.empty());
+  CHECK(taken.segments.size() == 10);
+  CHECK(device.asked["5"] == 1);
+  CHECK(device.asked["4"] == 0);  // what is there is not fetched twice
+}
+
+TEST_CASE_METHOD(Fixture, "a device that is gone ends the attempt early") {
+  for (int i = 2; i < 10; ++i) device.broken[i] = Error{ErrorKind::transient, "cannot connect"};
+  auto one = session();
+  std::optional<Error> ending;
+  for (int steps = 0; steps < 50 && !ending; ++steps) {
+    const auto progress = one.advance({});
+    if (!progress) {
+      ending = progress.error();
+    } else {
+      REQUIRE_FALSE(progress->finished);
+      clock.advance(progress->next_at - clock.wall_now());
+    }
+  }
+  REQUIRE(ending);
+  CHECK(ending->kind == ErrorKind::transient);
+  CHECK(one.taken().at(0).segments.size() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
+  const auto good = video->segment(start + 4, 2, start);
+  device.replaced[2] = good.substr(0, good.size() / 2);
+  device.replaced[3] = "<html>busy</html>";
+  device.replaced[4] = "";
+  device.replaced[6] = video->segment(start, 2, start);  // decode time of the first
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(taken.segments.size() == 6);
+  CHECK(taken.gaps == std::vector<Interval>{{4s, 10s}, {12s, 14s}});
+}
+
+TEST_CASE_METHOD(Fixture, "a full disk stops the attempt") {
+  device.broken[2] = Error{ErrorKind::no_space, "full"};
+  auto one = session();
+  const auto progress = one.advance({});
+  REQUIRE_FALSE(progress);
+  CHECK(progress.error().kind == ErrorKind::no_space);
+}

@@ -1,0 +1,198 @@
+#include <arpa/inet.h>
+#include <catch2/catch.hpp>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+
+#include "responder/net/http_front.hpp"
+
+using namespace responder;
+using namespace responder::net;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A plain client: what is sent is what is written here.
+class RawClient {
+ public:
+  explicit RawClient(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    timeval timeout{5, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~RawClient() { ::close(fd_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+
+  bool connected() const { return connected_; }
+  void send(const std::string& text) { CHECK(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())); }
+
+  // One answer with its Content-Length, or what came before the connection ended.
+  std::string answer() {
+    char buffer[4096];
+    while (true) {
+      const auto head = received_.find("\r\n\r\n");
+      const auto length = received_.find("Content-Length: ");
+      if (head != std::string::npos && length != std::string::npos) {
+        const auto size = head + 4 + static_cast<std::size_t>(std::atol(received_.c_str() + length + 16));
+        if (received_.size() >= size) {
+          const auto one = received_.substr(0, size);
+          received_.erase(0, size);
+          return one;
+        }
+      }
+      const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+      if (got <= 0) return std::exchange(received_, {});
+      received_.append(buffer, static_cast<std::size_t>(got));
+    }
+  }
+  // A reset counts: that is how a connection ends whose bytes nobody read.
+  bool closed_by_server() {
+    char byte = 0;
+    const ssize_t got = ::recv(fd_, &byte, 1, 0);
+    return got == 0 || (got < 0 && errno == ECONNRESET);
+  }
+
+ private:
+  int fd_;
+  bool connected_ = false;
+  std::string received_;
+};
+
+FrontOptions quick_options() {
+  FrontOptions options;
+  options.listen = *ListenAddress::parse("127.0.0.1:0");
+  options.request_timeout = 300ms;
+  options.idle_timeout = 600ms;
+  return options;
+}
+
+RequestHandler echo() {
+  return [](ServerRequest request, ReplySlot reply) { reply.send({.status = 200, .body = request.method + " " + request.path + " " + request.body}); };
+}
+
+}  // namespace
+
+TEST_CASE("requests are answered in order on one connection, pipelined or not") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), echo(), clock);
+  REQUIRE(front);
+  RawClient client((*front)->port());
+  client.send("POST /a%20b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+  CHECK(client.answer().ends_with("POST /a b hi"));
+  client.send("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\nConnection: close\r\n\r\n");
+  CHECK(client.answer().ends_with("GET /1 "));
+  CHECK(client.answer().ends_with("GET /2 "));
+  CHECK(client.closed_by_server());
+}
+
+TEST_CASE("an answer may come later and from another thread") {
+  SystemClock clock;
+  std::vector<std::thread> threads;
+  auto front = HttpFront::open(
+      quick_options(),
+      [&](ServerRequest, ReplySlot reply) {
+        threads.emplace_back([slot = std::make_shared<ReplySlot>(std::move(reply))] { slot->send({.status = 200, .body = "late"}); });
+      },
+      clock);
+  REQUIRE(front);
+  RawClient client((*front)->port());
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  CHECK(client.answer().ends_with("late"));
+  for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE("a slot that is dropped answers 500") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), [](ServerRequest, ReplySlot) {}, clock);
+  RawClient client((*front)->port());
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  CHECK(client.answer().starts_with("HTTP/1.1 500 "));
+}
+
+TEST_CASE("malformed requests are refused and the connection is closed") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), echo(), clock);
+  for (const auto* text : {"nonsense\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "FROB / HTTP/1.1\r\n\r\n"}) {
+    CAPTURE(text);
+    RawClient client((*front)->port());
+    client.send(text);
+    CHECK(client.answer().starts_with("HTTP/1.1 400 "));
+    CHECK(client.closed_by_server());
+  }
+}
+
+TEST_CASE("headers that cpp-httplib would act on change nothing") {
+  SystemClock clock;
+  auto front = HttpFront::open(
+      quick_options(), [](ServerRequest request, ReplySlot reply) { reply.send({.status = 200, .body = request.remote_address + " " + request.body}); }, clock);
+  RawClient client((*front)->port());
+  client.send("POST / HTTP/1.1\r\nRange: bytes=0-1\r\nREMOTE_ADDR: 6.6.6.6\r\nContent-Encoding: gzip\r\nContent-Type: multipart/form-data\r\nContent-Length: 3\r\n\r\nabc");
+  const auto answer = client.answer();
+  CHECK(answer.starts_with("HTTP/1.1 200 "));
+  CHECK(answer.ends_with("127.0.0.1 abc"));
+}
+
+TEST_CASE("a request that drips is cut off by its deadline, an idle connection by its own") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), echo(), clock);
+  RawClient slow((*front)->port());
+  slow.send("POST / HTTP/1.1\r\nContent-Le");
+  CHECK(slow.answer().starts_with("HTTP/1.1 408 "));
+  RawClient silent((*front)->port());
+  CHECK(silent.closed_by_server());
+}
+
+TEST_CASE("at the cap the oldest connection makes room") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.max_connections = 3;
+  options.request_timeout = 5000ms;
+  auto front = HttpFront::open(options, echo(), clock);
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (int i = 0; i < 3; ++i) {
+    held.push_back(std::make_unique<RawClient>((*front)->port()));
+    held.back()->send("POST / HTTP/1.1\r\n");
+  }
+  RawClient fresh((*front)->port());
+  fresh.send("GET /fresh HTTP/1.1\r\n\r\n");
+  CHECK(fresh.answer().ends_with("GET /fresh "));
+  CHECK(held.front()->closed_by_server());
+}
+
+TEST_CASE("stop lets the request in hand be answered and refuses new ones") {
+  SystemClock clock;
+  std::optional<ReplySlot> held;
+  std::atomic<bool> arrived{false};
+  auto front = HttpFront::open(
+      quick_options(),
+      [&](ServerRequest, ReplySlot reply) {
+        held.emplace(std::move(reply));
+        arrived = true;
+      },
+      clock);
+  const int port = (*front)->port();
+  RawClient client(port);
+  client.send("GET / HTTP/1.1\r\n\r\n");
+  while (!arrived) std::this_thread::yield();
+  std::thread stopping([&] { (*front)->stop(5000ms); });
+  held->send({.status = 200, .body = "in time"});
+  CHECK(client.answer().ends_with("in time"));
+  stopping.join();
+  CHECK_FALSE(RawClient(port).connected());
+}
+
+TEST_CASE("a port in use is an error that says so") {
+  SystemClock clock;
+  auto first = HttpFront::open(quick_options(), echo(), clock);
+  auto options = quick_options();
+  options.listen.port = (*first)->port();
+  const auto second = HttpFront::open(options, echo(), clock);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().message.find("another program has it") != std::string::npos);
+}

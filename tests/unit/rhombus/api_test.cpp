@@ -1,0 +1,144 @@
+#include <catch2/catch.hpp>
+
+#include "fake_rhombus.hpp"
+#include "responder/rhombus/directory.hpp"
+#include "responder/rhombus/media_access.hpp"
+
+using namespace responder;
+using namespace responder::rhombus;
+
+namespace {
+
+struct Fixture {
+  fake_rhombus::FakeRhombus fake;
+  SystemClock clock;
+  std::string camera = fake.add_camera({.name = "Front Door", .video = {.width = 64, .height = 64}});
+  std::string gateway = fake.add_gateway({.name = "Ears", .cameras = {camera}});
+
+  Fixture() { fake.start(); }
+
+  ApiOptions options() const {
+    ApiOptions options;
+    options.url = *net::Url::parse(fake.api_url());
+    options.api_key = Secret(fake.api_key());
+    options.ca_file = fake.ca_file();
+    return options;
+  }
+  ApiClient client(ApiOptions with) { return {std::move(with), clock, [](std::string_view, int) {}}; }
+
+  void answer(std::string body, int status = 200) {
+    fake.intercept([=](const fake_rhombus::Request&) { return fake_rhombus::Reply{status, body, "application/json"}; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "the devices are listed and the sound is found") {
+  auto api = client(options());
+  DeviceDirectory directory(api, clock);
+  const auto found = directory.find(DeviceId(camera + ".v0"), {});
+  REQUIRE(found);
+  REQUIRE(*found);
+  CHECK((*found)->camera.name == "Front Door");
+  REQUIRE((*found)->gateway);
+  CHECK((*found)->gateway->id.str() == gateway);
+  CHECK_FALSE(*directory.find(DeviceId("nobody"), {}));
+}
+
+TEST_CASE_METHOD(Fixture, "media paths: LAN first, templates filled in") {
+  auto api = client(options());
+  MediaLocator locator(api, clock);
+  const auto paths = locator.locate(DeviceKind::camera, DeviceId(camera), {});
+  REQUIRE(paths);
+  REQUIRE(paths->size() == 2);
+  CHECK((*paths)[0].route == Route::lan);
+  const auto mpd = (*paths)[0].mpd(std::chrono::sys_seconds(std::chrono::seconds(1700000000)), std::chrono::seconds(60));
+  CHECK(mpd->path == "/" + camera + "/store/1700000000_60/clip.mpd");
+  CHECK_FALSE(locator.locate(DeviceKind::camera, DeviceId("nobody"), {}));
+  CHECK_FALSE(MediaPath{Route::lan, "http://h/{START_TIME}"}.mpd({}, {}));
+}
+
+TEST_CASE_METHOD(Fixture, "credentials stay with their origin") {
+  auto api = client(options());
+  TokenCache tokens(api, clock);
+  const auto mpd = *net::Url::parse("https://127.0.0.9:443/x/clip.mpd");
+  const auto stranger = *net::Url::parse("https://127.0.0.8:443/x/clip.mpd");
+  const auto text = [](const net::Headers& headers) {
+    std::string all;
+    for (const auto& [name, value] : headers) all += name + ": " + value + "\n";
+    return all;
+  };
+
+  MediaCredentials lan(Route::lan, DeviceId(camera), mpd, api, tokens);
+  const auto lan_headers = text(*lan.headers_for(mpd, {}));
+  CHECK(lan_headers.find(fake.api_key()) == std::string::npos);
+  CHECK(lan_headers.find("x-auth-scheme: federated-token") != std::string::npos);
+  CHECK(lan_headers.find("RSESSIONID=RFT:") != std::string::npos);
+  CHECK(lan.headers_for(stranger, {})->empty());
+
+  MediaCredentials wan(Route::wan, DeviceId(camera), mpd, api, tokens);
+  CHECK(text(*wan.headers_for(mpd, {})).find(fake.api_key()) != std::string::npos);
+  CHECK(wan.headers_for(stranger, {})->empty());
+
+  // One token for the device, one for the organization, however often they are used; another after a refusal.
+  const auto count = [&] {
+    const auto requests = fake.requests();
+    return std::count_if(requests.begin(), requests.end(), [](const auto& r) { return r.path.ends_with("generateFederatedSessionToken"); });
+  };
+  REQUIRE(lan.headers_for(mpd, {}));
+  CHECK(count() == 2);
+  CHECK(lan.renew());
+  REQUIRE(lan.headers_for(mpd, {}));
+  CHECK(count() == 3);
+}
+
+TEST_CASE_METHOD(Fixture, "answers that are none are errors of the right kind") {
+  auto api = client(options());
+  const auto error_of = [&](const std::string& body, int status = 200) {
+    answer(body, status);
+    const auto cameras = api.cameras({});
+    REQUIRE_FALSE(cameras);
+    CHECK(cameras.error().message.find(fake.api_key()) == std::string::npos);
+    return cameras.error();
+  };
+  CHECK(error_of("<html>busy</html>").message.find("not a JSON object") != std::string::npos);
+  CHECK(error_of("").message.find("not a JSON object") != std::string::npos);
+  CHECK(error_of(R"({"error":true,"errorMsg":"out of order"})").message.find("out of order") != std::string::npos);
+  CHECK(error_of(R"({"cameraStates":null})").message.find("lacks cameraStates") != std::string::npos);
+  CHECK(error_of("{}", 403).kind == ErrorKind::auth);
+  CHECK(error_of("oops", 500).kind == ErrorKind::transient);
+  CHECK(error_of("no", 400).kind == ErrorKind::permanent);
+}
+
+TEST_CASE_METHOD(Fixture, "a bad key is said to be one") {
+  auto with = options();
+  with.api_key = Secret("wrong-key");
+  auto api = client(with);
+  const auto cameras = api.cameras({});
+  REQUIRE_FALSE(cameras);
+  CHECK(cameras.error().kind == ErrorKind::auth);
+  CHECK(cameras.error().message.find("rhombus.api_key") != std::string::npos);
+  CHECK(cameras.error().message.find("wrong-key") == std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "429 is waited out") {
+  std::atomic<int> refused{0};
+  fake.intercept([&](const fake_rhombus::Request&) -> std::optional<fake_rhombus::Reply> {
+    if (refused++ > 0) return std::nullopt;
+    return fake_rhombus::Reply{429, "slow down", "text/plain", {{"Retry-After", "1"}}};
+  });
+  auto api = client(options());
+  const auto began = clock.steady_now();
+  CHECK(api.cameras({}));
+  CHECK(clock.steady_now() - began >= std::chrono::seconds(1));
+}
+
+TEST_CASE_METHOD(Fixture, "a server with another CA's certificate is not talked to") {
+  auto with = options();
+  with.ca_file.clear();
+  auto api = client(with);
+  const auto cameras = api.cameras({});
+  REQUIRE_FALSE(cameras);
+  CHECK(cameras.error().message.find("not trusted") != std::string::npos);
+  CHECK(fake.requests().empty());
+}
