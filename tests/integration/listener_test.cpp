@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <fstream>
 #include <fmt/format.h>
 #include <httplib.h>
 
