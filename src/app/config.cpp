@@ -10,6 +10,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
+#include "responder/net/http_client.hpp"
 #include "responder/net/trusted_proxies.hpp"
 #include "responder/net/url.hpp"
 
@@ -349,6 +350,9 @@ Result<void> check_values(const Config& config) {
                                    {"webhook.tls_cert", &config.webhook.tls_cert},
                                    {"webhook.tls_key", &config.webhook.tls_key}}) {
     if (!path->empty() && ::access(path->c_str(), R_OK) != 0) return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
+  }
+  if (!config.rhombus.ca_file.empty()) {
+    if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable) return wrong("rhombus.ca_file: " + usable.error().message);
   }
   return {};
 }

@@ -1,11 +1,14 @@
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include "responder/base/log.hpp"
+#include "responder/base/text.hpp"
 
 #include "commands.hpp"
 #include "signals.hpp"
@@ -17,6 +20,16 @@ using namespace responder;
 constexpr const char* about =
     "Takes the footage around Rhombus policy alerts onto your own storage, at once.\n"
     "Configuration: /etc/rhombus-responder/config.toml, --config FILE, or RHOMBUS_RESPONDER_<TABLE>_<KEY>.";
+
+// "sreve" deserves better than "a subcommand is required".
+std::optional<std::string> unknown_command(const CLI::App& program, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  const std::string word = argc > 1 ? argv[1] : "";
+  if (word.empty() || word.front() == '-' || std::find(names.begin(), names.end(), word) != names.end()) return std::nullopt;
+  const auto close = nearest(word, names);
+  return fmt::format("unknown command '{}'{}", printable(word, 40), close ? fmt::format("; did you mean {}?", *close) : "");
+}
 
 int run(int argc, char** argv) {
   CLI::App program{about, "rhombus-responder"};
@@ -44,6 +57,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return program.exit(success);
   } catch (const CLI::ParseError& error) {
+    if (const auto unknown = unknown_command(program, argc, argv)) return app::complain(*unknown);
     return app::complain(fmt::format("{} (rhombus-responder --help shows the usage)", error.what()));
   }
 

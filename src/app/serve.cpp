@@ -55,7 +55,8 @@ ingest::IntakePolicy intake_policy(const Config& config) {
 }
 
 // Unique to this process, for as long as its leases may live.
-std::string lease_owner() { return fmt::format("serve-{}-{:08x}", ::getpid(), std::random_device{}()); }
+constexpr std::string_view lease_owner_prefix = "serve-";
+std::string lease_owner() { return fmt::format("{}{}-{:08x}", lease_owner_prefix, ::getpid(), std::random_device{}()); }
 
 // Pins of LAN devices: looked up and set through the journal, by the thread that connects.
 capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
@@ -180,6 +181,9 @@ void Daemon::reload(const std::string& config_file) {
   }
   const auto count = fresh->webhook.secrets.size();
   webhook_.set_secrets(std::move(fresh->webhook.secrets));
+  if (auto reloaded = webhook_front_->reload_certificate(); !reloaded) {
+    spdlog::error("reload: {}; the running certificate stays", reloaded.error().message);
+  }
   spdlog::info("reload: {} webhook secrets", count);
 }
 
@@ -228,6 +232,10 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!reading) return complain("journal.path: " + reading.error().message);
   sweep_spool(config, *reading);
+  // We hold the lock, so whatever an earlier serve had in hand is nobody's now.
+  if (auto released = writing->release_leases(lease_owner_prefix, SystemClock().wall_now()); !released) {
+    return complain("journal.path: " + released.error().message);
+  }
 
   Daemon daemon(config, std::move(*writing), std::move(*reading));
   if (auto started = daemon.start(); !started) return complain(started.error().message);

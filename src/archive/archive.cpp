@@ -168,8 +168,16 @@ Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdenti
                                       const std::function<std::string(const ArchivedClip&)>& sidecar) const {
   const auto stem = free_stem(identity);
   if (!stem) return stem.error();
-  const auto clip_path = with_ending(*stem, ".mp4");
-  const auto sidecar_path = with_ending(*stem, ".json");
+  auto clip = publish_as(*stem, finished, sidecar);
+  // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.
+  if (!clip) clip.error().kind = ErrorKind::no_space;
+  return clip;
+}
+
+Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& finished,
+                                         const std::function<std::string(const ArchivedClip&)>& sidecar) const {
+  const auto clip_path = with_ending(stem, ".mp4");
+  const auto sidecar_path = with_ending(stem, ".json");
   if (auto made = make_directories(clip_path.parent_path()); !made) return made.error();
 
   const auto clip_part = temporary(clip_path);

@@ -15,6 +15,8 @@ namespace {
 // A clip's size is not known before it is taken; a minute of 4K serves as a first measure.
 constexpr std::uint64_t room_to_begin = 150ULL << 20U;
 
+constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some minutes
+
 std::vector<journal::Gap> wall_clock_gaps(const std::vector<media::TakenTrack>& tracks, std::chrono::sys_seconds start) {
   std::vector<journal::Gap> gaps;
   const auto wall = [&](media::Micros offset) { return WallTime(start) + std::chrono::floor<std::chrono::milliseconds>(offset); };
@@ -37,7 +39,11 @@ Result<void> Capture::prepare(std::stop_token stop) {
   if (auto room = environment_.archive.check_space(room_to_begin); !room) return room.error();
   auto camera = environment_.directory.find(row_.camera, stop);
   if (!camera) return camera.error();
-  if (!*camera) return Error{ErrorKind::permanent, fmt::format("Rhombus lists no camera {}", row_.camera.str())};
+  if (!*camera) {
+    // A list may be incomplete for a while; a device that is no camera never gets on it.
+    const auto kind = row_.attempts < attempts_for_unknown_cameras ? ErrorKind::not_found : ErrorKind::permanent;
+    return Error{kind, fmt::format("Rhombus lists no camera {}", row_.camera.str())};
+  }
   camera_ = std::move(*camera);
   auto folder = environment_.spool.folder_of(row_.id);
   if (!folder) return folder.error();

@@ -241,6 +241,13 @@ Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view own
   return claimed;
 }
 
+Result<void> Journal::release_leases(std::string_view owner_prefix, WallTime now) {
+  return impl_->run(
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, lease_owner = NULL, lease_until_ms = NULL "
+      "WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
+      owner_prefix, to_ms(now));
+}
+
 Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until) {
   return impl_->run("UPDATE captures SET lease_until_ms = ?2 WHERE state = 'capturing' AND lease_owner = ?1", owner,
                     to_ms(lease_until));

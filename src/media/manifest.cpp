@@ -25,7 +25,7 @@ Micros ticks_to_micros(std::int64_t ticks, std::int64_t timescale) {
   return Micros(static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
 }
 
-// ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length and are not used here.
+// ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length; where a camera writes them at all, they are 0.
 std::optional<Micros> parse_duration(std::string_view text) {
   text = trim(text);
   if (!text.starts_with('P')) return std::nullopt;
@@ -43,7 +43,11 @@ std::optional<Micros> parse_duration(std::string_view text) {
     if (error != std::errc{} || end == text.data() + text.size() || value < 0) return std::nullopt;
     const char unit = *end;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()) + 1);
-    if (unit == 'D' && !in_time) {
+    if (unit == 'Y' && !in_time) {
+      total += value * 365 * 86400;
+    } else if (unit == 'M' && !in_time) {
+      total += value * 30 * 86400;
+    } else if (unit == 'D' && !in_time) {
       total += value * 86400;
     } else if (unit == 'H' && in_time) {
       total += value * 3600;
@@ -305,9 +309,12 @@ void Track::add(Part part) {
   parts_.push_back(std::move(part));
 }
 
-Micros Track::presentation_offset() const {
-  if (parts_.empty()) return Micros(0);
-  return ticks_to_micros(parts_.front().presentation_offset, parts_.front().timescale) - parts_.front().period_start;
+Micros Track::presentation_offset(std::size_t part) const {
+  return ticks_to_micros(parts_[part].presentation_offset, parts_[part].timescale) - parts_[part].period_start;
+}
+
+std::size_t Track::part_of(std::size_t index) const {
+  return static_cast<std::size_t>(place_of(index).part - parts_.data());
 }
 
 Track::Place Track::place_of(std::size_t index) const {
@@ -354,7 +361,12 @@ Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::
   auto document = parse_xml(xml);
   if (!document) return with_context(document.error(), "the manifest cannot be used");
   const XmlElement& mpd = **document;
-  if (mpd.name != "MPD") return unusable(fmt::format("it is a '{}', not an MPD", printable(mpd.name, 40)));
+  if (mpd.name != "MPD") {
+    // A proxy's page, say: it may be gone the next time.
+    auto error = unusable(fmt::format("it is a '{}', not an MPD", printable(mpd.name, 40)));
+    error.kind = ErrorKind::transient;
+    return error;
+  }
   auto periods = periods_of(mpd, asked_duration);
   if (!periods) return periods.error();
   auto base = with_base_url(url, mpd);

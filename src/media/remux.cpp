@@ -27,19 +27,20 @@ Error av_error(int code, std::string_view what) {
 
 namespace {
 
+constexpr AVRational micros_base{1, 1'000'000};  // AV_TIME_BASE_Q is C99
 constexpr int io_buffer_bytes = 256 * 1024;
 
-// The initialization and the segments of a track as one stream of bytes.
+// The initialization and the segments of one part as one stream of bytes.
 class SegmentChain {
  public:
-  explicit SegmentChain(const TakenTrack& track) : track_(track) {}
+  SegmentChain(const TakenTrack& track, const TakenPart& part) : track_(track), part_(part) {}
 
   static int read(void* self, std::uint8_t* out, int size) { return static_cast<SegmentChain*>(self)->read_some(out, size); }
 
  private:
   int read_some(std::uint8_t* out, int size) {
     while (true) {
-      if (!open_ && !open_next()) return next_ > track_.segments.size() ? AVERROR_EOF : AVERROR(EIO);
+      if (!open_ && !open_next()) return next_ > part_.segments.size() ? AVERROR_EOF : AVERROR(EIO);
       const ssize_t got = ::read(open_.get(), out, static_cast<std::size_t>(size));
       if (got > 0) return static_cast<int>(got);
       if (got < 0 && errno != EINTR) return AVERROR(errno);
@@ -48,26 +49,27 @@ class SegmentChain {
   }
 
   bool open_next() {
-    if (next_ > track_.segments.size()) return false;
-    const auto& path = next_ == 0 ? track_.init_file : track_.segments[next_ - 1];
+    if (next_ > part_.segments.size()) return false;
+    const auto& path = next_ == 0 ? track_.init_file : part_.segments[next_ - 1];
     open_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (open_) ++next_;
     return static_cast<bool>(open_);
   }
 
   const TakenTrack& track_;
+  const TakenPart& part_;
   std::size_t next_ = 0;  // 0 is the initialization
   UniqueFd open_;
 };
 
-// One track's demuxer with the packet that comes next.
+// One track's demuxer with the packet that comes next. Each part is opened anew: its timeline is its own.
 class TrackReader {
  public:
-  explicit TrackReader(const TakenTrack& track) : track_(track), chain_(track) {}
+  explicit TrackReader(const TakenTrack& track) : track_(track) {}
   TrackReader(const TrackReader&) = delete;
   TrackReader& operator=(const TrackReader&) = delete;
 
-  Result<void> open();
+  Result<void> open() { return open_part(0); }
   Result<void> read_next();  // afterwards packet() is null at the end
 
   const TakenTrack& track() const { return track_; }
@@ -77,14 +79,17 @@ class TrackReader {
   Micros decode_time() const { return session_time(packet_->dts); }
   Micros presentation_time() const { return session_time(packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts); }
   Micros session_time(std::int64_t ticks) const {
-    return Micros(av_rescale_q(ticks, stream()->time_base, AV_TIME_BASE_Q)) - track_.origin;
+    return Micros(av_rescale_q(ticks, stream()->time_base, micros_base)) - origin();
   }
+  Micros origin() const { return track_.parts[part_].origin; }  // of the part that packet() is from
 
  private:
-  Result<void> fill_codec_parameters();
+  Result<void> open_part(std::size_t part);
+  void fill_codec_parameters();
 
   const TakenTrack& track_;
-  SegmentChain chain_;
+  std::size_t part_ = 0;
+  std::unique_ptr<SegmentChain> chain_;
   IoContext io_;
   InputContext input_;
   Packet packet_{av_packet_alloc()};
@@ -94,10 +99,14 @@ class TrackReader {
   std::int64_t last_duration_ = 0;
 };
 
-Result<void> TrackReader::open() {
+Result<void> TrackReader::open_part(std::size_t part) {
+  part_ = part;
+  input_.reset();
+  chain_ = std::make_unique<SegmentChain>(track_, track_.parts[part]);
+  last_dts_ = AV_NOPTS_VALUE;
   const auto what = fmt::format("cannot read the taken {}", to_string(track_.kind));
   auto* buffer = static_cast<unsigned char*>(av_malloc(io_buffer_bytes));
-  io_.reset(avio_alloc_context(buffer, io_buffer_bytes, 0, &chain_, SegmentChain::read, nullptr, nullptr));
+  io_.reset(avio_alloc_context(buffer, io_buffer_bytes, 0, chain_.get(), SegmentChain::read, nullptr, nullptr));
   AVFormatContext* raw = avformat_alloc_context();
   if (!io_ || raw == nullptr || !packet_) return av_error(AVERROR(ENOMEM), what);
   io_->seekable = 0;
@@ -111,16 +120,15 @@ Result<void> TrackReader::open() {
   const int index = av_find_best_stream(input_.get(), type, -1, -1, nullptr, 0);
   if (index < 0) return av_error(index, what);
   stream_index_ = static_cast<unsigned>(index);
-  if (auto filled = fill_codec_parameters(); !filled) return filled;
+  fill_codec_parameters();
   return read_next();
 }
 
 // What avformat_find_stream_info would find by decoding, and the muxer needs.
-Result<void> TrackReader::fill_codec_parameters() {
+void TrackReader::fill_codec_parameters() {
   AVCodecParameters* parameters = input_->streams[stream_index_]->codecpar;
   if (parameters->frame_size == 0 && parameters->codec_id == AV_CODEC_ID_AAC) parameters->frame_size = 1024;
   if (parameters->frame_size == 0 && parameters->codec_id == AV_CODEC_ID_OPUS) parameters->frame_size = 960;
-  return {};
 }
 
 Result<void> TrackReader::read_next() {
@@ -128,6 +136,7 @@ Result<void> TrackReader::read_next() {
     av_packet_unref(packet_.get());
     const int code = av_read_frame(input_.get(), packet_.get());
     if (code == AVERROR_EOF) {
+      if (part_ + 1 < track_.parts.size()) return open_part(part_ + 1);
       at_end_ = true;
       return {};
     }
@@ -208,7 +217,7 @@ Result<void> ClipWriter::write(std::size_t index, const TrackReader& reader) {
   const AVRational from = reader.stream()->time_base;
   const AVRational to = output_->streams[index]->time_base;
   // Shifted before it is rescaled, so that every packet of a track is rounded alike.
-  const std::int64_t shift = av_rescale_q((reader.track().origin + first_).count(), AV_TIME_BASE_Q, from);
+  const std::int64_t shift = av_rescale_q((reader.origin() + first_).count(), micros_base, from);
   packet_->stream_index = static_cast<int>(index);
   packet_->dts = av_rescale_q(packet_->dts - shift, from, to);
   if (packet_->pts != AV_NOPTS_VALUE) packet_->pts = av_rescale_q(packet_->pts - shift, from, to);

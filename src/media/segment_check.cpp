@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -98,6 +99,48 @@ bool sample_entry_fits(TrackKind kind, std::string_view codec) {
                                   : std::find(std::begin(audio), std::end(audio), codec) != std::end(audio);
 }
 
+bool is_h264(const InitInfo& init) { return init.codec.starts_with("avc"); }
+
+// How long the lengths before the NAL units are, from avcC or hvcC (ISO/IEC 14496-15).
+Result<unsigned> nal_length_bytes(const ByteReader& file, const Box& stsd, const InitInfo& init) {
+  const auto entry = box_at(file, stsd.payload + 8, stsd.end);
+  if (!entry) return entry.error();
+  constexpr std::uint64_t visual_sample_entry = 78;
+  const auto config = find_box(file, entry->payload + visual_sample_entry, entry->end, is_h264(init) ? fourcc("avcC") : fourcc("hvcC"));
+  if (!config) return config.error();
+  if (!*config) return bad("its codec configuration is missing");
+  const auto field = file.integer((*config)->payload + (is_h264(init) ? 4 : 21), 1);
+  if (!field) return bad("its codec configuration is cut off");
+  return static_cast<unsigned>(*field & 3U) + 1;
+}
+
+// Whether a NAL unit's header is one the codec can have: H.265 read as H.264 (or the other way round) is not.
+bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
+  if ((first & 0x80U) != 0) return false;
+  if (!h264) return (first & 1U) == 0 && second >> 3U == 0 && (second & 7U) != 0;
+  const auto type = first & 0x1FU;
+  const bool referenced = (first & 0x60U) != 0;
+  const bool slice = type == 1 || type == 5;
+  const bool parameters = type == 7 || type == 8 || type == 13 || type == 15;
+  const bool never_referenced = type == 6 || (type >= 9 && type <= 12);
+  return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) || type == 14 || type == 19 || type == 20;
+}
+
+// The first NAL units of a segment's data: of the codec its initialization promised, and each inside the data.
+Result<void> check_first_nal_units(const ByteReader& file, const Box& mdat, const InitInfo& init) {
+  constexpr int looked_at = 8;
+  std::uint64_t at = mdat.payload;
+  for (int i = 0; i < looked_at && at < mdat.end; ++i) {
+    const auto size = file.integer(at, init.nal_length_bytes);
+    const auto first = file.integer(at + init.nal_length_bytes, 1);
+    const auto second = file.integer(at + init.nal_length_bytes + 1, 1);
+    if (!size || !first || !second || *size == 0 || *size > mdat.end - at - init.nal_length_bytes) return bad("its video data is damaged");
+    if (!nal_header_fits(is_h264(init), *first, *second)) return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
+    at += init.nal_length_bytes + *size;
+  }
+  return {};
+}
+
 Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
   auto moov = find_box(file, 0, file.size(), fourcc("moov"));
   if (!moov) return moov.error();
@@ -125,6 +168,11 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
   info.timescale = static_cast<std::int64_t>(*timescale);
   info.codec = fourcc_text(*entry);
   if (!sample_entry_fits(kind, info.codec)) return bad(fmt::format("it is '{}', not {} this program knows", info.codec, to_string(kind)));
+  if (kind == TrackKind::video) {
+    const auto bytes = nal_length_bytes(file, **stsd, info);
+    if (!bytes) return bytes.error();
+    info.nal_length_bytes = *bytes;
+  }
   return info;
 }
 
@@ -159,7 +207,7 @@ Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& in
   bool has_data = false;
   const auto walked = each_box(file, 0, file.size(), [&](const Box& box) -> Result<void> {
     if (box.type == fourcc("moov")) return bad("it brings an initialization of its own");
-    if (box.type == fourcc("mdat")) has_data = true;
+    if (box.type == fourcc("mdat") && !std::exchange(has_data, true) && init.nal_length_bytes > 0) return check_first_nal_units(file, box, init);
     if (box.type == fourcc("moof")) return read_fragment(file, box, init, decode_time, info.samples);
     return {};
   });

@@ -16,6 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int max_tries = 4;             // of one segment in one attempt
+constexpr int max_tries_not_found = 2;   // of one that the device says it does not have
 constexpr int unreachable_after = 8;     // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
 constexpr milliseconds retry_delay{250};  // doubled with each try
@@ -42,16 +43,14 @@ struct Session::TrackState {
   explicit TrackState(Track manifest_track) : track(std::move(manifest_track)) {}
 
   Track track;
-  std::optional<InitInfo> init;
-  std::filesystem::path init_file;
+  std::vector<std::optional<InitInfo>> inits;  // by part
   std::vector<SegmentState> segments;
   std::string reason;  // of the first missing segment
 
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
 
   bool settled() const {
-    if (usable == 0) return true;
-    return init && std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
+    return std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
                                 [](const SegmentState& s) { return s.status == Status::pending; });
   }
 };
@@ -105,35 +104,53 @@ void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
     state.usable = i + 1;
   }
   if (state.segments.size() < state.usable) state.segments.resize(state.usable);
+  state.inits.resize(state.track.parts());
+}
+
+std::filesystem::path Session::init_file(TrackKind kind, std::size_t part) const {
+  return options_.directory / fmt::format("{}-init-{}", to_string(kind), part);
+}
+
+std::filesystem::path Session::segment_file(TrackKind kind, std::size_t index) const {
+  return options_.directory / fmt::format("{}-{:06}", to_string(kind), index);
 }
 
 Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
-  if (track.init || track.usable == 0) return {};
-  const auto first = track.track.at(0);
-  if (!first) return first.error();
-  const auto name = to_string(track.track.kind());
-  track.init_file = options_.directory / fmt::format("{}-init", name);
-
-  std::optional<InitInfo> earlier;
-  if (auto kept = check_init(track.init_file, track.track.kind())) earlier = *kept;
-  const auto fresh_file = options_.directory / fmt::format("{}-init.part", name);
-  if (auto fetched = source_.file(first->init, fresh_file, max_init_bytes, stop); !fetched) {
-    return with_context(fetched.error(), fmt::format("{} initialization", name));
+  for (std::size_t i = 0; i < track.usable; ++i) {
+    const auto part = track.track.part_of(i);
+    if (track.inits[part]) continue;
+    const auto first = track.track.at(i);
+    if (!first) return first.error();
+    if (auto fetched = fetch_init(track, part, first->init, stop); !fetched) return fetched.error();
   }
-  auto checked = check_init(fresh_file, track.track.kind());
-  if (!checked) return with_context(checked.error(), fmt::format("{}: the {} initialization is unusable", first->init.loggable(), name));
-  std::error_code failed;
-  std::filesystem::rename(fresh_file, track.init_file, failed);
-  if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", track.init_file.string()));
-  track.init = std::move(*checked);
-  // Segments of an earlier attempt fit only the same initialization.
-  if (earlier && earlier->sha256 == track.init->sha256) reuse_segments(track);
   return {};
 }
 
-void Session::reuse_segments(TrackState& track) {
-  for (std::size_t i = 0; i < track.segments.size(); ++i) {
-    const auto info = check_segment(options_.directory / fmt::format("{}-{:06}", to_string(track.track.kind()), i), *track.init);
+Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop) {
+  const auto kind = track.track.kind();
+  const auto file = init_file(kind, part);
+  std::string earlier;
+  if (const auto kept = check_init(file, kind)) earlier = kept->sha256;
+  auto fresh = file;
+  fresh += ".part";
+  if (auto fetched = source_.file(url, fresh, max_init_bytes, stop); !fetched) {
+    return with_context(fetched.error(), fmt::format("{} initialization", to_string(kind)));
+  }
+  auto checked = check_init(fresh, kind);
+  if (!checked) return with_context(checked.error(), fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
+  std::error_code failed;
+  std::filesystem::rename(fresh, file, failed);
+  if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
+  track.inits[part] = std::move(*checked);
+  // Segments of an earlier attempt fit only the same initialization.
+  if (earlier == track.inits[part]->sha256) reuse_segments(track, part);
+  return {};
+}
+
+void Session::reuse_segments(TrackState& track, std::size_t part) {
+  for (std::size_t i = 0; i < track.usable; ++i) {
+    if (track.track.part_of(i) != part) continue;
+    const auto info = check_segment(segment_file(track.track.kind(), i), *track.inits[part]);
     if (info) track.segments[i] = {TrackState::Status::fetched, 0, {}, *info, {}};
   }
 }
@@ -141,11 +158,11 @@ void Session::reuse_segments(TrackState& track) {
 Result<void> Session::fetch_segment(TrackState& track, std::size_t index, std::stop_token stop) {
   const auto segment = track.track.at(index);
   if (!segment) return segment.error();
-  const auto file = options_.directory / fmt::format("{}-{:06}", to_string(track.track.kind()), index);
+  const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
   if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) return fetched.error();
-  const auto checked = check_segment(part, *track.init);
+  const auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
   if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
   std::error_code failed;
   std::filesystem::rename(part, file, failed);
@@ -161,7 +178,9 @@ void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   const auto patient_until = available_at(track.track.time_of(index).end()) + options_.patience;
   const bool not_yet = error.kind == ErrorKind::not_found && now < patient_until;
   ++state.tries;
-  if (not_yet || (error.kind == ErrorKind::transient && state.tries < max_tries)) {
+  const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
+                     (error.kind == ErrorKind::not_found && state.tries < max_tries_not_found);
+  if (not_yet || again) {
     state.not_before = now + (not_yet ? ask_again_after : retry_delay * (1 << std::min(state.tries, 6)));
     return;
   }
@@ -181,7 +200,7 @@ Result<void> Session::fetch_due(std::stop_token stop) {
     std::vector<Job> jobs;
     const auto now = clock_.wall_now();
     for (const auto& track : tracks_) {
-      for (std::size_t i = 0; track->init && i < track->usable; ++i) {
+      for (std::size_t i = 0; i < track->usable; ++i) {
         const auto& state = track->segments[i];
         if (state.status != TrackState::Status::pending || state.not_before > now) continue;
         if (available_at(track->track.time_of(i).end()) > now) break;
@@ -271,9 +290,8 @@ Session::Progress Session::progress() const {
 std::vector<TakenTrack> Session::taken() const {
   std::vector<TakenTrack> tracks;
   for (const auto& track : tracks_) {
-    if (!track->init) continue;
     auto taken = take(*track);
-    if (!taken.segments.empty()) tracks.push_back(std::move(taken));
+    if (!taken.parts.empty()) tracks.push_back(std::move(taken));
   }
   return tracks;
 }
@@ -308,18 +326,23 @@ std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros 
 }  // namespace
 
 TakenTrack Session::take(const TrackState& state) const {
+  const auto kind = state.track.kind();
   TakenTrack taken;
-  taken.kind = state.track.kind();
-  taken.init = *state.init;
-  taken.init_file = state.init_file;
+  taken.kind = kind;
   taken.reason = state.reason;
   std::vector<Interval> covered;
-  std::optional<Micros> last_decode_time;
+  std::optional<std::size_t> current_part;
+  std::optional<Micros> last_time;  // decode time of the last segment taken, on the session's timeline
   Micros negligible{2'000'000};
   bool some_missing = false;
+  const auto leave_out = [&](std::string why) {
+    some_missing = true;
+    if (taken.reason.empty()) taken.reason = std::move(why);
+  };
   for (std::size_t i = 0; i < state.usable; ++i) {
     const auto& segment = state.segments[i];
     const auto time = state.track.time_of(i);
+    const auto part = state.track.part_of(i);
     negligible = time.duration;
     if (segment.status != TrackState::Status::fetched) {
       some_missing = true;
@@ -327,17 +350,27 @@ TakenTrack Session::take(const TrackState& state) const {
                           segment.missing_kind == ErrorKind::transient;
       continue;
     }
-    const auto decode_time = segment.info.decode_time;
-    if (!last_decode_time) {
-      taken.origin = find_origin(decode_time, time, state.track.presentation_offset(), options_.start);
-    } else if (decode_time <= *last_decode_time) {
-      some_missing = true;
-      if (taken.reason.empty()) taken.reason = fmt::format("the decode time of {} segment {} jumps back", to_string(taken.kind), i);
+    const InitInfo& init = *state.inits[part];
+    if (taken.parts.empty()) {
+      taken.init = init;
+      taken.init_file = init_file(kind, part);
+    } else if (init.sha256 != taken.init.sha256) {
+      leave_out(fmt::format("the device changes the {} encoding in the window", to_string(kind)));
       continue;
     }
-    last_decode_time = decode_time;
+    const bool new_part = part != current_part;
+    const Micros origin = new_part ? find_origin(segment.info.decode_time, time, state.track.presentation_offset(part), options_.start)
+                                   : taken.parts.back().origin;
+    const Micros session_time = segment.info.decode_time - origin;
+    if (last_time && session_time <= *last_time) {
+      leave_out(fmt::format("the decode time of {} segment {} jumps back", to_string(kind), i));
+      continue;
+    }
+    if (new_part) taken.parts.push_back({{}, origin});
+    current_part = part;
+    last_time = session_time;
     covered.push_back({time.start, time.end()});
-    taken.segments.push_back(options_.directory / fmt::format("{}-{:06}", to_string(taken.kind), i));
+    taken.parts.back().segments.push_back(segment_file(kind, i));
     taken.samples += segment.info.samples;
   }
   taken.gaps = gaps_between(covered, options_.duration, some_missing ? rounding : negligible);

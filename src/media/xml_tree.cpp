@@ -14,9 +14,13 @@ struct ParserFree {
   void operator()(XML_Parser parser) const { XML_ParserFree(parser); }
 };
 
-std::string local_name(const char* qualified) {
+// The name without its namespace, if that is DASH's or none; another vendor's element keeps it and so is never taken for ours.
+std::string element_name(const char* qualified) {
+  constexpr std::string_view dash = "urn:mpeg:dash:schema:mpd:";
   const std::string_view name(qualified);
-  return std::string(name.substr(name.rfind('|') + 1));  // npos + 1 == 0
+  const auto bar = name.rfind('|');
+  if (bar == std::string_view::npos) return std::string(name);
+  return std::string(name.starts_with(dash) ? name.substr(bar + 1) : name);
 }
 
 struct TreeBuilder {
@@ -36,8 +40,8 @@ struct TreeBuilder {
     if (self.open.size() >= max_depth) return self.refuse("it is nested too deeply");
     if (++self.elements > max_elements) return self.refuse("it has too many elements");
     auto element = std::make_unique<XmlElement>();
-    element->name = local_name(name);
-    for (; *attributes != nullptr; attributes += 2) element->attributes.emplace_back(local_name(attributes[0]), attributes[1]);
+    element->name = element_name(name);
+    for (; *attributes != nullptr; attributes += 2) element->attributes.emplace_back(attributes[0], attributes[1]);
     XmlElement* added = element.get();
     if (self.open.empty()) {
       self.root = std::move(element);

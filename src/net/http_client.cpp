@@ -7,6 +7,7 @@
 #if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) || !defined(CPPHTTPLIB_ZLIB_SUPPORT) || !defined(CPPHTTPLIB_BROTLI_SUPPORT)
 #error "cpp-httplib without its pkg-config flags: its types would differ in size from those in the library"
 #endif
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
@@ -227,6 +228,14 @@ void ConnectionPool::give_back(std::unique_ptr<HttpConnection> connection) {
     state->idle.push_back(std::move(connection));
   }
   state_.notify_one();
+}
+
+Result<void> check_ca_file(const std::string& path) {
+  const std::unique_ptr<X509_STORE, decltype(&X509_STORE_free)> store(X509_STORE_new(), X509_STORE_free);
+  const bool loaded = store && X509_STORE_load_file(store.get(), path.c_str()) == 1;
+  ERR_clear_error();
+  if (!loaded) return Error{ErrorKind::permanent, fmt::format("{} holds no CA certificate (PEM)", path)};
+  return {};
 }
 
 Error status_error(const Response& response, std::string_view what) {

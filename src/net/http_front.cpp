@@ -20,6 +20,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/json_writer.hpp"
+#include "responder/base/synchronized.hpp"
 
 #include "http_parse.hpp"
 #include "tls_server.hpp"
@@ -178,7 +179,8 @@ struct HttpFront::Impl {
   const FrontOptions options;
   const RequestHandler handler;
   Clock& clock;
-  SslContext tls;
+  // Swapped by reload_certificate(); a connection keeps the one it began with (OpenSSL counts).
+  Synchronized<SslContext> tls;
   UniqueFd listen_fd;
   UniqueFd epoll_fd;
   std::shared_ptr<ReplySlot::Target> replies = std::make_shared<ReplySlot::Target>();
@@ -230,7 +232,7 @@ Result<void> HttpFront::Impl::set_up() {
   if (!options.tls_cert.empty()) {
     auto context = make_server_context(options.tls_cert, options.tls_key);
     if (!context) return context.error();
-    tls = std::move(*context);
+    *tls.lock() = std::move(*context);
   }
   auto socket = listen_on(options.listen);
   if (!socket) return socket.error();
@@ -291,8 +293,8 @@ void HttpFront::Impl::accept_all() {
     connection->peer = peer_address(address);
     connection->idle_since = now;
     connection->deadline = now + options.request_timeout;
-    if (tls) {
-      connection->ssl.reset(SSL_new(tls.get()));
+    if (!options.tls_cert.empty()) {
+      connection->ssl.reset(SSL_new((*tls.lock()).get()));
       if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) continue;
       connection->phase = Connection::Phase::handshake;
       connection->deadline = now + options.handshake_timeout;
@@ -462,6 +464,14 @@ void HttpFront::Impl::begin_drain() {
 HttpFront::HttpFront(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpFront::~HttpFront() { stop(milliseconds(0)); }
 int HttpFront::port() const { return impl_->port; }
+
+Result<void> HttpFront::reload_certificate() {
+  if (impl_->options.tls_cert.empty()) return {};
+  auto context = make_server_context(impl_->options.tls_cert, impl_->options.tls_key);
+  if (!context) return context.error();
+  std::swap(*impl_->tls.lock(), *context);
+  return {};
+}
 
 Result<std::unique_ptr<HttpFront>> HttpFront::open(FrontOptions options, RequestHandler handler, Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(handler), clock);

@@ -84,7 +84,6 @@ net::Headers api_auth_headers(const ApiOptions& options) {
 
 ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
     : options_(std::move(options)),
-      clock_(clock),
       observer_(std::move(observer)),
       limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
       connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},

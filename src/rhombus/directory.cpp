@@ -8,7 +8,7 @@ namespace responder::rhombus {
 namespace {
 
 constexpr std::chrono::minutes fresh_for{5};
-constexpr std::chrono::seconds ask_again_after{30};  // for a camera that is not known
+constexpr std::chrono::seconds ask_again_after{3};  // for a camera that is not known
 
 // A UUID may carry a facet ("UUID.v0"): the same device seen through one of its lenses.
 std::string_view without_facet(const DeviceId& id) { return std::string_view(id.str()).substr(0, id.str().find('.')); }

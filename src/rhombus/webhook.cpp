@@ -159,8 +159,9 @@ Result<Alert> parse_rule_action(const json::Object& body) {
     json::Object event;
     if (item.is_null()) continue;
     if (item.get(event) != simdjson::SUCCESS) return bad("deviceEvents has an entry that is not an object");
-    auto device = required_id(event, "deviceUuid");
+    auto device = optional_id(event, "deviceUuid");
     if (!device) return device.error();
+    if (device->empty()) continue;
     const auto at = time_ms(event, "timestampMs");
     if (!at) return at.error();
     const auto duration = duration_s(event, "durationSec");

@@ -257,13 +257,13 @@ TEST_CASE("a device that shows another key is refused") {
   Responder responder(rhombus);
   responder.start();
   responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 2));
+  responder.stop(SIGTERM);
   rhombus.stop();
 
   // The same device with a new certificate, at the same API's address.
   FakeRhombus other({.api_key = rhombus.api_key(), .directory = responder.folder() / "other"});
   other.add_camera({.name = "Cam", .uuid = camera, .video = small, .wan = false});
   other.start();
-  responder.stop(SIGTERM);
   std::ifstream in(responder.config());
   std::string config((std::istreambuf_iterator<char>(in)), {});
   const auto replace_line = [&](const std::string& key, const std::string& value) {

@@ -36,7 +36,7 @@ TEST_CASE("help and version") {
 TEST_CASE("mistakes are one line with status 2") {
   const TempFolder folder;
   check_complaint(run_responder({}), "A subcommand is required");
-  check_complaint(run_responder({"sreve"}), "sreve");
+  check_complaint(run_responder({"sreve"}), "did you mean serve?");
   check_complaint(run_responder({"--config", "/does/not/exist.toml", "serve"}), "/does/not/exist.toml");
   check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}), "did you mean webhook.secrets?");
   check_complaint(run_responder({"--config", write(folder, ""), "serve"}), "no API key");

@@ -37,6 +37,8 @@ class Archive {
 
  private:
   Result<std::filesystem::path> free_stem(const ClipIdentity& clip) const;
+  Result<ArchivedClip> publish_as(const std::filesystem::path& stem, const std::filesystem::path& finished,
+                                  const std::function<std::string(const ArchivedClip&)>& sidecar) const;
 
   const std::filesystem::path directory_;
   const Layout layout_;

@@ -119,6 +119,8 @@ class Journal {
 
   // Takes a due capture for `owner` until `lease_until`; nullopt when somebody else has it or it is finished.
   Result<std::optional<Capture>> claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until);
+  // Gives back what owners whose name starts so have claimed, whatever their leases say: for when they are known to be gone.
+  Result<void> release_leases(std::string_view owner_prefix, WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
 
   // The three ends of an attempt. Each gives the lease up; each does nothing when `owner` no longer holds it.

@@ -72,8 +72,11 @@ class Track {
   const std::string& codecs() const { return codecs_; }  // RFC 6381, may be empty
   std::size_t size() const { return size_; }
   Micros end() const { return parts_.empty() ? Micros(0) : parts_.back().end; }
-  // What the media timeline shows at the session's start, as @presentationTimeOffset tells it.
-  Micros presentation_offset() const;
+  // Periods: each may have an initialization and a media timeline of its own.
+  std::size_t parts() const { return parts_.size(); }
+  std::size_t part_of(std::size_t index) const;  // `index` < size()
+  // What a part's media timeline shows at the session's start, as @presentationTimeOffset tells it.
+  Micros presentation_offset(std::size_t part) const;
   Result<Segment> at(std::size_t index) const;
   // The same without its URLs, for the many times only the times are wanted. `index` < size().
   SegmentTime time_of(std::size_t index) const;

@@ -19,6 +19,7 @@ struct InitInfo {
   std::string codec;            // sample entry ("avc1") or WebM codec id ("A_OPUS")
   std::int64_t timescale = 1000;  // ticks a second of the decode times
   std::uint32_t track_id = 0;     // mp4
+  unsigned nal_length_bytes = 0;  // mp4 video: the length before each NAL unit
 };
 
 struct SegmentInfo {

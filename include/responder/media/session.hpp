@@ -27,13 +27,18 @@ struct Interval {
   bool operator==(const Interval&) const = default;
 };
 
-// What is on disk of one track when a session is over.
+// A run of segments on one media timeline.
+struct TakenPart {
+  std::vector<std::filesystem::path> segments;  // in time order
+  Micros origin{0};                             // what the media timeline shows at the session's start
+};
+
+// What is on disk of one track when a session is over. All its parts have the same initialization.
 struct TakenTrack {
   TrackKind kind = TrackKind::video;
   InitInfo init;
   std::filesystem::path init_file;
-  std::vector<std::filesystem::path> segments;  // in time order
-  Micros origin{0};                             // what the media timeline shows at the session's start
+  std::vector<TakenPart> parts;  // in time order, none empty
   std::size_t samples = 0;
   std::vector<Interval> gaps;                   // parts of the window no segment covers
   std::string reason;                           // why there are gaps; empty when there are none
@@ -74,7 +79,10 @@ class Session {
   Result<void> load_manifest(std::stop_token stop);
   void update_track(TrackKind kind, const std::optional<Track>& found);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
-  void reuse_segments(TrackState& track);
+  Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
+  void reuse_segments(TrackState& track, std::size_t part);
+  std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
+  std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;
   Result<void> fetch_due(std::stop_token stop);
   Result<void> fetch_segment(TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);

@@ -116,6 +116,9 @@ class ConnectionPool {
   Synchronized<State> state_;
 };
 
+// Whether a PEM file holds CA certificates that can be used.
+Result<void> check_ca_file(const std::string& path);
+
 // What an HTTP status other than 2xx means for the one who asked: the one table from status to ErrorKind. `retry-after`
 // of the answer is taken along.
 Error status_error(const Response& response, std::string_view what);

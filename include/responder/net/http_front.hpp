@@ -76,6 +76,9 @@ class HttpFront {
 
   int port() const;
 
+  // Reads the certificate and key again, for the connections to come. An Error leaves the present ones in use.
+  Result<void> reload_certificate();
+
   // Closes the listening socket, lets requests in hand be answered until `deadline`, then closes every connection.
   void stop(std::chrono::milliseconds deadline);
 

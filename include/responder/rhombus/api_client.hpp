@@ -75,7 +75,6 @@ class ApiClient {
   Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop);
 
   const ApiOptions options_;
-  Clock& clock_;
   const Observer observer_;
   RateLimiter limiter_;
   net::ConnectionPool connections_;

@@ -71,6 +71,7 @@ TEST_CASE_METHOD(Fixture, "mistakes are named with the mend") {
   CHECK(error("[webhook]\ntrusted_proxies = [\"x\"]\n").find("trusted_proxies") != std::string::npos);
   CHECK(error("[rhombus]\napi_url = \"http://h\"\n").find("https") != std::string::npos);
   CHECK(error("[rhombus]\nca_file = \"/does/not/exist\"\n").find("/does/not/exist") != std::string::npos);
+  CHECK(error("[rhombus]\nca_file = \"" + file("junk.pem", "junk") + "\"\n").find("no CA certificate") != std::string::npos);
   CHECK(error("[rhombus]\napi_key_file = \"/does/not/exist\"\n").find("api_key_file") != std::string::npos);
   CHECK(error("[admin]\nlisten = \"0.0.0.0:9464\"\n").find("admin.listen") != std::string::npos);
   CHECK_FALSE(load_config("/does/not/exist.toml", [](const std::string&) { return std::nullopt; }));

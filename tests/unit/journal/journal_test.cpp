@@ -77,6 +77,15 @@ TEST_CASE_METHOD(Fixture, "a due capture is claimed by one, and given back by a 
   CHECK(all(journal)[0].state == State::capturing);
 }
 
+TEST_CASE_METHOD(Fixture, "what a dead process had in hand is given back at once, and nobody else's") {
+  const auto one = journal.accept(capture("a"))->id;
+  const auto two = journal.accept(capture("b"))->id;
+  REQUIRE(*journal.claim(one, "serve-1", t0, t0 + 20s));
+  REQUIRE(*journal.claim(two, "catch-up-1", t0, t0 + 20s));
+  REQUIRE(journal.release_leases("serve-", t0 + 1s));
+  CHECK(*journal.due(t0 + 1s, 10) == std::vector<CaptureId>{one});
+}
+
 TEST_CASE_METHOD(Fixture, "the ends of an attempt are kept") {
   const auto id = journal.accept(capture("a"))->id;
   REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));

@@ -63,6 +63,15 @@ TEST_CASE("prefixes, base URLs at every level, absolute and relative") {
   CHECK(first.init.str() == "https://other:443/i");  // another host does not get our query
 }
 
+TEST_CASE("other vendors' elements are not ours") {
+  const auto manifest = parse(
+      R"(<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:x="urn:example" mediaPresentationDuration="P0Y0M0DT0H0M4S"><x:BaseURL>https://other/</x:BaseURL><x:Period/>)"
+      R"(<Period><AdaptationSet mimeType="video/mp4"><x:SegmentTemplate media="no"/>)" + numbered + R"(<Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)");
+  REQUIRE(manifest);
+  CHECK(manifest->video->size() == 2);
+  CHECK(manifest->video->at(0)->url.host == "h");
+}
+
 TEST_CASE("a SegmentTimeline gives the times") {
   const auto manifest = parse(mpd(video(R"(<SegmentTemplate media="t$Time$" initialization="i" timescale="10"><SegmentTimeline>)"
                                         R"(<S t="0" d="20" r="2"/><S d="15"/><S t="100" d="20" r="-1"/></SegmentTimeline></SegmentTemplate>)")));
@@ -85,7 +94,7 @@ TEST_CASE("timelines in epoch time and with an offset begin at the session's sta
     REQUIRE(manifest);
     CHECK(manifest->video->time_of(1).start == 2s);
     CHECK(manifest->video->end() == 60s);
-    CHECK(manifest->video->presentation_offset() == 1'700'000'000s);
+    CHECK(manifest->video->presentation_offset(0) == 1'700'000'000s);
     CHECK(manifest->video->at(1)->url.path.ends_with("/t1700000002"));
   }
 }
@@ -96,6 +105,9 @@ TEST_CASE("several Periods follow one another") {
   REQUIRE(manifest);
   CHECK(manifest->video->size() == 30);
   CHECK(manifest->video->time_of(10).start == 20s);
+  CHECK(manifest->video->part_of(9) == 0);
+  CHECK(manifest->video->part_of(10) == 1);
+  CHECK(manifest->video->presentation_offset(1) == -20s);  // the second Period's media begins at 0
   CHECK(manifest->video->at(10)->url.path.ends_with("/seg_1.m4v"));
 }
 

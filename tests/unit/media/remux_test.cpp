@@ -26,7 +26,7 @@ struct Fixture {
     track.init_file = folder / (prefix + "-init");
     std::ofstream(track.init_file, std::ios::binary) << loop.init_segment();
     track.init = *check_init(track.init_file, kind);
-    track.origin = std::chrono::seconds(start - base);
+    track.parts.push_back({{}, std::chrono::seconds(start - base)});
     for (int i = 0; i < seconds / 2; ++i) {
       if (std::find(missing.begin(), missing.end(), i) != missing.end()) continue;
       const auto file = folder / (prefix + "-" + std::to_string(i));
@@ -34,7 +34,7 @@ struct Fixture {
       const auto checked = check_segment(file, track.init);
       REQUIRE(checked);
       track.samples += checked->samples;
-      track.segments.push_back(file);
+      track.parts[0].segments.push_back(file);
     }
     return track;
   }
@@ -102,6 +102,20 @@ TEST_CASE_METHOD(Fixture, "a hole keeps its time") {
   const auto clip = read_clip(folder / "clip.mp4");
   REQUIRE(clip.streams[0].size() == 40);
   CHECK(std::abs(clip.streams[0][20].presentation - 8.0) < 0.002);
+}
+
+TEST_CASE_METHOD(Fixture, "parts with timelines of their own become one") {
+  const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
+  auto track = take(*video, TrackKind::video, 6, start);
+  TakenPart second{{}, Micros(-6s)};  // six seconds into the session its clock begins at 0
+  for (int i = 3; i < 6; ++i) {
+    second.segments.push_back(folder / ("second-" + std::to_string(i)));
+    std::ofstream(second.segments.back(), std::ios::binary) << video->segment(start + 2 * i, 2, start + 6);
+  }
+  track.parts.push_back(second);
+  track.samples *= 2;
+  mux({track});
+  check_packets(read_clip(folder / "clip.mp4").streams.at(0), video->samples(start, 12), 90000, 0);
 }
 
 TEST_CASE_METHOD(Fixture, "what cannot be written is an error, and so is nothing") {

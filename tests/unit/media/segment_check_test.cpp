@@ -79,6 +79,11 @@ TEST_CASE_METHOD(Fixture, "what is no segment is refused in words") {
   CHECK(reason(video->init_segment()).find("initialization") != std::string::npos);
   CHECK(reason(opus->segment(1'700'000'000, 2, 1'700'000'000)).size() > 0);
   CHECK(reason(std::string(5000, '\0')).size() > 0);
+  const auto hevc = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .hevc = true});
+  CHECK(reason(hevc->segment(1'700'000'000, 2, 1'700'000'000)).find("not the 'avc1'") != std::string::npos);
+  const auto hevc_init = *check_init(file(hevc->init_segment()), TrackKind::video);
+  CHECK(check_segment(file(hevc->segment(1'700'000'000, 2, 1'700'000'000)), hevc_init));
+  CHECK_FALSE(check_segment(file(video->segment(1'700'000'000, 2, 1'700'000'000)), hevc_init));
   CHECK(reason(std::string(5000, '\xff')).size() > 0);
 
   CHECK_FALSE(check_init(file(""), TrackKind::video));

@@ -66,6 +66,12 @@ class Device final : public Source {
   std::mutex mutex_;
 };
 
+std::size_t segments(const TakenTrack& track) {
+  std::size_t count = 0;
+  for (const auto& part : track.parts) count += part.segments.size();
+  return count;
+}
+
 struct Fixture {
   test::TempFolder folder;
   test::ManualClock clock{WallTime(std::chrono::seconds(start + 100))};
@@ -105,7 +111,7 @@ TEST_CASE_METHOD(Fixture, "a window of the past is taken at once, whole") {
   const auto before = clock.elapsed();
   const auto taken = follow(one);
   CHECK(clock.elapsed() == before);
-  CHECK(taken.segments.size() == 10);
+  CHECK(segments(taken) == 10);
   CHECK(taken.samples == 100);
   CHECK(taken.gaps.empty());
   CHECK(taken.reason.empty());
@@ -128,12 +134,12 @@ TEST_CASE_METHOD(Fixture, "a window that is still being recorded is followed to 
   for (int steps = 0; steps < 200; ++steps) {
     const auto progress = one.advance({});
     REQUIRE(progress);
-    if (steps == 0) first_step = one.taken().at(0).segments.size();
+    if (steps == 0) first_step = segments(one.taken().at(0));
     if (progress->finished) break;
     live.advance(progress->next_at - live.wall_now());
   }
   CHECK(first_step == 3);  // the pre-roll, at once
-  CHECK(one.taken().at(0).segments.size() == 10);
+  CHECK(segments(one.taken().at(0)) == 10);
   CHECK(one.taken().at(0).gaps.empty());
   CHECK(live.wall_now() < WallTime(std::chrono::seconds(start + 21)));
 }
@@ -144,11 +150,11 @@ TEST_CASE_METHOD(Fixture, "what the device does not have is a gap with its time"
   device.broken[9] = Error{ErrorKind::not_found, "HTTP 404"};
   auto one = session();
   const auto taken = follow(one);
-  CHECK(taken.segments.size() == 7);
+  CHECK(segments(taken) == 7);
   CHECK(taken.gaps == std::vector<Interval>{{6s, 10s}, {18s, 20s}});
   CHECK(taken.reason == "HTTP 404");
   CHECK_FALSE(taken.may_improve);
-  CHECK(device.asked["3"] == 1);
+  CHECK(device.asked["3"] == 2);  // to be sure, once more
 }
 
 TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be later") {
@@ -164,7 +170,7 @@ TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be 
   auto again = session();
   taken = follow(again);
   CHECK(taken.gaps.empty());
-  CHECK(taken.segments.size() == 10);
+  CHECK(segments(taken) == 10);
   CHECK(device.asked["5"] == 1);
   CHECK(device.asked["4"] == 0);  // what is there is not fetched twice
 }
@@ -184,7 +190,7 @@ TEST_CASE_METHOD(Fixture, "a device that is gone ends the attempt early") {
   }
   REQUIRE(ending);
   CHECK(ending->kind == ErrorKind::transient);
-  CHECK(one.taken().at(0).segments.size() == 2);
+  CHECK(segments(one.taken().at(0)) == 2);
 }
 
 TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
@@ -195,7 +201,7 @@ TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
   device.replaced[6] = video->segment(start, 2, start);  // decode time of the first
   auto one = session();
   const auto taken = follow(one);
-  CHECK(taken.segments.size() == 6);
+  CHECK(segments(taken) == 6);
   CHECK(taken.gaps == std::vector<Interval>{{4s, 10s}, {12s, 14s}});
 }
 

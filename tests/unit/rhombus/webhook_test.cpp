@@ -61,6 +61,7 @@ TEST_CASE("a rule action may name several cameras, and one of them several times
   CHECK(alert->cameras[1].at == WallTime(1'700'000'005s));
   CHECK_FALSE(alert->cameras[1].duration);
   CHECK(parse(R"({"uuid":"R1"})")->cameras.empty());
+  CHECK(parse(R"({"uuid":"R1","deviceEvents":[{"deviceUuid":null}]})")->cameras.empty());
 }
 
 TEST_CASE("what is unusable is refused with the field's name") {
@@ -86,7 +87,7 @@ TEST_CASE("what is unusable is refused with the field's name") {
       {R"({"alertUuid":"A1","deviceUuid":"C1","timestampMs":99999999999999999})", "timestampMs"},
       {R"({"alertUuid":"A1","deviceUuid":"C1","durationSec":"long"})", "durationSec"},
       {R"({"alertUuid":"A1","deviceUuid":"C1","durationSec":-1})", "durationSec"},
-      {R"({"uuid":"R1","deviceEvents":[{"timestampMs":5}]})", "deviceUuid"},
+      {R"({"uuid":"R1","deviceEvents":[{"deviceUuid":"a b"}]})", "deviceUuid"},
       {R"({"uuid":"R1","deviceEvents":["x"]})", "deviceEvents"},
       {"{" + base + ",\"x\":\"\xff\"}", "not JSON"},
       {"{" + base + ",\"x\":" + std::string(1000, '[') + std::string(1000, ']') + "}", "not JSON"},
