@@ -22,6 +22,10 @@ constexpr std::uint32_t fourcc(const char (&name)[5]) {
          static_cast<std::uint32_t>(static_cast<unsigned char>(name[2])) << 8U | static_cast<unsigned char>(name[3]);
 }
 
+Micros ticks_to_micros(std::uint64_t ticks, std::int64_t timescale) {
+  return Micros(static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+}
+
 std::string fourcc_text(std::uint64_t code) {
   std::string text;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) text += static_cast<char>(code >> shift & 0xFFU);
@@ -32,6 +36,7 @@ std::string fourcc_text(std::uint64_t code) {
 
 struct Box {
   std::uint32_t type = 0;
+  std::uint64_t start = 0;
   std::uint64_t payload = 0;  // offset of what follows the header
   std::uint64_t end = 0;
 };
@@ -53,7 +58,7 @@ Result<Box> box_at(const ByteReader& file, std::uint64_t offset, std::uint64_t l
   }
   if (size < header) return bad(fmt::format("the box '{}' has no sensible size", fourcc_text(*type)));
   if (size > limit - offset) return bad(fmt::format("it is cut off: the box '{}' is longer than what came", fourcc_text(*type)));
-  return Box{static_cast<std::uint32_t>(*type), offset + header, offset + size};
+  return Box{static_cast<std::uint32_t>(*type), offset, offset + header, offset + size};
 }
 
 // Calls `visit` with each box in [begin, end) until it returns an Error.
@@ -126,10 +131,9 @@ bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
   return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) || type == 14 || type == 19 || type == 20;
 }
 
-// The first NAL units of a segment's data: of the codec its initialization promised, and each inside the data.
-Result<void> check_first_nal_units(const ByteReader& file, const Box& mdat, const InitInfo& init) {
+// The first NAL units of a segment's data, from `at` on: of the codec its initialization promised, and each inside the data.
+Result<void> check_first_nal_units(const ByteReader& file, std::uint64_t at, const Box& mdat, const InitInfo& init) {
   constexpr int looked_at = 8;
-  std::uint64_t at = mdat.payload;
   for (int i = 0; i < looked_at && at < mdat.end; ++i) {
     const auto size = file.integer(at, init.nal_length_bytes);
     const auto first = file.integer(at + init.nal_length_bytes, 1);
@@ -176,25 +180,37 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
   return info;
 }
 
-// tfdt and the sample counts of our track in one moof.
-Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitInfo& init, std::optional<std::uint64_t>& decode_time,
-                           std::size_t& samples) {
+// What the fragments of a segment say of our track.
+struct Fragments {
+  std::optional<std::uint64_t> decode_time;   // of the first sample
+  std::optional<std::uint64_t> data_position;  // of the first sample, where the headers give it
+  std::size_t samples = 0;
+};
+
+Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitInfo& init, Fragments& found) {
   return each_box(file, moof.payload, moof.end, [&](const Box& traf) -> Result<void> {
     if (traf.type != fourcc("traf")) return {};
     bool ours = false;
+    bool counts_from_moof = false;
     return each_box(file, traf.payload, traf.end, [&](const Box& box) -> Result<void> {
+      const auto flags = file.integer(box.payload + 1, 3).value_or(0);
       if (box.type == fourcc("tfhd")) {
         const auto id = file.integer(box.payload + 4, 4);
         ours = id && *id == init.track_id;
+        constexpr std::uint64_t base_data_offset_present = 0x1;
+        counts_from_moof = (flags & base_data_offset_present) == 0;
       } else if (ours && box.type == fourcc("tfdt")) {
         const auto version = file.integer(box.payload, 1);
         const auto time = file.integer(box.payload + 4, version == 1 ? 8 : 4);
         if (!time || *time > (std::uint64_t{1} << 62U)) return bad("its decode time makes no sense");
-        if (!decode_time) decode_time = *time;
+        if (!found.decode_time) found.decode_time = *time;
       } else if (ours && box.type == fourcc("trun")) {
         const auto count = file.integer(box.payload + 4, 4);
         if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
-        samples += static_cast<std::size_t>(*count);
+        found.samples += static_cast<std::size_t>(*count);
+        constexpr std::uint64_t data_offset_present = 0x1;
+        const auto offset = file.integer(box.payload + 8, 4);
+        if (!found.data_position && counts_from_moof && (flags & data_offset_present) != 0 && offset) found.data_position = moof.start + *offset;
       }
       return {};
     });
@@ -202,19 +218,18 @@ Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitIn
 }
 
 Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& init) {
-  std::optional<std::uint64_t> decode_time;
-  SegmentInfo info;
+  Fragments found;
   bool has_data = false;
   const auto walked = each_box(file, 0, file.size(), [&](const Box& box) -> Result<void> {
     if (box.type == fourcc("moov")) return bad("it brings an initialization of its own");
-    if (box.type == fourcc("mdat") && !std::exchange(has_data, true) && init.nal_length_bytes > 0) return check_first_nal_units(file, box, init);
-    if (box.type == fourcc("moof")) return read_fragment(file, box, init, decode_time, info.samples);
-    return {};
+    if (box.type == fourcc("moof")) return read_fragment(file, box, init, found);
+    if (box.type != fourcc("mdat") || std::exchange(has_data, true) || init.nal_length_bytes == 0) return {};
+    const auto at = found.data_position.value_or(box.payload);
+    return at >= box.payload && at < box.end ? check_first_nal_units(file, at, box, init) : Result<void>{};
   });
   if (!walked) return walked.error();
-  if (!decode_time || !has_data || info.samples == 0) return bad("it holds no samples of its track");
-  info.decode_time = Micros(static_cast<Micros::rep>(static_cast<long double>(*decode_time) * 1e6L / static_cast<long double>(init.timescale)));
-  return info;
+  if (!found.decode_time || !has_data || found.samples == 0) return bad("it holds no samples of its track");
+  return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples};
 }
 
 // --- WebM (EBML) ------------------------------------------------------------------------------------------------------
@@ -314,7 +329,7 @@ Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& i
   });
   if (!walked) return walked.error();
   if (!first_time || *first_time > (std::uint64_t{1} << 62U) || info.samples == 0) return bad("it holds no sound");
-  info.decode_time = Micros(static_cast<Micros::rep>(static_cast<long double>(*first_time) * 1e6L / static_cast<long double>(init.timescale)));
+  info.decode_time = ticks_to_micros(*first_time, init.timescale);
   return info;
 }
 
