@@ -90,6 +90,8 @@ struct Connection {
   std::size_t out_sent = 0;
   bool close_after_reply = false;
   bool head_request = false;
+  // Whether there may be bytes that no event will tell of: since the last read that found none.
+  bool input_waiting = true;
 
   bool being_answered() const { return phase == Phase::answering || phase == Phase::writing; }
 
@@ -115,6 +117,12 @@ struct Connection {
       return Io::done;
     }
     return result < 0 && (errno == EAGAIN || errno == EINTR) ? Io::again : Io::closed;
+  }
+
+  // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by itself.
+  bool may_have_more(std::size_t got, std::size_t asked) const {
+    if (got == asked) return true;
+    return ssl && (SSL_has_pending(ssl.get()) == 1 || got >= 4096);
   }
 
   // Sends what is left of `out`.
@@ -330,7 +338,7 @@ void HttpFront::Impl::on_event(Connection& connection) {
     case Phase::writing: return write_out(connection);
     case Phase::lingering: return discard_input(connection);
     case Phase::handshake:
-    case Phase::answering: return;  // what arrives meanwhile is read after the answer
+    case Phase::answering: connection.input_waiting = true; return;  // what arrives meanwhile is read after the answer
   }
 }
 
@@ -341,10 +349,11 @@ void HttpFront::Impl::read_request(Connection& connection) {
   while (connections.contains(id) && connection.phase == Connection::Phase::reading) {
     std::size_t got = 0;
     switch (connection.read(buffer, got)) {
-      case Io::again: return;
+      case Io::again: connection.input_waiting = false; return;
       case Io::closed: return close(connection);
       case Io::done: break;
     }
+    connection.input_waiting = connection.may_have_more(got, buffer.size());
     if (!connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
     on_frame(connection, connection.framer.feed(std::string_view(buffer.data(), got)));
   }
@@ -414,7 +423,7 @@ void HttpFront::Impl::after_reply(Connection& connection) {
   const auto state = connection.framer.next();
   if (connection.framer.started()) connection.deadline = now + options.request_timeout;
   if (state != RequestFramer::State::need_more) return on_frame(connection, state);
-  read_request(connection);
+  if (connection.input_waiting) read_request(connection);
 }
 
 void HttpFront::Impl::discard_input(Connection& connection) {
