@@ -97,7 +97,7 @@ class Daemon {
                  [this](rhombus::Route route, std::size_t bytes) { metrics_.count_bytes(rhombus::to_string(route), bytes); }, clock_),
         archive_(config.archive.directory, config.archive.layout, config.archive.timezone, static_cast<std::uint64_t>(config.archive.min_free_bytes)),
         spool_(config.spool_directory()),
-        environment_{directory_, footage_, archive_, spool_, clock_, seconds(config.capture.retry_for_seconds), {}},
+        environment_{directory_, footage_, archive_, spool_, clock_, seconds(config.capture.retry_for_seconds)},
         pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = lease_owner()}, environment_, writer_, std::move(reading),
               [this](journal::State state, milliseconds took) { metrics_.count_capture(to_string(state), took); }),
         intake_(intake_policy(config), writer_, [this](journal::CaptureId id) { pool_.wake(id); }),

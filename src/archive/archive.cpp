@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <future>
 #include <unistd.h>
 #include <vector>
 
@@ -75,11 +76,13 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
   ArchivedClip clip;
   Sha256 hash;
   if (::rename(from.c_str(), to.c_str()) == 0) {
-    if (auto synced = sync_file(to); !synced) return synced.error();
+    // The disk writes while the processor hashes.
+    auto syncing = std::async(std::launch::async, [&] { return sync_file(to); });
     const auto size = each_chunk(to, [&](std::span<const unsigned char> bytes) -> Result<void> {
       hash.update(bytes);
       return {};
     });
+    if (auto synced = syncing.get(); !synced) return synced.error();
     if (!size) return size.error();
     clip.bytes = *size;
   } else if (errno == EXDEV) {

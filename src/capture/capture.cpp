@@ -56,6 +56,7 @@ Result<void> Capture::prepare(std::stop_token stop) {
   request.duration = row_.window_end - row_.window_start;
   request.want_audio = !gateway;
   request.folder = folder_ / "camera";
+  if (!gateway) request.on_foreseen = [this, stop](media::TakenTrack foreseen) { begin_early(std::move(foreseen), stop); };
   video_.emplace(request, environment_.footage);
   if (gateway) {
     request.kind = rhombus::DeviceKind::audio_gateway;
@@ -63,6 +64,7 @@ Result<void> Capture::prepare(std::stop_token stop) {
     request.want_video = false;
     request.want_audio = true;
     request.folder = folder_ / "gateway";
+    request.on_foreseen = nullptr;
     audio_.emplace(request, environment_.footage);
     audio_next_at_ = environment_.clock.wall_now();
   }
@@ -84,6 +86,32 @@ void Capture::advance_audio(std::stop_token stop) {
     audio_problem_ = fmt::format("no complete sound from {}: {}", printable(camera_->gateway->name, 60), progress.error().message);
     spdlog::warn("alert {}: {}", row_.alert.str(), audio_problem_);
   }
+}
+
+media::ClipMetadata Capture::metadata() const {
+  return {fmt::format("{} {} {}", printable(camera_->camera.name, 80), join(row_.activities, ","), row_.alert.str()), row_.window_start};
+}
+
+// While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
+void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
+  constexpr auto longest = std::chrono::minutes(15);  // for the sake of memory
+  if (early_ || row_.window_end - row_.window_start > longest || !environment_.remuxing_early.try_acquire()) return;
+  early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, std::move(foreseen));
+  early_->thread = std::thread([this, clip = early_.get(), stop] {
+    clip->summary = media::remux(std::span(&clip->foreseen, 1), folder_ / "clip.mp4", metadata(), stop);
+  });
+}
+
+// The clip that was begun early, if it has become just what was taken.
+std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::TakenTrack>& tracks) {
+  if (!early_) return std::nullopt;
+  early_->thread.join();
+  const auto clip = std::move(early_);
+  const bool as_foreseen = tracks.size() == 1 && tracks[0].gaps.empty() && tracks[0].parts.size() == 1 &&
+                           tracks[0].parts[0].segments == clip->foreseen.parts[0].segments &&
+                           tracks[0].parts[0].origin == clip->foreseen.parts[0].origin && tracks[0].init.sha256 == clip->foreseen.init.sha256;
+  if (!as_foreseen || !*clip->summary) return std::nullopt;
+  return **clip->summary;
 }
 
 Step Capture::step(std::stop_token stop) {
@@ -142,12 +170,10 @@ Result<Finished> Capture::publish(std::vector<media::TakenTrack> tracks, rhombus
 
   const archive::ClipIdentity identity{camera_->camera.name, row_.camera, row_.alert, row_.activities, row_.window_start, has_audio};
   const auto clip_file = folder_ / "clip.mp4";
-  media::ClipMetadata metadata;
-  metadata.title = fmt::format("{} {} {}", printable(camera_->camera.name, 80), join(row_.activities, ","), row_.alert.str());
-  metadata.session_start = row_.window_start;
-  auto summary = [&] {
+  auto summary = [&]() -> Result<media::ClipSummary> {
+    if (auto early = end_early(tracks)) return *early;
     const std::lock_guard lock(environment_.remuxing);
-    return media::remux(tracks, clip_file, metadata, stop);
+    return media::remux(tracks, clip_file, metadata(), stop);
   }();
   if (!summary) return summary.error();
   if (auto room = environment_.archive.check_space(0); !room) return room.error();

@@ -133,6 +133,7 @@ Result<void> Footage::open_next(std::stop_token stop) {
   options.want_video = request_.want_video;
   options.want_audio = request_.want_audio;
   options.directory = folder;
+  options.on_foreseen = request_.on_foreseen;
   auto source = access_.source(request_.device, way.route, *mpd);
   auto session = std::make_unique<media::Session>(std::move(options), *source, access_.clock());
   attempts_.push_back({way.route, std::move(source), std::move(session)});

@@ -50,6 +50,7 @@ class SegmentChain {
 
   bool open_next() {
     if (next_ > part_.segments.size()) return false;
+    if (next_ > 0 && track_.wait_for && !track_.wait_for(next_ - 1)) return false;
     const auto& path = next_ == 0 ? track_.init_file : part_.segments[next_ - 1];
     open_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (open_) ++next_;

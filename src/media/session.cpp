@@ -28,6 +28,31 @@ WallTime at(std::chrono::sys_seconds start, Micros offset) {
   return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
 }
 
+// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the first
+// segment shows. Devices do all three.
+Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared, std::chrono::sys_seconds session_start) {
+  const Micros shown = first_decode_time - first.start;
+  const Micros tolerance = first.duration + Micros(500'000);
+  const Micros epoch = session_start.time_since_epoch();
+  if (std::chrono::abs(shown - declared) <= tolerance) return declared;
+  if (std::chrono::abs(shown - epoch) <= std::max(tolerance, Micros(30'000'000))) return epoch;
+  return shown;
+}
+
+// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no gap: a
+// device serves whole segments.
+std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
+  std::vector<Interval> gaps;
+  Micros reached{0};
+  for (const auto& part : covered) {
+    const Micros allowed = reached == Micros(0) ? negligible : rounding;
+    if (part.start - reached > allowed) gaps.push_back({reached, part.start});
+    reached = std::max(reached, part.end);
+  }
+  if (window - reached >= negligible) gaps.push_back({reached, window});
+  return gaps;
+}
+
 }  // namespace
 
 struct Session::TrackState {
@@ -155,21 +180,46 @@ void Session::reuse_segments(TrackState& track, std::size_t part) {
   }
 }
 
-Result<void> Session::fetch_segment(TrackState& track, std::size_t index, std::stop_token stop) {
+Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
   const auto segment = track.track.at(index);
   if (!segment) return segment.error();
   const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
   if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) return fetched.error();
-  const auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
+  auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
   if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
   std::error_code failed;
   std::filesystem::rename(part, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
-  track.segments[index].info = *checked;
-  track.segments[index].status = TrackState::Status::fetched;
-  return {};
+  return checked;
+}
+
+// A track that can already be put together while the rest of it is fetched.
+void Session::foresee(const TrackState& track) {
+  const bool window_is_over = available_at(options_.duration) <= clock_.wall_now();
+  if (foreseen_ || !options_.on_foreseen || tracks_.size() != 1 || clamped() || !window_is_over || track.track.parts() != 1) return;
+  if (track.usable == 0 || track.segments[0].status != TrackState::Status::fetched) return;
+  foreseen_ = true;
+  TakenTrack foreseen;
+  foreseen.kind = track.track.kind();
+  foreseen.init = *track.inits[0];
+  foreseen.init_file = init_file(foreseen.kind, 0);
+  foreseen.parts.resize(1);
+  foreseen.parts[0].origin =
+      find_origin(track.segments[0].info.decode_time, track.track.time_of(0), track.track.presentation_offset(0), options_.start);
+  for (std::size_t i = 0; i < track.usable; ++i) foreseen.parts[0].segments.push_back(segment_file(foreseen.kind, i));
+  // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
+  foreseen.samples = track.segments[0].info.samples * (track.usable + 1) * 5 / 4;
+  foreseen.wait_for = [this, &track](std::size_t index) { return wait_for_segment(track, index); };
+  options_.on_foreseen(std::move(foreseen));
+}
+
+bool Session::wait_for_segment(const TrackState& track, std::size_t index) {
+  std::unique_lock lock(mutex_);
+  const auto& segment = track.segments[index];
+  segment_settled_.wait(lock, [&] { return segment.status != TrackState::Status::pending || !fetching_; });
+  return segment.status == TrackState::Status::fetched;
 }
 
 void Session::note_failure(TrackState& track, std::size_t index, Error error) {
@@ -210,18 +260,23 @@ Result<void> Session::fetch_due(std::stop_token stop) {
     if (jobs.empty()) return {};
 
     std::atomic<std::size_t> next{0};  // hands out the jobs; the threads share nothing else without the mutex
-    std::mutex mutex;
     std::optional<Error> ending;
     int failures_in_a_row = 0;
     const auto work = [&] {
       for (std::size_t i = next++; i < jobs.size() && !stop.stop_requested(); i = next++) {
         auto fetched = fetch_segment(*jobs[i].track, jobs[i].index, stop);
-        const std::lock_guard lock(mutex);
-        if (ending) return;
+        const std::lock_guard lock(mutex_);
         if (fetched) {
           failures_in_a_row = 0;
+          auto& segment = jobs[i].track->segments[jobs[i].index];
+          segment.info = *fetched;
+          segment.status = TrackState::Status::fetched;
+          foresee(*jobs[i].track);
+          segment_settled_.notify_all();
+          if (ending) return;
           continue;
         }
+        if (ending) return;
         const auto kind = fetched.error().kind;
         const bool unreachable = kind == ErrorKind::transient && ++failures_in_a_row >= unreachable_after;
         if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable) {
@@ -229,6 +284,7 @@ Result<void> Session::fetch_due(std::stop_token stop) {
           return;
         }
         note_failure(*jobs[i].track, jobs[i].index, std::move(fetched.error()));
+        segment_settled_.notify_all();
       }
     };
     {
@@ -242,6 +298,13 @@ Result<void> Session::fetch_due(std::stop_token stop) {
   return Error{ErrorKind::cancelled, "shutting down"};
 }
 
+// Nobody waits for a segment while nobody fetches.
+void Session::set_fetching(bool fetching) {
+  const std::lock_guard lock(mutex_);
+  fetching_ = fetching;
+  segment_settled_.notify_all();
+}
+
 Result<Session::Progress> Session::advance(std::stop_token stop) {
   while (true) {
     const bool known_is_settled = std::all_of(tracks_.begin(), tracks_.end(), [](const auto& t) { return t->settled(); });
@@ -252,7 +315,10 @@ Result<Session::Progress> Session::advance(std::stop_token stop) {
     for (const auto& track : tracks_) {
       if (auto ready = prepare_track(*track, stop); !ready) return ready.error();
     }
-    if (auto fetched = fetch_due(stop); !fetched) return fetched.error();
+    set_fetching(true);
+    const auto fetched = fetch_due(stop);
+    set_fetching(false);
+    if (!fetched) return fetched.error();
     const auto now_at = progress();
     if (now_at.finished || now_at.next_at > clock_.wall_now()) return now_at;
   }
@@ -295,35 +361,6 @@ std::vector<TakenTrack> Session::taken() const {
   }
   return tracks;
 }
-
-namespace {
-
-// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the first
-// segment shows. Devices do all three.
-Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared, std::chrono::sys_seconds session_start) {
-  const Micros shown = first_decode_time - first.start;
-  const Micros tolerance = first.duration + Micros(500'000);
-  const Micros epoch = session_start.time_since_epoch();
-  if (std::chrono::abs(shown - declared) <= tolerance) return declared;
-  if (std::chrono::abs(shown - epoch) <= std::max(tolerance, Micros(30'000'000))) return epoch;
-  return shown;
-}
-
-// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no gap: a
-// device serves whole segments.
-std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
-  std::vector<Interval> gaps;
-  Micros reached{0};
-  for (const auto& part : covered) {
-    const Micros allowed = reached == Micros(0) ? negligible : rounding;
-    if (part.start - reached > allowed) gaps.push_back({reached, part.start});
-    reached = std::max(reached, part.end);
-  }
-  if (window - reached >= negligible) gaps.push_back({reached, window});
-  return gaps;
-}
-
-}  // namespace
 
 TakenTrack Session::take(const TrackState& state) const {
   const auto kind = state.track.kind();

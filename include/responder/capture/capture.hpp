@@ -6,8 +6,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <variant>
 
 #include "responder/archive/archive.hpp"
@@ -28,8 +30,10 @@ struct Environment {
   const archive::Spool& spool;
   Clock& clock;
   std::chrono::seconds retry_for;
-  // One clip is put together at a time: its index is the one thing that grows with a clip's length.
-  std::mutex remuxing;
+  // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with a
+  // clip's length.
+  std::mutex remuxing = {};
+  std::binary_semaphore remuxing_early = std::binary_semaphore(1);
 };
 
 // Ends of an attempt.
@@ -62,6 +66,9 @@ class Capture {
   Step conclude(std::optional<Error> error, std::stop_token stop);
   Result<Finished> publish(std::vector<media::TakenTrack> tracks, rhombus::Route route, std::stop_token stop);
   bool out_of_time() const;
+  void begin_early(media::TakenTrack foreseen, std::stop_token stop);
+  std::optional<media::ClipSummary> end_early(const std::vector<media::TakenTrack>& tracks);
+  media::ClipMetadata metadata() const;
 
   const journal::Capture row_;
   Environment& environment_;
@@ -71,6 +78,23 @@ class Capture {
   std::optional<Footage> audio_;
   std::optional<WallTime> audio_next_at_;  // empty: the sound is complete or given up
   std::string audio_problem_;
+
+  // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what it uses.
+  struct EarlyClip {
+    EarlyClip(std::binary_semaphore& slot_, media::TakenTrack foreseen_) : slot(slot_), foreseen(std::move(foreseen_)) {}
+    EarlyClip(const EarlyClip&) = delete;
+    EarlyClip& operator=(const EarlyClip&) = delete;
+    ~EarlyClip() {
+      if (thread.joinable()) thread.join();
+      slot.release();
+    }
+
+    std::binary_semaphore& slot;  // acquired
+    media::TakenTrack foreseen;
+    std::optional<Result<media::ClipSummary>> summary;  // of the thread, until it is joined
+    std::thread thread;
+  };
+  std::unique_ptr<EarlyClip> early_;
 };
 
 }  // namespace responder::capture

@@ -77,6 +77,7 @@ struct FootageRequest {
   bool want_video = true;
   bool want_audio = true;
   std::filesystem::path folder;
+  std::function<void(media::TakenTrack)> on_foreseen = {};  // media::SessionOptions::on_foreseen
 };
 
 class Footage {

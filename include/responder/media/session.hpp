@@ -5,8 +5,11 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -43,6 +46,9 @@ struct TakenTrack {
   std::vector<Interval> gaps;                   // parts of the window no segment covers
   std::string reason;                           // why there are gaps; empty when there are none
   bool may_improve = false;                     // some of what is missing may still be had by trying again
+  // Set in a foreseen track, whose segments are still being fetched: waits for the segment of this index (counted over all
+  // parts); false when it will not come. From one thread.
+  std::function<bool(std::size_t)> wait_for;
 };
 
 struct SessionOptions {
@@ -55,6 +61,10 @@ struct SessionOptions {
   // How long after its end a segment can be had at the earliest, and until when "404" still means "not yet".
   std::chrono::milliseconds lag{300};
   std::chrono::milliseconds patience{10000};
+  // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched: the window
+  // is over and has only this track. It may come otherwise than foreseen; what counts is taken(). `wait_for` may be used until
+  // the Session is gone.
+  std::function<void(TakenTrack)> on_foreseen;
 };
 
 class Session {
@@ -84,8 +94,11 @@ class Session {
   std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
   std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;
   Result<void> fetch_due(std::stop_token stop);
-  Result<void> fetch_segment(TrackState& track, std::size_t index, std::stop_token stop);
+  Result<SegmentInfo> fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);
+  void foresee(const TrackState& track);
+  void set_fetching(bool fetching);
+  bool wait_for_segment(const TrackState& track, std::size_t index);
   bool clamped() const;
   bool may_grow() const;
   Progress progress() const;
@@ -98,6 +111,12 @@ class Session {
   std::vector<std::unique_ptr<TrackState>> tracks_;
   bool has_manifest_ = false;
   WallTime manifest_asked_at_;
+
+  // Guards the state of segments while the threads of fetch_due() run.
+  std::mutex mutex_;
+  std::condition_variable segment_settled_;
+  bool fetching_ = false;
+  bool foreseen_ = false;
 };
 
 }  // namespace responder::media
