@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <random>
+#include <thread>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -133,6 +134,7 @@ class Daemon {
   ops::AdminEndpoint admin_;
   std::unique_ptr<net::HttpFront> admin_front_;
   std::unique_ptr<net::HttpFront> webhook_front_;
+  std::jthread warm_up_;
 };
 
 Result<void> Daemon::start() {
@@ -165,7 +167,10 @@ Result<void> Daemon::start() {
   if (admin_front_) spdlog::info("admin endpoint on port {}", admin_front_->port());
 
   // Warm, so that the first alert does not wait for it. What fails now is asked again then.
-  if (auto warmed = directory_.refresh({}); !warmed) spdlog::warn("device list: {}", warmed.error().message);
+  warm_up_ = std::jthread([this](std::stop_token stop) {
+    const auto warmed = directory_.refresh(stop);
+    if (!warmed && warmed.error().kind != ErrorKind::cancelled) spdlog::warn("device list: {}", warmed.error().message);
+  });
   return {};
 }
 
@@ -190,6 +195,7 @@ void Daemon::reload(const std::string& config_file) {
 // In the order of the flow: no new requests, then no work, then nothing more to write down.
 void Daemon::stop() {
   webhook_front_->stop(drain_deadline);
+  warm_up_.request_stop();
   pool_.stop();
   writer_.stop();
   if (admin_front_) admin_front_->stop(milliseconds(0));

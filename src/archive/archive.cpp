@@ -195,7 +195,11 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
   auto named = write_synced(sidecar_part, sidecar(*clip));
   if (named) named = rename_file(sidecar_part, sidecar_path);
   if (named) named = rename_file(clip_part, clip_path);
-  if (named) named = sync_directory(clip_path.parent_path());
+  // The folder, and those above it, which may be new.
+  for (auto folder = clip_path.parent_path(); named; folder = folder.parent_path()) {
+    named = sync_directory(folder);
+    if (folder == directory_ || !folder.has_relative_path()) break;
+  }
   if (!named) {
     remove_quietly(sidecar_part);
     remove_quietly(clip_part);

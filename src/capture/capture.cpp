@@ -15,6 +15,7 @@ namespace {
 // A clip's size is not known before it is taken; a minute of 4K serves as a first measure.
 constexpr std::uint64_t room_to_begin = 150ULL << 20U;
 
+constexpr int least_attempts = 2;  // before the last one
 constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some minutes
 
 std::vector<journal::Gap> wall_clock_gaps(const std::vector<media::TakenTrack>& tracks, std::chrono::sys_seconds start) {
@@ -65,6 +66,7 @@ Result<void> Capture::prepare(std::stop_token stop) {
     request.want_audio = true;
     request.folder = folder_ / "gateway";
     request.on_foreseen = nullptr;
+    audio_request_ = request;
     audio_.emplace(request, environment_.footage);
     audio_next_at_ = environment_.clock.wall_now();
   }
@@ -81,8 +83,15 @@ void Capture::advance_audio(std::stop_token stop) {
     audio_next_at_ = progress->next_at;
     return;
   }
+  constexpr int tries_for_sound = 4;
+  const auto kind = progress ? ErrorKind::permanent : progress.error().kind;
+  if ((kind == ErrorKind::transient || kind == ErrorKind::not_found || kind == ErrorKind::auth) && ++audio_failures_ < tries_for_sound) {
+    audio_.emplace(audio_request_, environment_.footage);  // goes on from what is on disk
+    audio_next_at_ = environment_.clock.wall_now() + std::chrono::seconds(audio_failures_);
+    return;
+  }
   audio_next_at_.reset();
-  if (!progress && progress.error().kind != ErrorKind::cancelled) {
+  if (!progress && kind != ErrorKind::cancelled) {
     audio_problem_ = fmt::format("no complete sound from {}: {}", printable(camera_->gateway->name, 60), progress.error().message);
     spdlog::warn("alert {}: {}", row_.alert.str(), audio_problem_);
   }
@@ -127,7 +136,10 @@ Step Capture::step(std::stop_token stop) {
   return Waiting{audio_next_at_ ? std::min(*audio_next_at_, progress->next_at) : progress->next_at};
 }
 
-bool Capture::out_of_time() const { return environment_.clock.wall_now() >= row_.received_at + environment_.retry_for; }
+// A capture that only waited (the program was off, the archive full) has not been tried yet.
+bool Capture::out_of_time() const {
+  return row_.attempts >= least_attempts && environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
+}
 
 // Decides what an attempt that came to its end (or was ended by `error`) amounts to.
 Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
@@ -135,7 +147,9 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   const bool last_attempt = out_of_time() || (error && error->kind == ErrorKind::permanent);
   Footage::Taken taken = video_ ? video_->taken() : Footage::Taken{};
   if (error && !last_attempt) return Postponed{*error};
-  const auto improvable = std::find_if(taken.tracks.begin(), taken.tracks.end(), [](const auto& track) { return track.may_improve; });
+  // Missing sound does not hold the picture back.
+  const auto improvable = std::find_if(taken.tracks.begin(), taken.tracks.end(),
+                                       [](const auto& track) { return track.may_improve && track.kind == media::TrackKind::video; });
   if (improvable != taken.tracks.end() && !last_attempt) {
     return Postponed{Error{ErrorKind::transient, improvable->reason}};
   }
@@ -149,6 +163,7 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
     auto sound = audio_->taken();
     for (auto& track : sound.tracks) taken.tracks.push_back(std::move(track));
   }
+  if (audio_problem_.empty()) audio_problem_ = taken.problem;
   if (error && audio_problem_.empty()) audio_problem_ = error->message;
   auto published = publish(std::move(taken.tracks), taken.route, stop);
   if (!published && published.error().kind == ErrorKind::permanent) {

@@ -123,7 +123,9 @@ Result<void> Footage::open_next(std::stop_token stop) {
   auto mpd = way.mpd(request_.start, request_.duration);
   if (!mpd) return mpd.error();
   // Each way has its own folder: the segments of two sessions need not be cut alike.
-  const auto folder = request_.folder / fmt::format("{}-{}", rhombus::to_string(way.route), next_way_);
+  const auto same_route = std::count_if(ways_->begin(), ways_->begin() + static_cast<std::ptrdiff_t>(next_way_),
+                                        [&](const MediaPath& path) { return path.route == way.route; });
+  const auto folder = request_.folder / fmt::format("{}-{}", rhombus::to_string(way.route), same_route);
   if (auto made = make_directories(folder); !made) return made.error();
 
   media::SessionOptions options;
@@ -152,6 +154,7 @@ Result<media::Session::Progress> Footage::advance(std::stop_token stop) {
       if (progress) return progress;
       error = std::move(progress.error());
       if (error.kind == ErrorKind::cancelled || error.kind == ErrorKind::no_space) return error;
+      attempts_.back().session->recall();
       current_works_ = false;
       const Route route = attempts_.back().route;
       if (error.kind == ErrorKind::transient) access_.note_unreachable(request_.device, route);
@@ -159,7 +162,9 @@ Result<media::Session::Progress> Footage::advance(std::stop_token stop) {
     }
     if (!failures_.empty()) failures_ += "; ";
     failures_ += error.message;
-    if (!ways_ || next_way_ >= ways_->size()) return Error{error.kind, failures_, error.retry_after};
+    // One way that may work later is reason enough to try again.
+    if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;
+    if (!ways_ || next_way_ >= ways_->size()) return Error{*failure_kind_, failures_, error.retry_after};
   }
 }
 
@@ -172,7 +177,7 @@ Footage::Taken Footage::taken() const {
     for (const auto& track : tracks) samples += track.samples;
     if (samples > best_samples) {
       best_samples = samples;
-      best = {attempt.route, std::move(tracks)};
+      best = {attempt.route, std::move(tracks), attempt.session->problem()};
     }
   }
   return best;

@@ -59,6 +59,7 @@ struct WorkerPool::Impl {
   std::unique_ptr<Capture> claim(CaptureId id);
   void forget(CaptureId id) { known.lock()->captures.erase(id); }
   bool record(const Capture& capture, const Step& step);
+  bool write_down(const Capture& capture, const journal::Writer::Work& change);
   bool finish(const Capture& capture, const Finished& finished);
   bool postpone(const Capture& capture, const Postponed& postponed);
   void schedule();
@@ -133,17 +134,25 @@ bool WorkerPool::Impl::record(const Capture& capture, const Step& step) {
   return postpone(capture, std::get<Postponed>(step));
 }
 
+// The end of an attempt, written until it is: while the journal cannot be written nothing else could go on either. At a stop the
+// row keeps its lease, which the next start gives back.
+bool WorkerPool::Impl::write_down(const Capture& capture, const journal::Writer::Work& change) {
+  constexpr milliseconds pause{2000};
+  while (true) {
+    const auto written = writer.run(change);
+    if (written) return true;
+    spdlog::error("alert {}: not written down: {}", capture.row().alert.str(), written.error().message);
+    if (!environment.clock.sleep(pause, stopping.get_token())) return false;
+  }
+}
+
 bool WorkerPool::Impl::finish(const Capture& capture, const Finished& finished) {
   const auto& row = capture.row();
   const auto now = environment.clock.wall_now();
-  const auto written = writer.run([&](journal::Journal& journal) {
+  const bool written = write_down(capture, [&](journal::Journal& journal) {
     return journal.finish(row.id, options.owner, finished.state, finished.reason, finished.camera_name, finished.published, now);
   });
-  if (!written) {
-    // The row stays claimed until its lease runs out; then the capture is taken again and replaces this clip.
-    spdlog::error("alert {}: finished but not written down: {}", row.alert.str(), written.error().message);
-    return false;
-  }
+  if (!written) return false;
   observer(finished.state, now - row.received_at);
   const std::string what = finished.published ? finished.published->clip : std::string("no clip");
   if (finished.state == journal::State::done) {
@@ -164,12 +173,10 @@ bool WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postpon
     return finish(capture, Finished{journal::State::failed, error.message, "", std::nullopt});
   }
   const bool counts = error.kind != ErrorKind::cancelled && error.kind != ErrorKind::no_space;
-  const auto written = writer.run([&](journal::Journal& journal) {
+  const bool written = write_down(capture, [&](journal::Journal& journal) {
     return journal.postpone(row.id, options.owner, error.message, now + *delay, counts);
   });
-  if (!written) {
-    spdlog::error("alert {}: {}", row.alert.str(), written.error().message);
-  } else if (error.kind != ErrorKind::cancelled) {
+  if (written && error.kind != ErrorKind::cancelled) {
     spdlog::warn("alert {} on {}: {}; next attempt in {} s", row.alert.str(), row.camera.str(), error.message,
                  std::chrono::ceil<std::chrono::seconds>(*delay).count());
   }

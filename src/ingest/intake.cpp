@@ -9,6 +9,8 @@ using std::chrono::seconds;
 
 // Nobody's alert lasts longer; what says so is a mistake that would fill the disk.
 constexpr seconds longest_alert{24 * 3600};
+// Clocks differ, but not by more than this: such an alert would be waited for, for who knows how long.
+constexpr seconds latest_future{3600};
 
 bool passes(const std::set<std::string>& filter, std::string_view value) {
   return filter.empty() || filter.contains(std::string(value));
@@ -55,12 +57,16 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
       reason = "filtered: camera";
     } else if (!any_passes(policy.activities, activities)) {
       reason = "filtered: activity";
+    } else if (camera.at && *camera.at > received_at + latest_future) {
+      reason = "in the future";
     } else {
       auto capture = base;
       capture.camera = camera.camera;
       capture.activities = activities;
-      const auto duration = std::min(camera.duration.value_or(policy.default_duration), longest_alert);
-      captures.push_back(window_of(std::move(capture), camera.at.value_or(received_at), duration));
+      const auto at = camera.at.value_or(received_at);
+      const auto until = std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
+      const auto duration = std::min(std::chrono::ceil<seconds>(until - at), longest_alert);
+      captures.push_back(window_of(std::move(capture), at, duration));
     }
   }
   if (captures.empty()) return {ignored(alert, base, reason)};

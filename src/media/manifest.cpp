@@ -17,6 +17,7 @@ namespace {
 using std::chrono::seconds;
 
 // Past this a timeline counts from the epoch, not from the session.
+constexpr std::int64_t longest_segment_ticks = 1'000'000'000'000;
 constexpr Micros epoch_like = seconds(100'000'000);
 
 Error unusable(std::string_view why) { return Error{ErrorKind::permanent, fmt::format("the manifest cannot be used: {}", why)}; }
@@ -66,7 +67,9 @@ std::optional<Micros> parse_duration(std::string_view text) {
 std::int64_t integer_attribute(const XmlElement& element, std::string_view name, std::int64_t otherwise) {
   const auto text = element.attribute(name);
   const auto value = text ? parse_int(trim(*text)) : std::nullopt;
-  return value ? *value : otherwise;
+  // Bounded, so that sums and products with a number of segments cannot overflow.
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  return value ? std::clamp<std::int64_t>(*value, -most, most) : otherwise;
 }
 
 // What a SegmentTemplate says after its parents' templates have been inherited (ISO/IEC 23009-1, 5.3.9.1).
@@ -143,7 +146,7 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
     time = integer_attribute(entry, "t", time);
     const auto duration = integer_attribute(entry, "d", 0);
     auto repeat = integer_attribute(entry, "r", 0);
-    if (duration <= 0 || time < 0 || time > (std::int64_t{1} << 60)) return unusable("a SegmentTimeline entry has no sensible time");
+    if (duration <= 0 || duration > longest_segment_ticks || time < 0 || time > (std::int64_t{1} << 60)) return unusable("a SegmentTimeline entry has no sensible time");
     if (repeat < 0) {
       // To the next entry's time, or to the Period's end.
       std::int64_t until = t.presentation_offset +
@@ -163,7 +166,7 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
 }
 
 Result<std::vector<Track::Run>> runs_of_duration(const Template& t, Micros period_duration) {
-  if (t.duration <= 0) return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
+  if (t.duration <= 0 || t.duration > longest_segment_ticks) return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
   const long double in_ticks = static_cast<long double>(period_duration.count()) * static_cast<long double>(t.timescale) / 1e6L;
   // A hair over a whole number is rounding in the manifest, not one more segment.
   const long double count = std::ceil(in_ticks / static_cast<long double>(t.duration) - 1e-3L);

@@ -1,5 +1,6 @@
 #include "responder/media/remux.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -224,8 +225,10 @@ Result<void> ClipWriter::write(std::size_t index, const TrackReader& reader) {
   if (packet_->pts != AV_NOPTS_VALUE) packet_->pts = av_rescale_q(packet_->pts - shift, from, to);
   packet_->duration = av_rescale_q(packet_->duration, from, to);
   packet_->pos = -1;
+  // Segments may overlap by a frame (a camera a little faster than its nominal rate): moved up by a tick, none is lost.
   if (last_dts_[index] != AV_NOPTS_VALUE && packet_->dts <= last_dts_[index]) {
-    return Error{ErrorKind::permanent, fmt::format("the taken {} jumps back in time inside a segment", to_string(reader.track().kind))};
+    packet_->dts = last_dts_[index] + 1;
+    if (packet_->pts != AV_NOPTS_VALUE) packet_->pts = std::max(packet_->pts, packet_->dts);
   }
   last_dts_[index] = packet_->dts;
   const int code = av_write_frame(output_.get(), packet_.get());

@@ -26,6 +26,11 @@ Micros ticks_to_micros(std::uint64_t ticks, std::int64_t timescale) {
   return Micros(static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
 }
 
+// Times past this (thousands of years) are no times, and would overflow.
+bool time_makes_sense(std::uint64_t ticks, std::int64_t timescale) {
+  return static_cast<long double>(ticks) / static_cast<long double>(timescale) < 1e11L;
+}
+
 std::string fourcc_text(std::uint64_t code) {
   std::string text;
   for (const unsigned shift : {24U, 16U, 8U, 0U}) text += static_cast<char>(code >> shift & 0xFFU);
@@ -202,7 +207,7 @@ Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitIn
       } else if (ours && box.type == fourcc("tfdt")) {
         const auto version = file.integer(box.payload, 1);
         const auto time = file.integer(box.payload + 4, version == 1 ? 8 : 4);
-        if (!time || *time > (std::uint64_t{1} << 62U)) return bad("its decode time makes no sense");
+        if (!time || !time_makes_sense(*time, init.timescale)) return bad("its decode time makes no sense");
         if (!found.decode_time) found.decode_time = *time;
       } else if (ours && box.type == fourcc("trun")) {
         const auto count = file.integer(box.payload + 4, 4);
@@ -328,7 +333,7 @@ Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& i
     });
   });
   if (!walked) return walked.error();
-  if (!first_time || *first_time > (std::uint64_t{1} << 62U) || info.samples == 0) return bad("it holds no sound");
+  if (!first_time || !time_makes_sense(*first_time, init.timescale) || info.samples == 0) return bad("it holds no sound");
   info.decode_time = ticks_to_micros(*first_time, init.timescale);
   return info;
 }

@@ -39,6 +39,22 @@ Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros de
   return shown;
 }
 
+// A segment taken: where its media says it is, and where the manifest does.
+struct Placed {
+  Micros decode_time{0};
+  SegmentTime nominal;
+};
+
+// Whether a segment's media is where it should be: after the one taken before it, by about as much as the manifest says. Real
+// segments are a little longer or shorter than their nominal duration, so only the distance counts, not the sum.
+bool decode_time_fits(Micros decode_time, const SegmentTime& nominal, const std::optional<Placed>& before) {
+  const Micros tolerance = nominal.duration * 5 / 4 + Micros(500'000);
+  if (!before) return std::chrono::abs(decode_time - nominal.start) <= tolerance + Micros(30'000'000);
+  if (decode_time <= before->decode_time) return false;
+  const Micros distance = decode_time - before->decode_time;
+  return std::chrono::abs(distance - (nominal.start - before->nominal.start)) <= tolerance;
+}
+
 // The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no gap: a
 // device serves whole segments.
 std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
@@ -72,6 +88,7 @@ struct Session::TrackState {
   std::vector<SegmentState> segments;
   std::string reason;  // of the first missing segment
 
+  bool given_up = false;  // nothing more is asked for
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
 
   bool settled() const {
@@ -84,7 +101,9 @@ Session::Session(SessionOptions options, Source& source, Clock& clock)
     : options_(std::move(options)), source_(source), clock_(clock) {}
 Session::~Session() = default;
 
-WallTime Session::available_at(Micros segment_end) const { return at(options_.start, segment_end) + options_.lag; }
+WallTime Session::available_at(Micros segment_end) const {
+  return at(options_.start, std::min(segment_end, Micros(options_.duration))) + options_.lag;
+}
 
 // Whether some track's manifest ends before the window does: the device may have clamped it to the present.
 bool Session::clamped() const {
@@ -99,18 +118,43 @@ bool Session::may_grow() const {
 
 Result<void> Session::load_manifest(std::stop_token stop) {
   manifest_asked_at_ = clock_.wall_now();
-  auto xml = source_.text(options_.mpd, max_manifest_bytes, stop);
-  if (!xml) return xml.error();
-  auto manifest = parse_manifest(*xml, options_.mpd, options_.start, options_.duration);
-  if (!manifest) return with_context(manifest.error(), options_.mpd.loggable());
+  const auto document = source_.text(options_.mpd, max_manifest_bytes, stop);
+  if (!document) return document.error();
+  if (auto applied = apply_manifest(document->text, document->url); !applied) return applied;
+  // Kept for an attempt that finds the device gone: its URL, then the text.
+  auto file = OutputFile::create(kept_manifest(), OutputFile::Mode::truncate);
+  if (!file) return file.error();
+  return file->write(document->url.str() + "\n" + document->text);
+}
+
+Result<void> Session::apply_manifest(std::string_view xml, const net::Url& url) {
+  auto manifest = parse_manifest(xml, url, options_.start, options_.duration);
+  if (!manifest) return with_context(manifest.error(), url.loggable());
   if (options_.want_video) update_track(TrackKind::video, manifest->video);
   if (options_.want_audio) update_track(TrackKind::audio, manifest->audio);
-  if (tracks_.empty()) {
-    return Error{ErrorKind::permanent, fmt::format("{}: the manifest cannot be used: it has no {}", options_.mpd.loggable(),
+  if (tracks_.empty() || (options_.want_video && !manifest->video)) {
+    return Error{ErrorKind::permanent, fmt::format("{}: the manifest cannot be used: it has no {}", url.loggable(),
                                                    options_.want_video ? "video" : "audio")};
   }
   has_manifest_ = true;
   return {};
+}
+
+void Session::recall() {
+  if (has_manifest_) return;
+  const auto kept = read_file(kept_manifest(), max_manifest_bytes + 16384);
+  const auto line = kept ? kept->find('\n') : std::string::npos;
+  if (line == std::string::npos) return;
+  const auto url = net::Url::parse(std::string_view(*kept).substr(0, line));
+  if (!url || !apply_manifest(std::string_view(*kept).substr(line + 1), *url)) return;
+  for (const auto& track : tracks_) {
+    for (std::size_t part = 0; part < track->track.parts(); ++part) {
+      auto init = check_init(init_file(track->track.kind(), part), track->track.kind());
+      if (!init) continue;
+      track->inits[part] = std::move(*init);
+      reuse_segments(*track, part);
+    }
+  }
 }
 
 void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
@@ -120,6 +164,7 @@ void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
   TrackState& state = **same;
   state.track = *found;
   state.usable = 0;
+  if (state.given_up) return;
   const bool whole = state.track.end() + rounding >= Micros(options_.duration);
   for (std::size_t i = 0; i < state.track.size(); ++i) {
     const auto time = state.track.time_of(i);
@@ -138,6 +183,22 @@ std::filesystem::path Session::init_file(TrackKind kind, std::size_t part) const
 
 std::filesystem::path Session::segment_file(TrackKind kind, std::size_t index) const {
   return options_.directory / fmt::format("{}-{:06}", to_string(kind), index);
+}
+
+Result<void> Session::prepare_tracks(std::stop_token stop) {
+  for (const auto& track : tracks_) {
+    if (track->given_up) continue;
+    const auto ready = prepare_track(*track, stop);
+    if (ready) continue;
+    const auto kind = ready.error().kind;
+    const bool only_sound = options_.want_video && track->track.kind() == TrackKind::audio;
+    if (!only_sound || kind == ErrorKind::cancelled || kind == ErrorKind::no_space) return ready.error();
+    // The picture goes on without it.
+    track->given_up = true;
+    track->usable = 0;
+    problem_ = "no sound: " + ready.error().message;
+  }
+  return {};
 }
 
 Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
@@ -312,9 +373,7 @@ Result<Session::Progress> Session::advance(std::stop_token stop) {
     if (!has_manifest_ || (known_is_settled && may_grow() && ask_time)) {
       if (auto loaded = load_manifest(stop); !loaded) return loaded.error();
     }
-    for (const auto& track : tracks_) {
-      if (auto ready = prepare_track(*track, stop); !ready) return ready.error();
-    }
+    if (auto ready = prepare_tracks(stop); !ready) return ready.error();
     set_fetching(true);
     const auto fetched = fetch_due(stop);
     set_fetching(false);
@@ -369,7 +428,7 @@ TakenTrack Session::take(const TrackState& state) const {
   taken.reason = state.reason;
   std::vector<Interval> covered;
   std::optional<std::size_t> current_part;
-  std::optional<Micros> last_time;  // decode time of the last segment taken, on the session's timeline
+  std::optional<Placed> last_taken;
   Micros negligible{2'000'000};
   bool some_missing = false;
   const auto leave_out = [&](std::string why) {
@@ -399,13 +458,13 @@ TakenTrack Session::take(const TrackState& state) const {
     const Micros origin = new_part ? find_origin(segment.info.decode_time, time, state.track.presentation_offset(part), options_.start)
                                    : taken.parts.back().origin;
     const Micros session_time = segment.info.decode_time - origin;
-    if (last_time && session_time <= *last_time) {
-      leave_out(fmt::format("the decode time of {} segment {} jumps back", to_string(kind), i));
+    if (!decode_time_fits(session_time, time, last_taken)) {
+      leave_out(fmt::format("the decode time of {} segment {} does not fit", to_string(kind), i));
       continue;
     }
     if (new_part) taken.parts.push_back({{}, origin});
     current_part = part;
-    last_time = session_time;
+    last_taken = Placed{session_time, time};
     covered.push_back({time.start, time.end()});
     taken.parts.back().segments.push_back(segment_file(kind, i));
     taken.samples += segment.info.samples;

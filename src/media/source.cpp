@@ -49,7 +49,9 @@ bool is_redirect(int status) { return status == 301 || status == 302 || status =
 Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body, std::stop_token stop) {
   auto headers = credentials_->headers_for(url, stop);
   if (!headers) return headers.error();
-  auto connection = connections_->to(url).borrow(stop);
+  auto pool = connections_->to(url);
+  if (!pool) return pool.error();
+  auto connection = (*pool)->borrow(stop);
   if (!connection) return connection.error();
 
   constexpr std::size_t max_error_page = 64 * 1024;  // read and thrown away, so that the connection stays usable
@@ -73,6 +75,7 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
     }
     return !failure && !stop.stop_requested();
   };
+  const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
   auto response = (*connection)->get(url.target(), *headers, receiver);
   count_(received);
   if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
@@ -81,13 +84,13 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
   return response;
 }
 
-Result<void> HttpSource::fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop) {
+Result<net::Url> HttpSource::fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop) {
   constexpr int max_redirects = 3;
   bool renewed = false;
   for (int redirects = 0; redirects <= max_redirects;) {
     const auto response = request(url, max_bytes, body, stop);
     if (!response) return response.error();
-    if (response->status == 200) return {};
+    if (response->status == 200) return url;
     if (is_redirect(response->status)) {
       // By hand, so that the credentials stay with their origin.
       auto next = url.resolve(response->header("location").value_or(""));
@@ -103,7 +106,7 @@ Result<void> HttpSource::fetch(net::Url url, std::size_t max_bytes, const Body& 
   return Error{ErrorKind::permanent, fmt::format("{}: too many redirects", url.loggable())};
 }
 
-Result<std::string> HttpSource::text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) {
+Result<Document> HttpSource::text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) {
   std::string content;
   Body body;
   body.fresh = [&]() -> Result<void> {
@@ -114,8 +117,9 @@ Result<std::string> HttpSource::text(const net::Url& url, std::size_t max_bytes,
     content += data;
     return {};
   };
-  if (auto fetched = fetch(url, max_bytes, body, stop); !fetched) return fetched.error();
-  return content;
+  auto fetched = fetch(url, max_bytes, body, stop);
+  if (!fetched) return fetched.error();
+  return Document{std::move(*fetched), std::move(content)};
 }
 
 Result<void> HttpSource::file(const net::Url& url, const std::filesystem::path& path, std::size_t max_bytes, std::stop_token stop) {

@@ -9,15 +9,19 @@ Connections::Connections(Url own, Trust own_trust, Trust others_trust, ClientTim
       timeouts_(timeouts),
       max_connections_(max_connections) {}
 
-ConnectionPool& Connections::to(const Url& url) {
+Result<ConnectionPool*> Connections::to(const Url& url) {
+  constexpr std::size_t max_origins = 8;
   const std::string origin = url.origin();
   auto pools = pools_.lock();
+  if (pools->size() >= max_origins && !pools->contains(origin)) {
+    return Error{ErrorKind::permanent, origin + ": the device sends us to too many hosts"};
+  }
   auto& pool = (*pools)[origin];
   if (!pool) {
     pool = std::make_unique<ConnectionPool>(url, origin == own_origin_ ? own_trust_ : others_trust_, timeouts_,
                                             max_connections_);
   }
-  return *pool;
+  return pool.get();
 }
 
 }  // namespace responder::net

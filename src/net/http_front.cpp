@@ -92,6 +92,7 @@ struct Connection {
   bool head_request = false;
   // Whether there may be bytes that no event will tell of: since the last read that found none.
   bool input_waiting = true;
+  bool peer_is_done = false;  // its end of input is to be read, however short the reads before it
 
   bool being_answered() const { return phase == Phase::answering || phase == Phase::writing; }
 
@@ -121,7 +122,7 @@ struct Connection {
 
   // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by itself.
   bool may_have_more(std::size_t got, std::size_t asked) const {
-    if (got == asked) return true;
+    if (got == asked || peer_is_done) return true;
     return ssl && (SSL_has_pending(ssl.get()) == 1 || got >= 4096);
   }
 
@@ -213,7 +214,7 @@ struct HttpFront::Impl {
 
   void accept_all();
   void make_room();
-  void on_event(Connection& connection);
+  void on_event(Connection& connection, std::uint32_t events);
   void read_request(Connection& connection);
   void on_frame(Connection& connection, RequestFramer::State state);
   void dispatch(Connection& connection);
@@ -264,8 +265,11 @@ void HttpFront::Impl::run() {
       const std::uint64_t token = events[static_cast<std::size_t>(i)].data.u64;
       if (token == listen_token) {
         accept_all();
-      } else if (token != wake_token) {
-        if (const auto found = connections.find(token); found != connections.end()) on_event(*found->second);
+      } else if (token == wake_token) {
+        std::uint64_t counter = 0;
+        [[maybe_unused]] const ssize_t drained = ::read(replies->wake_fd.get(), &counter, sizeof counter);
+      } else if (const auto found = connections.find(token); found != connections.end()) {
+        on_event(*found->second, events[static_cast<std::size_t>(i)].events);
       }
     }
     deliver_replies();
@@ -322,8 +326,10 @@ void HttpFront::Impl::make_room() {
   if (oldest != nullptr) connections.erase(oldest->id);
 }
 
-void HttpFront::Impl::on_event(Connection& connection) {
+void HttpFront::Impl::on_event(Connection& connection, std::uint32_t events) {
   using Phase = Connection::Phase;
+  connection.input_waiting = true;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_is_done = true;
   if (connection.phase == Phase::handshake) {
     switch (connection.accept_tls()) {
       case Io::again: return;
@@ -338,7 +344,7 @@ void HttpFront::Impl::on_event(Connection& connection) {
     case Phase::writing: return write_out(connection);
     case Phase::lingering: return discard_input(connection);
     case Phase::handshake:
-    case Phase::answering: connection.input_waiting = true; return;  // what arrives meanwhile is read after the answer
+    case Phase::answering: return;  // what arrives meanwhile is read after the answer
   }
 }
 
@@ -438,8 +444,6 @@ void HttpFront::Impl::discard_input(Connection& connection) {
 
 void HttpFront::Impl::deliver_replies() {
   if (!replies->wake_pending.exchange(false)) return;
-  std::uint64_t counter = 0;
-  [[maybe_unused]] const ssize_t drained = ::read(replies->wake_fd.get(), &counter, sizeof counter);
   ReplySlot::Target::Posted posted;
   while (replies->replies.try_dequeue(posted)) {
     const auto found = connections.find(posted.connection);

@@ -44,12 +44,20 @@ class HeadParser::Parser final : public httplib::Server {
   }
 
   std::optional<ServerRequest> parse(std::string_view head) {
+    // httplib refuses methods it does not know, where HTTP asks for 405: it is shown one that it does.
+    constexpr std::string_view known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
+    const std::string method(head.substr(0, head.find(' ')));
+    std::string shown;
+    if (std::find(std::begin(known), std::end(known), method) == std::end(known)) {
+      shown = "GET" + std::string(head.substr(method.size()));
+      head = shown;
+    }
     HeadStream stream(head);
     std::optional<ServerRequest> parsed;
     bool closed = false;
     process_request(stream, true, closed, [&](httplib::Request& request) {
       ServerRequest& result = parsed.emplace();
-      result.method = request.method;
+      result.method = method;
       result.path = request.path;
       for (auto& [name, value] : request.headers) {
         // httplib adds these four itself, after those of the same name that a client may have forged.

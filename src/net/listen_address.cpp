@@ -53,7 +53,10 @@ Result<UniqueFd> listen_on_unix(const ListenAddress& named) {
       ::unlink(named.unix_path.c_str());
     }
   }
-  return bound(AF_UNIX, generic, sizeof address, named);
+  auto socket = bound(AF_UNIX, generic, sizeof address, named);
+  // A proxy in our group may connect, whatever the umask.
+  if (socket && ::chmod(named.unix_path.c_str(), 0660) != 0) return errno_error(errno, fmt::format("cannot open {} to its group", named.unix_path));
+  return socket;
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ class Answer {
     Answer answer;
     json::Element root;
     if (answer.parser_->parse(text).get(root) != simdjson::SUCCESS || root.get(answer.object_) != simdjson::SUCCESS) {
-      return Error{ErrorKind::transient, fmt::format("{}: the answer is not a JSON object: '{}'", path, printable(text, 80))};
+      // Some answers hold secrets: none is quoted.
+      return Error{ErrorKind::transient, fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
     }
     if (json::boolean(answer.object_, "error").value_or(false)) {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
@@ -95,8 +96,10 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     if (!limiter_.wait_turn(stop)) return Error{ErrorKind::cancelled, "shutting down"};
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
+    const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
     auto response = (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes);
     observer_(name, response ? response->status : 0);
+    if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
     if (response->status == 200) return std::move(response->body);
 
@@ -109,8 +112,6 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     }
     if (error.kind == ErrorKind::auth) {
       error.message += ": Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)";
-    } else if (const auto text = trim(response->body); !text.empty()) {
-      error.message += fmt::format(": '{}'", printable(text, 80));
     }
     // What Rhombus answers 400 and 404 to will not get better by asking again; 5xx may.
     return error;
@@ -141,6 +142,8 @@ Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop
   auto answer = Answer::parse(path, *text);
   if (!answer) return answer.error();
   std::vector<AudioGateway> gateways;
+  // An organization without any may have null there.
+  if (!json::array(answer->object(), "audioGatewayStates")) return gateways;
   const auto read = each_in_list(*answer, path, "audioGatewayStates", [&](const json::Object& state) {
     const auto id = device_id(state);
     if (!id) return;

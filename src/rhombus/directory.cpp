@@ -34,10 +34,13 @@ std::optional<CameraWithSound> DeviceDirectory::look_up(const State& state, cons
 Result<void> DeviceDirectory::refresh_locked(State& state, std::stop_token stop) {
   auto cameras = api_.cameras(stop);
   if (!cameras) return cameras.error();
-  auto gateways = api_.audio_gateways(stop);
-  if (!gateways) return gateways.error();
   state.cameras = std::move(*cameras);
-  state.gateways = std::move(*gateways);
+  // Sound is second to pictures: without this list the last one serves.
+  if (auto gateways = api_.audio_gateways(stop)) {
+    state.gateways = std::move(*gateways);
+  } else if (gateways.error().kind != ErrorKind::cancelled) {
+    spdlog::warn("list of audio gateways not refreshed: {}", gateways.error().message);
+  }
   state.asked_at = clock_.steady_now();
   return {};
 }

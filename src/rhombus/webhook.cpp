@@ -86,19 +86,11 @@ void add_camera(Alert& alert, AlertCamera camera) {
       same->activities.push_back(std::move(activity));
     }
   }
-  if (!same->at || !camera.at) {
-    same->at = same->at ? same->at : camera.at;
-    return;
-  }
-  const auto first = std::min(*same->at, *camera.at);
-  const auto last = std::max(*same->at, *camera.at);
-  if (last > first) {
-    // Without a duration of its own each event counts as a moment; the caller's default then follows the last.
-    const auto span = std::chrono::ceil<seconds>(last - first);
-    const auto known = std::max(same->duration.value_or(seconds(0)), camera.duration.value_or(seconds(0)));
-    same->duration = span + known;
-  }
-  same->at = first;
+  if (camera.duration) same->duration = std::max(same->duration.value_or(seconds(0)), *camera.duration);
+  if (!camera.at) return;
+  const auto first = same->at.value_or(*camera.at);
+  same->last_at = std::max(same->last_at.value_or(first), *camera.at);
+  same->at = std::min(first, *camera.at);
 }
 
 Result<Alert> parse_organization_webhook(const json::Object& body) {
@@ -139,8 +131,8 @@ Result<Alert> parse_organization_webhook(const json::Object& body) {
   // A sensor's alert names in its map the cameras that saw it; without a type, a map that leaves the device out says so too.
   const bool in_map = std::find(clip_cameras.begin(), clip_cameras.end(), alert.device.str()) != clip_cameras.end();
   const bool is_camera = type == "CAMERA" || (type.empty() && (clip_cameras.empty() || in_map));
-  if (is_camera && !alert.device.empty()) add_camera(alert, {alert.device, *at, *duration, alert.activities});
-  for (auto& camera : clip_cameras) add_camera(alert, {DeviceId(std::move(camera)), *at, *duration, alert.activities});
+  if (is_camera && !alert.device.empty()) add_camera(alert, {.camera = alert.device, .at = *at, .duration = *duration, .activities = alert.activities});
+  for (auto& camera : clip_cameras) add_camera(alert, {.camera = DeviceId(std::move(camera)), .at = *at, .duration = *duration, .activities = alert.activities});
   return alert;
 }
 
@@ -178,7 +170,7 @@ Result<Alert> parse_rule_action(const json::Object& body) {
         alert.activities.push_back(activity);
       }
     }
-    add_camera(alert, {DeviceId(std::move(*device)), *at ? *at : *triggered, *duration, std::move(activities)});
+    add_camera(alert, {.camera = DeviceId(std::move(*device)), .at = *at ? *at : *triggered, .duration = *duration, .activities = std::move(activities)});
   }
   return alert;
 }

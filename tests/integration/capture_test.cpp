@@ -250,6 +250,53 @@ TEST_CASE("what is wrong at Rhombus is the capture's reason, and the next alert 
   CHECK(responder.log().find(responder.secret()) == std::string::npos);
 }
 
+TEST_CASE("what was taken is published when the camera never comes back") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Stolen", .video = small, .wan = false});
+  rhombus.start();
+  std::atomic<bool> gone{false};
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    if (request.path.ends_with("seg_5.m4v")) gone = true;
+    return gone && request.server == camera ? std::optional(Reply{503, "gone", "text/plain"}) : std::nullopt;
+  });
+  Responder responder(rhombus, "", "buffer_seconds = 0\nretry_for_seconds = 0\nsegment_connections = 1\n");
+  responder.start();
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() / 1000 * 1000 - 60'000, 20), [](const Event& e) { return e.state == "partial"; });
+  CHECK(event.gaps == 1);
+  CHECK(read_clip(responder.clips() / event.clip).streams.at(0).size() == 50);  // the five segments before
+}
+
+TEST_CASE("sound that cannot be had does not keep the picture") {
+  FakeRhombus rhombus;
+  const bool own = GENERATE(true, false);
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .own_sound = own});
+  if (!own) rhombus.add_gateway({.name = "Ears", .cameras = {camera}});
+  rhombus.start();
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    const bool sound = request.path.ends_with("seg_init_sound.mp4") || request.path.ends_with("seg_init_audio.hdr");
+    return sound ? std::optional(Reply{404, "none", "text/plain"}) : std::nullopt;
+  });
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10), [](const Event& e) { return e.state == "partial"; });
+  CHECK(event.clip.ends_with("_video.mp4"));
+  CHECK(event.reason.find("sound") != std::string::npos);
+  check_clip(responder, rhombus, event);
+}
+
+TEST_CASE("an organization without a list of gateways has pictures all the same") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
+  rhombus.start();
+  const auto reply = GENERATE(Reply{403, "no"}, Reply{200, R"({"audioGatewayStates":null})"});
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    return request.path.ends_with("getMinimalAudioGatewayStateList") ? std::optional(reply) : std::nullopt;
+  });
+  Responder responder(rhombus);
+  responder.start();
+  check_clip(responder, rhombus, responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 5)));
+}
+
 TEST_CASE("a device that shows another key is refused") {
   FakeRhombus rhombus;
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});

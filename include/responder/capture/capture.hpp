@@ -78,6 +78,8 @@ class Capture {
   std::optional<Footage> audio_;
   std::optional<WallTime> audio_next_at_;  // empty: the sound is complete or given up
   std::string audio_problem_;
+  FootageRequest audio_request_;
+  int audio_failures_ = 0;
 
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what it uses.
   struct EarlyClip {

@@ -90,6 +90,7 @@ class Footage {
   struct Taken {
     rhombus::Route route = rhombus::Route::lan;
     std::vector<media::TakenTrack> tracks;
+    std::string problem;  // why a track of it is missing altogether
   };
   // What the best of the ways has brought.
   Taken taken() const;
@@ -109,6 +110,7 @@ class Footage {
   std::vector<Attempt> attempts_;
   bool current_works_ = false;
   std::string failures_;
+  std::optional<ErrorKind> failure_kind_;
 };
 
 }  // namespace responder::capture

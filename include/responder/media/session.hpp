@@ -83,11 +83,20 @@ class Session {
   // Once finished, or after an Error for what there is. Tracks without a single segment are left out.
   std::vector<TakenTrack> taken() const;
 
+  // Why the sound was given up while the picture was taken; empty when it was not.
+  const std::string& problem() const { return problem_; }
+
+  // After advance() failed before it had a manifest: what an earlier attempt in this folder left, by the manifest it had.
+  void recall();
+
  private:
   struct TrackState;
 
   Result<void> load_manifest(std::stop_token stop);
+  Result<void> apply_manifest(std::string_view xml, const net::Url& url);
+  std::filesystem::path kept_manifest() const { return options_.directory / "manifest.mpd"; }
   void update_track(TrackKind kind, const std::optional<Track>& found);
+  Result<void> prepare_tracks(std::stop_token stop);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
   Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
   void reuse_segments(TrackState& track, std::size_t part);
@@ -102,7 +111,7 @@ class Session {
   bool clamped() const;
   bool may_grow() const;
   Progress progress() const;
-  WallTime available_at(Micros segment_end) const;
+  WallTime available_at(Micros segment_end) const;  // no later than for the window's end
   TakenTrack take(const TrackState& track) const;
 
   const SessionOptions options_;
@@ -110,6 +119,7 @@ class Session {
   Clock& clock_;
   std::vector<std::unique_ptr<TrackState>> tracks_;
   bool has_manifest_ = false;
+  std::string problem_;
   WallTime manifest_asked_at_;
 
   // Guards the state of segments while the threads of fetch_due() run.

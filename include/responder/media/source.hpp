@@ -21,11 +21,16 @@ class Credentials {
   virtual bool renew() = 0;  // after a 401 or 403: whether asking again may help
 };
 
+struct Document {
+  net::Url url;  // after redirects: what its relative references count from
+  std::string text;
+};
+
 // Thread-safe.
 class Source {
  public:
   virtual ~Source() = default;
-  virtual Result<std::string> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) = 0;
+  virtual Result<Document> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) = 0;
   // Streams into `file`, which is created or emptied. What is there after an Error is of no use.
   virtual Result<void> file(const net::Url& url, const std::filesystem::path& file, std::size_t max_bytes,
                             std::stop_token stop) = 0;
@@ -40,7 +45,7 @@ class HttpSource final : public Source {
   HttpSource(std::shared_ptr<net::Connections> connections, std::unique_ptr<Credentials> credentials, CountBytes count)
       : connections_(std::move(connections)), credentials_(std::move(credentials)), count_(std::move(count)) {}
 
-  Result<std::string> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) override;
+  Result<Document> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) override;
   Result<void> file(const net::Url& url, const std::filesystem::path& file, std::size_t max_bytes,
                     std::stop_token stop) override;
   std::size_t parallel() const override { return connections_->max_connections(); }
@@ -51,7 +56,7 @@ class HttpSource final : public Source {
     std::function<Result<void>()> fresh;
     std::function<Result<void>(std::string_view)> write;
   };
-  Result<void> fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop);
+  Result<net::Url> fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop);
   Result<net::Response> request(const net::Url& url, std::size_t max_bytes, const Body& body, std::stop_token stop);
 
   std::shared_ptr<net::Connections> connections_;

@@ -16,7 +16,8 @@ class Connections {
   // `max_connections` at once to each origin.
   Connections(Url own, Trust own_trust, Trust others_trust, ClientTimeouts timeouts, std::size_t max_connections);
 
-  ConnectionPool& to(const Url& url);
+  // An Error when a device sends us to too many hosts.
+  Result<ConnectionPool*> to(const Url& url);
   std::size_t max_connections() const { return max_connections_; }
 
  private:

@@ -18,6 +18,7 @@ namespace responder::rhombus {
 struct AlertCamera {
   DeviceId camera;
   std::optional<WallTime> at;                    // when it began there; the alert does not always say
+  std::optional<WallTime> last_at = {};          // when its last event there began, if there are several
   std::optional<std::chrono::seconds> duration;  // absent: the alert gives none
   std::vector<std::string> activities;           // ActivityEnum values
 };

@@ -18,7 +18,7 @@ rhombus::Alert alert() {
   made.device = DeviceId("C1");
   made.location = LocationId("L1");
   made.activities = {"MOTION_HUMAN"};
-  made.cameras = {{DeviceId("C1"), now - 10s + 250ms, 20s, {"MOTION_HUMAN"}}};
+  made.cameras = {{.camera = DeviceId("C1"), .at = now - 10s + 250ms, .duration = 20s, .activities = {"MOTION_HUMAN"}}};
   return made;
 }
 
@@ -49,6 +49,14 @@ TEST_CASE("what an alert leaves out has a default") {
   CHECK(plan(bare)[0].window_end - plan(bare)[0].window_start <= 24h + 1min);
 }
 
+TEST_CASE("several events on a camera are one window, the last one's duration included") {
+  auto two = alert();
+  two.cameras[0] = {.camera = DeviceId("C1"), .at = now - 60s, .last_at = now - 57s, .duration = {}, .activities = {}};
+  const auto captures = plan(two);
+  CHECK(WallTime(captures[0].window_start) == now - 90s);
+  CHECK(WallTime(captures[0].window_end) == now - 57s + 120s + 30s);
+}
+
 TEST_CASE("what is not to be captured is written down as ignored, with its reason") {
   const auto reason = [](const rhombus::Alert& one, const IntakePolicy& policy = {}) {
     const auto captures = plan(one, policy);
@@ -61,6 +69,9 @@ TEST_CASE("what is not to be captured is written down as ignored, with its reaso
   auto sensor = alert();
   sensor.cameras.clear();
   CHECK(reason(sensor) == "no camera");
+  auto future = alert();
+  future.cameras[0].at = now + 2h;
+  CHECK(reason(future) == "in the future");
   CHECK(reason(alert(), {.cameras = {"C2"}}) == "filtered: camera");
   CHECK(reason(alert(), {.locations = {"L2"}}) == "filtered: location");
   CHECK(reason(alert(), {.activities = {"FACE"}}) == "filtered: activity");
@@ -69,8 +80,8 @@ TEST_CASE("what is not to be captured is written down as ignored, with its reaso
 
 TEST_CASE("each camera of an alert is its own capture, those filtered out are none") {
   auto several = alert();
-  several.cameras.push_back({DeviceId("C2"), now, 5s, {}});
-  several.cameras.push_back({DeviceId("C3"), now, 5s, {}});
+  several.cameras.push_back({.camera = DeviceId("C2"), .at = now, .duration = 5s, .activities = {}});
+  several.cameras.push_back({.camera = DeviceId("C3"), .at = now, .duration = 5s, .activities = {}});
   CHECK(plan(several).size() == 3);
   const auto some = plan(several, {.cameras = {"C2", "C3"}});
   REQUIRE(some.size() == 2);
@@ -90,7 +101,7 @@ TEST_CASE("the intake answers when it is on disk, and wakes the workers once") {
   intake.accept(alert(), journal::Via::webhook, now, note);
   intake.accept(alert(), journal::Via::webhook, now + 5s, note);
   auto more = alert();
-  more.cameras.push_back({DeviceId("C2"), now, 5s, {}});
+  more.cameras.push_back({.camera = DeviceId("C2"), .at = now, .duration = 5s, .activities = {}});
   intake.accept(more, journal::Via::catch_up, now + 5s, note);
   auto diagnostic = alert();
   diagnostic.id = AlertId("A2");

@@ -24,17 +24,19 @@ class Device final : public Source {
   explicit Device(Clock& clock) : clock_(clock) {}
 
   bool clamped = false;
+  bool gone = false;
   std::map<int, Error> broken;            // by segment, until removed
   std::map<int, std::string> replaced;    // by segment, with status 200
   std::map<std::string, int> asked;       // by file name
 
-  Result<std::string> text(const net::Url&, std::size_t, std::stop_token) override {
+  Result<Document> text(const net::Url& url, std::size_t, std::stop_token) override {
     const std::lock_guard lock(mutex_);
     ++asked["mpd"];
     const double shown = clamped ? std::clamp(recorded(), 0.0, 20.0) : 20.0;
-    return fmt::format(R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
+    if (gone) return Error{ErrorKind::transient, "cannot connect"};
+    return Document{url, fmt::format(R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
                        R"(startNumber="0" duration="2"/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
-                       shown);
+                       shown)};
   }
 
   Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
@@ -191,6 +193,31 @@ TEST_CASE_METHOD(Fixture, "a device that is gone ends the attempt early") {
   REQUIRE(ending);
   CHECK(ending->kind == ErrorKind::transient);
   CHECK(segments(one.taken().at(0)) == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "what an earlier attempt took is there though the device is gone for good") {
+  device.broken[5] = Error{ErrorKind::transient, "reset"};
+  {
+    auto one = session();
+    follow(one);
+  }
+  device.gone = true;
+  auto again = session();
+  REQUIRE_FALSE(again.advance({}));
+  CHECK(again.taken().empty());
+  again.recall();
+  REQUIRE(again.taken().size() == 1);
+  CHECK(segments(again.taken()[0]) == 9);
+  CHECK(again.taken()[0].gaps == std::vector<Interval>{{10s, 12s}});
+}
+
+TEST_CASE_METHOD(Fixture, "media that is not where it should be is left out, alone") {
+  device.replaced[4] = video->segment(start + 14, 2, start);       // another segment's bytes
+  device.replaced[6] = video->segment(start + 12, 2, start - 86'400);  // a day ahead
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(segments(taken) == 8);
+  CHECK(taken.gaps == std::vector<Interval>{{8s, 10s}, {12s, 14s}});
 }
 
 TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
