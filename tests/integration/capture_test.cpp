@@ -155,7 +155,7 @@ TEST_CASE("LAN that does not answer gives way to the WAN") {
   FakeRhombus rhombus;
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
   rhombus.start();
-  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+  rhombus.intercept([camera](const Request& request) -> std::optional<Reply> {
     if (request.server == camera) return Reply{503, "busy", "text/plain"};
     return std::nullopt;
   });
@@ -187,7 +187,7 @@ TEST_CASE("holes are said, error pages are not media") {
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});
   rhombus.start();
   const auto [status, body] = GENERATE(std::pair<int, std::string>{404, "gone"}, std::pair<int, std::string>{200, "<html>an error page</html>"}, std::pair<int, std::string>{200, ""});
-  rhombus.intercept([&, status = status, body = body](const Request& request) -> std::optional<Reply> {
+  rhombus.intercept([status = status, body = body](const Request& request) -> std::optional<Reply> {
     if (request.path.ends_with("seg_2.m4v")) return Reply{status, body, "text/html"};
     return std::nullopt;
   });
@@ -230,7 +230,7 @@ TEST_CASE("what is wrong at Rhombus is the capture's reason, and the next alert 
   };
   for (const auto& one : cases) {
     CAPTURE(one.path, one.reason);
-    rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    rhombus.intercept([one, bad](const Request& request) -> std::optional<Reply> {
       const bool about_bad = request.server == bad || request.body.find(bad) != std::string::npos;
       return about_bad && request.path.ends_with(one.path) ? std::optional(one.reply) : std::nullopt;
     });
@@ -255,7 +255,7 @@ TEST_CASE("what was taken is published when the camera never comes back") {
   const auto camera = rhombus.add_camera({.name = "Stolen", .video = small, .wan = false});
   rhombus.start();
   std::atomic<bool> gone{false};
-  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+  rhombus.intercept([&gone, camera](const Request& request) -> std::optional<Reply> {
     if (request.path.ends_with("seg_5.m4v")) gone = true;
     return gone && request.server == camera ? std::optional(Reply{503, "gone", "text/plain"}) : std::nullopt;
   });
@@ -272,7 +272,7 @@ TEST_CASE("sound that cannot be had does not keep the picture") {
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .own_sound = own});
   if (!own) rhombus.add_gateway({.name = "Ears", .cameras = {camera}});
   rhombus.start();
-  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+  rhombus.intercept([](const Request& request) -> std::optional<Reply> {
     const bool sound = request.path.ends_with("seg_init_sound.mp4") || request.path.ends_with("seg_init_audio.hdr");
     return sound ? std::optional(Reply{404, "none", "text/plain"}) : std::nullopt;
   });
@@ -289,7 +289,7 @@ TEST_CASE("an organization without a list of gateways has pictures all the same"
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
   rhombus.start();
   const auto reply = GENERATE(Reply{403, "no"}, Reply{200, R"({"audioGatewayStates":null})"});
-  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+  rhombus.intercept([reply](const Request& request) -> std::optional<Reply> {
     return request.path.ends_with("getMinimalAudioGatewayStateList") ? std::optional(reply) : std::nullopt;
   });
   Responder responder(rhombus);
