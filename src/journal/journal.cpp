@@ -164,7 +164,7 @@ Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
   if (!database) return database.error();
   // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
   constexpr const char* set_up =
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192;";
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -8192;";
   if (auto done = database->execute(set_up); !done) {
     return with_context(done.error(), fmt::format("cannot use {}", path.string()));
   }

@@ -157,6 +157,8 @@ struct FakeRhombus::Impl {
   std::map<std::string, Token> tokens;
   std::map<std::string, std::string> activity_webhooks;  // url -> secret
   std::map<std::string, std::string> diagnostic_webhooks;
+  mutable std::mutex kept_mutex;
+  mutable std::map<std::string, std::string> kept_segments;
   Intercept intercept;
   double bucket = 0;
   std::int64_t bucket_at_ms = now_ms();
@@ -435,7 +437,11 @@ struct FakeRhombus::Impl {
     if (loop == nullptr || number < first_number || offset >= duration) return {404, "not found", "text/plain"};
     const std::int64_t length = std::min(segment_seconds, duration - offset);
     if (static_cast<double>(offset + length) > recorded(start)) return {404, "not yet", "text/plain"};
-    return {200, loop->segment(start + offset, length, absolute ? 0 : start), "video/iso.segment"};
+    if (!options.keep_segments) return {200, loop->segment(start + offset, length, absolute ? 0 : start), "video/iso.segment"};
+    const std::lock_guard lock(kept_mutex);
+    auto& kept = kept_segments[fmt::format("{} {} {} {}", device.uuid, file, start, length)];
+    if (kept.empty()) kept = loop->segment(start + offset, length, absolute ? 0 : start);
+    return {200, kept, "video/iso.segment"};
   }
 
   std::string mpd(const Device& device, std::int64_t start, std::int64_t duration, int first_number) const {

@@ -85,6 +85,7 @@ struct Options {
   double burst = 100;
   std::chrono::milliseconds latency{0};    // added to every media answer
   int api_port = 0;                        // 0: any
+  bool keep_segments = false;              // make each segment once and keep it, for benchmarks: memory grows with what is asked for
 };
 
 class FakeRhombus {
