@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <unistd.h>
 #include <variant>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
+#include <unistd.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
@@ -27,7 +27,7 @@ Error wrong(std::string message) { return Error{ErrorKind::permanent, std::move(
 using Value = std::variant<std::string, std::int64_t, double, bool, std::vector<std::string>>;
 
 struct Key {
-  std::string name;  // table.key
+  std::string name;                                        // table.key
   std::function<Result<void>(Config&, const Value&)> set;  // its Error lacks the name
 };
 
@@ -66,7 +66,8 @@ Key integer(std::string name, std::int64_t least, std::int64_t most, Field field
   return {std::move(name), [=](Config& config, const Value& value) -> Result<void> {
             const auto number = as_integer(value);
             if (!number) return wrong("is not a whole number");
-            if (*number < least || *number > most) return wrong(fmt::format("is {}, not from {} to {}", *number, least, most));
+            if (*number < least || *number > most)
+              return wrong(fmt::format("is {}, not from {} to {}", *number, least, most));
             field(config) = *number;
             return {};
           }};
@@ -83,7 +84,8 @@ Key number(std::string name, double least, double most, Field field) {
               const double parsed = std::strtod(written->c_str(), &end);
               if (!written->empty() && *end == '\0') given = parsed;
             }
-            if (!given || !(*given >= least) || !(*given <= most)) return wrong(fmt::format("is not a number from {} to {}", least, most));
+            if (!given || !(*given >= least) || !(*given <= most))
+              return wrong(fmt::format("is not a number from {} to {}", least, most));
             field(config) = *given;
             return {};
           }};
@@ -98,7 +100,8 @@ Key flag(std::string name, Field field) {
             }
             const auto* written = std::get_if<std::string>(&value);
             const std::string lower = written != nullptr ? ascii_lower(trim(*written)) : "";
-            if (lower != "true" && lower != "false" && lower != "1" && lower != "0") return wrong("is neither true nor false");
+            if (lower != "true" && lower != "false" && lower != "1" && lower != "0")
+              return wrong("is neither true nor false");
             field(config) = lower == "true" || lower == "1";
             return {};
           }};
@@ -130,7 +133,8 @@ Key choice(std::string name, std::vector<std::pair<std::string, Choice>> choices
               }
               names.push_back(text_);
             }
-            return wrong(fmt::format("is '{}', not one of: {}", given != nullptr ? printable(*given, 40) : "no string", join(names, ", ")));
+            return wrong(fmt::format("is '{}', not one of: {}",
+                                     given != nullptr ? printable(*given, 40) : "no string", join(names, ", ")));
           }};
 }
 
@@ -140,53 +144,97 @@ const std::vector<Key>& known_keys() {
   constexpr std::int64_t year = 366LL * 86400;
   constexpr std::int64_t any = INT64_MAX;
   static const std::vector<Key> keys{
-      text("rhombus.api_url", [](Config& c) -> auto& { return c.rhombus.api_url; }),
-      text("rhombus.media_url", [](Config& c) -> auto& { return c.rhombus.media_url; }),
-      secret("rhombus.api_key", [](Config& c) -> auto& { return c.rhombus.api_key; }),
-      text("rhombus.api_key_file", [](Config& c) -> auto& { return c.rhombus.api_key_file; }),
-      text("rhombus.client_cert", [](Config& c) -> auto& { return c.rhombus.client_cert; }),
-      text("rhombus.client_key", [](Config& c) -> auto& { return c.rhombus.client_key; }),
-      text("rhombus.partner_org", [](Config& c) -> auto& { return c.rhombus.partner_org; }),
-      text("rhombus.ca_file", [](Config& c) -> auto& { return c.rhombus.ca_file; }),
-      number("rhombus.requests_per_second", 0.01, 1000, [](Config& c) -> auto& { return c.rhombus.requests_per_second; }),
-      text("webhook.listen", [](Config& c) -> auto& { return c.webhook.listen; }),
-      text("webhook.path", [](Config& c) -> auto& { return c.webhook.path; }),
-      text("webhook.tls_cert", [](Config& c) -> auto& { return c.webhook.tls_cert; }),
-      text("webhook.tls_key", [](Config& c) -> auto& { return c.webhook.tls_key; }),
-      list("webhook.secrets", [](Config& c) -> auto& { return c.webhook.secret_texts; }),
-      text("webhook.secrets_file", [](Config& c) -> auto& { return c.webhook.secrets_file; }),
-      flag("webhook.allow_unsigned", [](Config& c) -> auto& { return c.webhook.allow_unsigned; }),
-      integer("webhook.max_body_bytes", 1, 4 << 20, [](Config& c) -> auto& { return c.webhook.max_body_bytes; }),
-      list("webhook.trusted_proxies", [](Config& c) -> auto& { return c.webhook.trusted_proxies; }),
-      integer("capture.workers", 1, 64, [](Config& c) -> auto& { return c.capture.workers; }),
-      integer("capture.buffer_seconds", 0, 86400, [](Config& c) -> auto& { return c.capture.buffer_seconds; }),
-      integer("capture.default_duration_seconds", 1, 86400, [](Config& c) -> auto& { return c.capture.default_duration_seconds; }),
-      choice<ConnectionMode>("capture.connection",
-                             {{"auto", ConnectionMode::automatic}, {"lan", ConnectionMode::lan}, {"wan", ConnectionMode::wan}},
-                             [](Config& c) -> auto& { return c.capture.connection; }),
-      choice<LanTls>("capture.lan_tls", {{"pin", LanTls::pin}, {"verify", LanTls::verify}, {"insecure", LanTls::insecure}},
-                     [](Config& c) -> auto& { return c.capture.lan_tls; }),
-      integer("capture.segment_connections", 1, 16, [](Config& c) -> auto& { return c.capture.segment_connections; }),
-      integer("capture.retry_for_seconds", 0, year, [](Config& c) -> auto& { return c.capture.retry_for_seconds; }),
-      integer("catch_up.interval_seconds", 0, year, [](Config& c) -> auto& { return c.catch_up.interval_seconds; }),
-      integer("catch_up.lookback_seconds", 0, year, [](Config& c) -> auto& { return c.catch_up.lookback_seconds; }),
-      list("filter.cameras", [](Config& c) -> auto& { return c.filter.cameras; }),
-      list("filter.locations", [](Config& c) -> auto& { return c.filter.locations; }),
-      list("filter.activities", [](Config& c) -> auto& { return c.filter.activities; }),
-      text("archive.directory", [](Config& c) -> auto& { return c.archive.directory; }),
-      choice<archive::Layout>("archive.layout",
-                              {{"flat", archive::Layout::flat}, {"by-date", archive::Layout::by_date}, {"by-camera", archive::Layout::by_camera}},
-                              [](Config& c) -> auto& { return c.archive.layout; }),
-      choice<NameZone>("archive.timezone", {{"local", NameZone::local}, {"UTC", NameZone::utc}},
-                       [](Config& c) -> auto& { return c.archive.timezone; }),
-      integer("archive.retention_days", 0, 36500, [](Config& c) -> auto& { return c.archive.retention_days; }),
-      integer("archive.max_bytes", 0, any, [](Config& c) -> auto& { return c.archive.max_bytes; }),
-      integer("archive.min_free_bytes", 0, any, [](Config& c) -> auto& { return c.archive.min_free_bytes; }),
-      text("journal.path", [](Config& c) -> auto& { return c.journal.path; }),
-      text("admin.listen", [](Config& c) -> auto& { return c.admin.listen; }),
-      text("log.level", [](Config& c) -> auto& { return c.log.level; }),
-      choice<LogFormat>("log.format", {{"text", LogFormat::text}, {"json", LogFormat::json}},
-                        [](Config& c) -> auto& { return c.log.format; }),
+      text(
+          "rhombus.api_url", [](Config & c) -> auto& { return c.rhombus.api_url; }),
+      text(
+          "rhombus.media_url", [](Config & c) -> auto& { return c.rhombus.media_url; }),
+      secret(
+          "rhombus.api_key", [](Config & c) -> auto& { return c.rhombus.api_key; }),
+      text(
+          "rhombus.api_key_file", [](Config & c) -> auto& { return c.rhombus.api_key_file; }),
+      text(
+          "rhombus.client_cert", [](Config & c) -> auto& { return c.rhombus.client_cert; }),
+      text(
+          "rhombus.client_key", [](Config & c) -> auto& { return c.rhombus.client_key; }),
+      text(
+          "rhombus.partner_org", [](Config & c) -> auto& { return c.rhombus.partner_org; }),
+      text(
+          "rhombus.ca_file", [](Config & c) -> auto& { return c.rhombus.ca_file; }),
+      number(
+          "rhombus.requests_per_second", 0.01, 1000,
+          [](Config & c) -> auto& { return c.rhombus.requests_per_second; }),
+      text(
+          "webhook.listen", [](Config & c) -> auto& { return c.webhook.listen; }),
+      text(
+          "webhook.path", [](Config & c) -> auto& { return c.webhook.path; }),
+      text(
+          "webhook.tls_cert", [](Config & c) -> auto& { return c.webhook.tls_cert; }),
+      text(
+          "webhook.tls_key", [](Config & c) -> auto& { return c.webhook.tls_key; }),
+      list(
+          "webhook.secrets", [](Config & c) -> auto& { return c.webhook.secret_texts; }),
+      text(
+          "webhook.secrets_file", [](Config & c) -> auto& { return c.webhook.secrets_file; }),
+      flag(
+          "webhook.allow_unsigned", [](Config & c) -> auto& { return c.webhook.allow_unsigned; }),
+      integer(
+          "webhook.max_body_bytes", 1, 4 << 20, [](Config & c) -> auto& { return c.webhook.max_body_bytes; }),
+      list(
+          "webhook.trusted_proxies", [](Config & c) -> auto& { return c.webhook.trusted_proxies; }),
+      integer(
+          "capture.workers", 1, 64, [](Config & c) -> auto& { return c.capture.workers; }),
+      integer(
+          "capture.buffer_seconds", 0, 86400, [](Config & c) -> auto& { return c.capture.buffer_seconds; }),
+      integer(
+          "capture.default_duration_seconds", 1, 86400,
+          [](Config & c) -> auto& { return c.capture.default_duration_seconds; }),
+      choice<ConnectionMode>(
+          "capture.connection",
+          {{"auto", ConnectionMode::automatic}, {"lan", ConnectionMode::lan}, {"wan", ConnectionMode::wan}},
+          [](Config & c) -> auto& { return c.capture.connection; }),
+      choice<LanTls>(
+          "capture.lan_tls", {{"pin", LanTls::pin}, {"verify", LanTls::verify}, {"insecure", LanTls::insecure}},
+          [](Config & c) -> auto& { return c.capture.lan_tls; }),
+      integer(
+          "capture.segment_connections", 1, 16, [](Config & c) -> auto& { return c.capture.segment_connections; }),
+      integer(
+          "capture.retry_for_seconds", 0, year, [](Config & c) -> auto& { return c.capture.retry_for_seconds; }),
+      integer(
+          "catch_up.interval_seconds", 0, year, [](Config & c) -> auto& { return c.catch_up.interval_seconds; }),
+      integer(
+          "catch_up.lookback_seconds", 0, year, [](Config & c) -> auto& { return c.catch_up.lookback_seconds; }),
+      list(
+          "filter.cameras", [](Config & c) -> auto& { return c.filter.cameras; }),
+      list(
+          "filter.locations", [](Config & c) -> auto& { return c.filter.locations; }),
+      list(
+          "filter.activities", [](Config & c) -> auto& { return c.filter.activities; }),
+      text(
+          "archive.directory", [](Config & c) -> auto& { return c.archive.directory; }),
+      choice<archive::Layout>(
+          "archive.layout",
+          {{"flat", archive::Layout::flat},
+           {"by-date", archive::Layout::by_date},
+           {"by-camera", archive::Layout::by_camera}},
+          [](Config & c) -> auto& { return c.archive.layout; }),
+      choice<NameZone>(
+          "archive.timezone", {{"local", NameZone::local}, {"UTC", NameZone::utc}},
+          [](Config & c) -> auto& { return c.archive.timezone; }),
+      integer(
+          "archive.retention_days", 0, 36500, [](Config & c) -> auto& { return c.archive.retention_days; }),
+      integer(
+          "archive.max_bytes", 0, any, [](Config & c) -> auto& { return c.archive.max_bytes; }),
+      integer(
+          "archive.min_free_bytes", 0, any, [](Config & c) -> auto& { return c.archive.min_free_bytes; }),
+      text(
+          "journal.path", [](Config & c) -> auto& { return c.journal.path; }),
+      text(
+          "admin.listen", [](Config & c) -> auto& { return c.admin.listen; }),
+      text(
+          "log.level", [](Config & c) -> auto& { return c.log.level; }),
+      choice<LogFormat>(
+          "log.format", {{"text", LogFormat::text}, {"json", LogFormat::json}},
+          [](Config & c) -> auto& { return c.log.format; }),
   };
   return keys;
 }
@@ -195,7 +243,8 @@ Error unknown_key(const std::string& file, std::string_view name) {
   std::vector<std::string> names;
   for (const auto& key : known_keys()) names.push_back(key.name);
   const auto close = nearest(name, names);
-  return wrong(fmt::format("{}: unknown key {}{}", file, printable(name, 80), close ? fmt::format("; did you mean {}?", *close) : ""));
+  return wrong(fmt::format("{}: unknown key {}{}", file, printable(name, 80),
+                           close ? fmt::format("; did you mean {}?", *close) : ""));
 }
 
 std::optional<Value> to_value(const toml::node& node) {
@@ -216,7 +265,8 @@ std::optional<Value> to_value(const toml::node& node) {
 }
 
 Result<void> set_key(Config& config, const Key& key, const Value& value, std::string_view where) {
-  if (auto set = key.set(config, value); !set) return wrong(fmt::format("{}: {} {}", where, key.name, set.error().message));
+  if (auto set = key.set(config, value); !set)
+    return wrong(fmt::format("{}: {} {}", where, key.name, set.error().message));
   config.set_keys.insert(key.name);
   return {};
 }
@@ -275,7 +325,8 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     const auto api_key = fs::path(*credentials) / "api_key";
     const auto webhook_secrets = fs::path(*credentials) / "webhook_secrets";
     if (key_file.empty() && config.rhombus.api_key.empty() && fs::exists(api_key, ignored)) key_file = api_key;
-    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored)) secrets_file = webhook_secrets;
+    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored))
+      secrets_file = webhook_secrets;
   }
   if (!key_file.empty() && config.rhombus.api_key.empty()) {
     const auto content = read_secret_file(key_file, "rhombus.api_key_file");
@@ -285,10 +336,12 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
   }
   const auto key = config.rhombus.api_key.reveal();
   const auto header_safe = [](char c) { return c > 0x20 && c < 0x7F; };
-  if (!std::all_of(key.begin(), key.end(), header_safe)) return wrong("rhombus.api_key has a character that no key has (a space, a line end?)");
+  if (!std::all_of(key.begin(), key.end(), header_safe))
+    return wrong("rhombus.api_key has a character that no key has (a space, a line end?)");
 
   for (auto& text_ : config.webhook.secret_texts) {
-    if (trim(text_).empty()) return wrong("webhook.secrets has an empty secret, which would let everybody in: take it out");
+    if (trim(text_).empty())
+      return wrong("webhook.secrets has an empty secret, which would let everybody in: take it out");
     config.webhook.secrets.emplace_back(std::move(text_));
   }
   config.webhook.secret_texts.clear();
@@ -296,7 +349,8 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     const auto content = read_secret_file(secrets_file, "webhook.secrets_file");
     if (!content) return content.error();
     for (auto& line : split(*content, '\n')) config.webhook.secrets.emplace_back(std::move(line));
-    if (config.webhook.secrets.empty()) return wrong(fmt::format("webhook.secrets_file: {} is empty; give one secret a line", secrets_file));
+    if (config.webhook.secrets.empty())
+      return wrong(fmt::format("webhook.secrets_file: {} is empty; give one secret a line", secrets_file));
   }
   return {};
 }
@@ -313,46 +367,61 @@ void give_way_to_plain_users(Config& config, const Environ& environment) {
   if (!config.set_keys.contains("journal.path")) {
     const auto state_home = environment("XDG_STATE_HOME");
     const auto home = environment("HOME");
-    const fs::path base = state_home && !state_home->empty() ? fs::path(*state_home) : fs::path(home.value_or(".")) / ".local/state";
+    const fs::path base =
+        state_home && !state_home->empty() ? fs::path(*state_home) : fs::path(home.value_or(".")) / ".local/state";
     config.journal.path = base / "rhombus-responder" / "journal.db";
-    config.remarks.push_back(fmt::format("{} cannot be written: the journal is {}", state_directory, config.journal.path));
+    config.remarks.push_back(
+        fmt::format("{} cannot be written: the journal is {}", state_directory, config.journal.path));
   }
   if (!config.set_keys.contains("archive.directory")) {
     config.archive.directory = "./clips";
-    config.remarks.push_back(fmt::format("{} cannot be written: clips go to {}", state_directory, config.archive.directory));
+    config.remarks.push_back(
+        fmt::format("{} cannot be written: clips go to {}", state_directory, config.archive.directory));
   }
 }
 
 Result<void> check_values(const Config& config) {
-  for (const auto& [name, text_] : {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
-                                    {"rhombus.media_url", &config.rhombus.media_url}}) {
+  for (const auto& [name, text_] :
+       {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
+        {"rhombus.media_url", &config.rhombus.media_url}}) {
     const auto url = net::Url::parse(*text_);
     if (!url) return wrong(fmt::format("{}: {}", name, url.error().message));
-    if (url->scheme != "https") return wrong(fmt::format("{} is not https: the API key would travel in the clear", name));
+    if (url->scheme != "https")
+      return wrong(fmt::format("{} is not https: the API key would travel in the clear", name));
   }
   if (!config.webhook.path.starts_with('/')) return wrong("webhook.path does not start with '/'");
-  if (config.webhook.tls_cert.empty() != config.webhook.tls_key.empty()) return wrong("webhook.tls_cert and webhook.tls_key go together: set both or none");
-  if (config.rhombus.client_cert.empty() != config.rhombus.client_key.empty()) return wrong("rhombus.client_cert and rhombus.client_key go together: set both or none");
-  if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies) return wrong("webhook.trusted_proxies: " + proxies.error().message);
+  if (config.webhook.tls_cert.empty() != config.webhook.tls_key.empty())
+    return wrong("webhook.tls_cert and webhook.tls_key go together: set both or none");
+  if (config.rhombus.client_cert.empty() != config.rhombus.client_key.empty())
+    return wrong("rhombus.client_cert and rhombus.client_key go together: set both or none");
+  if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies)
+    return wrong("webhook.trusted_proxies: " + proxies.error().message);
   const auto address = net::ListenAddress::parse(config.webhook.listen);
   if (!address) return wrong("webhook.listen: " + address.error().message);
   if (config.webhook.tls_cert.empty() && !address->is_local()) {
-    return wrong(fmt::format("webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only", config.webhook.listen));
+    return wrong(fmt::format(
+        "webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only",
+        config.webhook.listen));
   }
   if (!config.admin.listen.empty()) {
     const auto admin = net::ListenAddress::parse(config.admin.listen);
     if (!admin) return wrong("admin.listen: " + admin.error().message);
-    if (!admin->is_local()) return wrong(fmt::format("admin.listen is {}: only loopback and unix sockets are safe without a password", config.admin.listen));
+    if (!admin->is_local())
+      return wrong(fmt::format("admin.listen is {}: only loopback and unix sockets are safe without a password",
+                               config.admin.listen));
   }
-  for (const auto& [name, path] : {std::pair<std::string_view, const std::string*>{"rhombus.ca_file", &config.rhombus.ca_file},
-                                   {"rhombus.client_cert", &config.rhombus.client_cert},
-                                   {"rhombus.client_key", &config.rhombus.client_key},
-                                   {"webhook.tls_cert", &config.webhook.tls_cert},
-                                   {"webhook.tls_key", &config.webhook.tls_key}}) {
-    if (!path->empty() && ::access(path->c_str(), R_OK) != 0) return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
+  for (const auto& [name, path] :
+       {std::pair<std::string_view, const std::string*>{"rhombus.ca_file", &config.rhombus.ca_file},
+        {"rhombus.client_cert", &config.rhombus.client_cert},
+        {"rhombus.client_key", &config.rhombus.client_key},
+        {"webhook.tls_cert", &config.webhook.tls_cert},
+        {"webhook.tls_key", &config.webhook.tls_key}}) {
+    if (!path->empty() && ::access(path->c_str(), R_OK) != 0)
+      return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
   }
   if (!config.rhombus.ca_file.empty()) {
-    if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable) return wrong("rhombus.ca_file: " + usable.error().message);
+    if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable)
+      return wrong("rhombus.ca_file: " + usable.error().message);
   }
   return {};
 }
@@ -386,7 +455,8 @@ Result<void> check_for_serving(const Config& config) {
     return wrong("no API key: set rhombus.api_key_file, $RHOMBUS_API_KEY or the systemd credential api_key");
   }
   if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned) {
-    return wrong("no webhook secret: set webhook.secrets, webhook.secrets_file or the systemd credential webhook_secrets");
+    return wrong(
+        "no webhook secret: set webhook.secrets, webhook.secrets_file or the systemd credential webhook_secrets");
   }
   return {};
 }

@@ -80,18 +80,20 @@ struct Config {
     LogFormat format = LogFormat::text;
   } log;
 
-  std::set<std::string> set_keys;      // named by the file or the environment
-  std::vector<std::string> remarks;    // for the log: defaults that had to give way
+  std::set<std::string> set_keys;    // named by the file or the environment
+  std::vector<std::string> remarks;  // for the log: defaults that had to give way
 
-  std::filesystem::path spool_directory() const { return std::filesystem::path(journal.path).parent_path() / "spool"; }
+  std::filesystem::path spool_directory() const {
+    return std::filesystem::path(journal.path).parent_path() / "spool";
+  }
 };
 
 // Reads an environment variable; passed in so that a test has its own environment.
 using Environ = std::function<std::optional<std::string>(const std::string&)>;
 std::optional<std::string> process_environment(const std::string& name);
 
-// `file`: --config, or empty for $RHOMBUS_RESPONDER_CONFIG, then /etc/rhombus-responder/config.toml if it exists, then the
-// defaults. An Error names the file, the key and the mend.
+// `file`: --config, or empty for $RHOMBUS_RESPONDER_CONFIG, then /etc/rhombus-responder/config.toml if it exists,
+// then the defaults. An Error names the file, the key and the mend.
 Result<Config> load_config(const std::string& file, const Environ& environment);
 
 // What `serve` cannot do without.

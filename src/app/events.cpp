@@ -57,8 +57,8 @@ std::string as_line(const journal::Capture& capture) {
   const std::string what = capture.published ? capture.published->clip : capture.reason;
   const auto duration = capture.window_end - capture.window_start;
   return fmt::format("{}  {:<9}  {:<24}  {:<20}  {:>5} s  {}", format_rfc3339(WallTime(capture.window_start)),
-                     to_string(capture.state), printable(name, 24), printable(join(capture.activities, ","), 20), duration.count(),
-                     printable(what));
+                     to_string(capture.state), printable(name, 24), printable(join(capture.activities, ","), 20),
+                     duration.count(), printable(what));
 }
 
 }  // namespace
@@ -68,7 +68,9 @@ int events(const Config& config, const EventsOptions& options) {
   filter.limit = options.limit;
   if (!options.state.empty()) {
     filter.state = journal::parse_state(options.state);
-    if (!filter.state) return complain(fmt::format("--state {} is unknown: give waiting, capturing, done, partial, failed or ignored", printable(options.state, 40)));
+    if (!filter.state)
+      return complain(fmt::format("--state {} is unknown: give waiting, capturing, done, partial, failed or ignored",
+                                  printable(options.state, 40)));
   }
   if (!options.after.empty()) {
     const auto after = parse_time(options.after, SystemClock().wall_now());

@@ -24,11 +24,14 @@ constexpr const char* about =
 // "sreve" deserves better than "a subcommand is required".
 std::optional<std::string> unknown_command(const CLI::App& program, int argc, char** argv) {
   std::vector<std::string> names;
-  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  for (const auto* command : program.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
   const std::string word = argc > 1 ? argv[1] : "";
-  if (word.empty() || word.front() == '-' || std::find(names.begin(), names.end(), word) != names.end()) return std::nullopt;
+  if (word.empty() || word.front() == '-' || std::find(names.begin(), names.end(), word) != names.end())
+    return std::nullopt;
   const auto close = nearest(word, names);
-  return fmt::format("unknown command '{}'{}", printable(word, 40), close ? fmt::format("; did you mean {}?", *close) : "");
+  return fmt::format("unknown command '{}'{}", printable(word, 40),
+                     close ? fmt::format("; did you mean {}?", *close) : "");
 }
 
 int run(int argc, char** argv) {
@@ -67,7 +70,8 @@ int run(int argc, char** argv) {
   // Before the first thread, the log's, which would otherwise take the signals.
   std::optional<app::Signals> signals;
   if (serve->parsed()) signals.emplace();
-  if (auto logging = setup_logging(config->log.level, config->log.format); !logging) return app::complain(logging.error().message);
+  if (auto logging = setup_logging(config->log.level, config->log.format); !logging)
+    return app::complain(logging.error().message);
 
   int code = app::exit_usage;
   if (serve->parsed()) code = app::serve(*config, config_file, *signals);

@@ -1,12 +1,12 @@
 #include <cstdlib>
 #include <random>
 #include <thread>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <fmt/format.h>
 #include <malloc.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #ifdef RESPONDER_HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
 #endif
@@ -50,14 +50,18 @@ rhombus::ApiOptions api_options(const Config& config) {
 }
 
 ingest::IntakePolicy intake_policy(const Config& config) {
-  const auto as_set = [](const std::vector<std::string>& values) { return std::set<std::string>(values.begin(), values.end()); };
-  return {seconds(config.capture.buffer_seconds), seconds(config.capture.default_duration_seconds), as_set(config.filter.cameras),
-          as_set(config.filter.locations), as_set(config.filter.activities)};
+  const auto as_set = [](const std::vector<std::string>& values) {
+    return std::set<std::string>(values.begin(), values.end());
+  };
+  return {seconds(config.capture.buffer_seconds), seconds(config.capture.default_duration_seconds),
+          as_set(config.filter.cameras), as_set(config.filter.locations), as_set(config.filter.activities)};
 }
 
 // Unique to this process, for as long as its leases may live.
 constexpr std::string_view lease_owner_prefix = "serve-";
-std::string lease_owner() { return fmt::format("{}{}-{:08x}", lease_owner_prefix, ::getpid(), std::random_device{}()); }
+std::string lease_owner() {
+  return fmt::format("{}{}-{:08x}", lease_owner_prefix, ::getpid(), std::random_device{}());
+}
 
 // Pins of LAN devices: looked up and set through the journal, by the thread that connects.
 capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
@@ -74,7 +78,8 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
       return false;
     }
     if (pinned && *pinned != key) {
-      spdlog::error("device {} shows another TLS key than before and is refused (capture.lan_tls is pin)", device.str());
+      spdlog::error("device {} shows another TLS key than before and is refused (capture.lan_tls is pin)",
+                    device.str());
       return false;
     }
     if (!pinned) spdlog::info("device {}: its TLS key is remembered from now on", device.str());
@@ -82,28 +87,39 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
   };
 }
 
-// The parts of a running daemon, in the order in which they depend on one another: each is stopped before what it uses.
+// The parts of a running daemon, in the order in which they depend on one another: each is stopped before what it
+// uses.
 class Daemon {
  public:
   Daemon(const Config& config, journal::Journal writing, journal::Journal reading)
       : config_(config),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
-        api_(api_options(config), clock_, [this](std::string_view call, int code) { metrics_.count_api_request(call, code); }),
+        api_(api_options(config), clock_,
+             [this](std::string_view call, int code) { metrics_.count_api_request(call, code); }),
         tokens_(api_, clock_),
         locator_(api_, clock_),
         directory_(api_, clock_),
-        footage_({config.capture.connection, config.capture.lan_tls, static_cast<std::size_t>(config.capture.segment_connections)}, api_, tokens_,
-                 locator_, pin_checker(writer_, clock_),
-                 [this](rhombus::Route route, std::size_t bytes) { metrics_.count_bytes(rhombus::to_string(route), bytes); }, clock_),
-        archive_(config.archive.directory, config.archive.layout, config.archive.timezone, static_cast<std::uint64_t>(config.archive.min_free_bytes)),
+        footage_(
+            {config.capture.connection, config.capture.lan_tls,
+             static_cast<std::size_t>(config.capture.segment_connections)},
+            api_, tokens_, locator_, pin_checker(writer_, clock_),
+            [this](rhombus::Route route, std::size_t bytes) {
+              metrics_.count_bytes(rhombus::to_string(route), bytes);
+            },
+            clock_),
+        archive_(config.archive.directory, config.archive.layout, config.archive.timezone,
+                 static_cast<std::uint64_t>(config.archive.min_free_bytes)),
         spool_(config.spool_directory()),
         environment_{directory_, footage_, archive_, spool_, clock_, seconds(config.capture.retry_for_seconds)},
-        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = lease_owner()}, environment_, writer_, std::move(reading),
+        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = lease_owner()}, environment_,
+              writer_, std::move(reading),
               [this](journal::State state, milliseconds took) { metrics_.count_capture(to_string(state), took); }),
         intake_(intake_policy(config), writer_, [this](journal::CaptureId id) { pool_.wake(id); }),
-        webhook_({config.webhook.path, config.webhook.allow_unsigned, *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
-                 config.webhook.secrets, intake_, clock_, [this](std::string_view result) { metrics_.count_webhook(result); }),
+        webhook_({config.webhook.path, config.webhook.allow_unsigned,
+                  *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
+                 config.webhook.secrets, intake_, clock_,
+                 [this](std::string_view result) { metrics_.count_webhook(result); }),
         admin_(metrics_, [this] { refresh_gauges(); }) {}
 
   Result<void> start();
@@ -113,7 +129,8 @@ class Daemon {
  private:
   void refresh_gauges() {
     metrics_.set_queue_depth(pool_.queue_depth());
-    if (const auto free = free_bytes(archive_.directory())) metrics_.set_archive_free_bytes(static_cast<double>(*free));
+    if (const auto free = free_bytes(archive_.directory()))
+      metrics_.set_archive_free_bytes(static_cast<double>(*free));
   }
 
   const Config& config_;
@@ -147,7 +164,9 @@ Result<void> Daemon::start() {
     options.listen = *net::ListenAddress::parse(config_.admin.listen);
     options.max_connections = 64;
     auto front = net::HttpFront::open(
-        options, [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); }, clock_);
+        options,
+        [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); },
+        clock_);
     if (!front) return with_context(front.error(), "admin.listen");
     admin_front_ = std::move(*front);
   }
@@ -158,18 +177,24 @@ Result<void> Daemon::start() {
   options.tls_key = config_.webhook.tls_key;
   options.limits.max_body_bytes = static_cast<std::size_t>(config_.webhook.max_body_bytes);
   auto front = net::HttpFront::open(
-      options, [this](net::ServerRequest request, net::ReplySlot reply) { webhook_.handle(std::move(request), std::move(reply)); }, clock_);
+      options,
+      [this](net::ServerRequest request, net::ReplySlot reply) {
+        webhook_.handle(std::move(request), std::move(reply));
+      },
+      clock_);
   if (!front) return with_context(front.error(), "webhook.listen");
   webhook_front_ = std::move(*front);
   const auto& address = options.listen;
   spdlog::info("listening for webhooks on {}{}{}", options.tls_cert.empty() ? "http://" : "https://",
-               address.unix_path.empty() ? fmt::format("{}:{}", address.host, webhook_front_->port()) : address.str(), config_.webhook.path);
+               address.unix_path.empty() ? fmt::format("{}:{}", address.host, webhook_front_->port()) : address.str(),
+               config_.webhook.path);
   if (admin_front_) spdlog::info("admin endpoint on port {}", admin_front_->port());
 
   // Warm, so that the first alert does not wait for it. What fails now is asked again then.
   warm_up_ = std::jthread([this](std::stop_token stop) {
     const auto warmed = directory_.refresh(stop);
-    if (!warmed && warmed.error().kind != ErrorKind::cancelled) spdlog::warn("device list: {}", warmed.error().message);
+    if (!warmed && warmed.error().kind != ErrorKind::cancelled)
+      spdlog::warn("device list: {}", warmed.error().message);
   });
   return {};
 }
@@ -203,7 +228,8 @@ void Daemon::stop() {
 
 void say_what_is_not_built_yet(const Config& config) {
   for (const auto& key : config.set_keys) {
-    const bool unused = key.starts_with("catch_up.") || key == "archive.retention_days" || key == "archive.max_bytes" || key == "rhombus.media_url";
+    const bool unused = key.starts_with("catch_up.") || key == "archive.retention_days" ||
+                        key == "archive.max_bytes" || key == "rhombus.media_url";
     if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
   }
 }
@@ -225,12 +251,15 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   // Footage is for the people it belongs to.
   ::umask(027);
   // Many short-lived threads must not each grow a heap of their own.
-  ::mallopt(M_ARENA_MAX, 4);
+  ::mallopt(M_ARENA_MAX, 2);
+  // Fixed, or glibc raises it after the first large index and keeps such blocks for ever.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
   for (const auto& remark : config.remarks) spdlog::info("{}", remark);
   say_what_is_not_built_yet(config);
 
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
-  if (auto writable = archive.check_writable(); !writable) return complain("archive.directory: " + writable.error().message);
+  if (auto writable = archive.check_writable(); !writable)
+    return complain("archive.directory: " + writable.error().message);
   auto lock = ServeLock::take(config.journal.path);
   if (!lock) return complain("journal.path: " + lock.error().message);
   auto writing = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);

@@ -1,10 +1,10 @@
 #include "serve_lock.hpp"
 
 #include <cerrno>
-#include <fcntl.h>
-#include <sys/file.h>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 
 namespace responder::app {
 namespace {
@@ -24,7 +24,9 @@ Result<ServeLock> ServeLock::take(const std::filesystem::path& journal) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
   if (!fd) return errno_error(errno, fmt::format("cannot create {}", path.string()));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Error{ErrorKind::permanent, fmt::format("another serve works on {}: stop it, or give this one a journal.path of its own", journal.string())};
+    return Error{ErrorKind::permanent,
+                 fmt::format("another serve works on {}: stop it, or give this one a journal.path of its own",
+                             journal.string())};
   }
   return ServeLock(std::move(fd));
 }

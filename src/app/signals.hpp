@@ -5,7 +5,8 @@
 
 namespace responder::app {
 
-// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start; ignores SIGPIPE. Before any thread is started.
+// Blocks SIGINT, SIGTERM and SIGHUP for this thread and those it will start; ignores SIGPIPE. Before any thread is
+// started.
 class Signals {
  public:
   Signals() {

@@ -23,7 +23,10 @@ int status(const Config& config, bool as_json) {
     json.begin_object().field("serving", serving);
     json.key("captures").begin_object();
     json.field("waiting", counts->waiting).field("capturing", counts->capturing).field("done", counts->done);
-    json.field("partial", counts->partial).field("failed", counts->failed).field("ignored", counts->ignored).end_object();
+    json.field("partial", counts->partial)
+        .field("failed", counts->failed)
+        .field("ignored", counts->ignored)
+        .end_object();
     json.field("queue_depth", counts->waiting).key("oldest_waiting");
     counts->oldest_waiting ? json.value(format_rfc3339(*counts->oldest_waiting)) : json.null();
     json.key("last_catch_up").null();
@@ -34,8 +37,8 @@ int status(const Config& config, bool as_json) {
     return exit_done;
   }
   fmt::print("serve      {}\n", serving ? "runs" : "does not run");
-  fmt::print("captures   {} waiting, {} capturing, {} done, {} partial, {} failed, {} ignored\n", counts->waiting, counts->capturing,
-             counts->done, counts->partial, counts->failed, counts->ignored);
+  fmt::print("captures   {} waiting, {} capturing, {} done, {} partial, {} failed, {} ignored\n", counts->waiting,
+             counts->capturing, counts->done, counts->partial, counts->failed, counts->ignored);
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
   fmt::print("journal    {}\n", config.journal.path);
   fmt::print("archive    {} ({})\n", config.archive.directory,

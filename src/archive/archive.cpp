@@ -2,13 +2,13 @@
 
 #include <array>
 #include <cerrno>
-#include <fcntl.h>
 #include <future>
-#include <unistd.h>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/json_writer.hpp"
@@ -37,7 +37,8 @@ class Sha256 {
 };
 
 // Reads the whole file through `take`, in order.
-Result<std::uint64_t> each_chunk(const fs::path& path, const std::function<Result<void>(std::span<const unsigned char>)>& take) {
+Result<std::uint64_t> each_chunk(const fs::path& path,
+                                 const std::function<Result<void>(std::span<const unsigned char>)>& take) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return errno_error(errno, fmt::format("cannot read {}", path.string()));
   std::vector<unsigned char> buffer(256 * 1024);
@@ -71,7 +72,8 @@ void remove_quietly(const fs::path& path) {
   fs::remove(path, ignored);
 }
 
-// Brings `from` to `to` (synced, hashed): by renaming where both are on one file system, else in one sequential write.
+// Brings `from` to `to` (synced, hashed): by renaming where both are on one file system, else in one sequential
+// write.
 Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
   ArchivedClip clip;
   Sha256 hash;
@@ -120,7 +122,9 @@ fs::path with_ending(fs::path stem, std::string_view ending) {
 }
 
 // Hidden, so that nobody takes it for a clip.
-fs::path temporary(const fs::path& final_path) { return final_path.parent_path() / ("." + final_path.filename().string() + ".part"); }
+fs::path temporary(const fs::path& final_path) {
+  return final_path.parent_path() / ("." + final_path.filename().string() + ".part");
+}
 
 }  // namespace
 
@@ -149,8 +153,9 @@ Result<void> Archive::check_space(std::uint64_t more) const {
     return error;
   }
   if (*left >= min_free_bytes_ + more) return {};
-  return Error{ErrorKind::no_space, fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
-                                                directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
+  return Error{ErrorKind::no_space,
+               fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
+                           directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
 }
 
 Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
@@ -164,7 +169,8 @@ Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
     std::error_code ignored;
     if (!sidecar && !fs::exists(with_ending(candidate, ".mp4"), ignored)) return candidate;
   }
-  return Error{ErrorKind::permanent, fmt::format("{}.mp4 and {} numbered ones belong to other alerts", stem.string(), max_numbers)};
+  return Error{ErrorKind::permanent,
+               fmt::format("{}.mp4 and {} numbered ones belong to other alerts", stem.string(), max_numbers)};
 }
 
 Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity,

@@ -4,9 +4,9 @@
 #include <clocale>
 #include <cwchar>
 #include <cwctype>
-#include <locale.h>
 
 #include <fmt/format.h>
+#include <locale.h>
 
 #include "responder/base/text.hpp"
 
@@ -28,7 +28,9 @@ std::string shortened(std::string text, std::size_t limit) {
 }
 
 std::uint32_t decode(std::string_view sequence) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(static_cast<unsigned char>(sequence[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(sequence[i]));
+  };
   switch (sequence.size()) {
     case 1: return byte(0);
     case 2: return (byte(0) & 0x1FU) << 6U | (byte(1) & 0x3FU);
@@ -43,7 +45,8 @@ std::string letters_and_digits(std::string_view text, std::string_view otherwise
   std::string kept;
   while (!text.empty()) {
     std::size_t length = 1;
-    while (length < text.size() && length < 4 && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U) ++length;
+    while (length < text.size() && length < 4 && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U)
+      ++length;
     const auto sequence = text.substr(0, length);
     text.remove_prefix(length);
     if (!is_valid_utf8(sequence)) continue;
@@ -62,11 +65,13 @@ std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZon
   const std::string_view content = clip.has_audio ? "combined" : "video";
 
   constexpr std::size_t ending = 5;  // ".json"
-  const std::size_t fixed = fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending;
+  const std::size_t fixed =
+      fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending;
   const std::size_t room = max_name_bytes - std::min(max_name_bytes, fixed);
   name = shortened(std::move(name), std::max(room - std::min(room, type.size()), room / 2));
   type = shortened(std::move(type), room - name.size());
-  const std::string stem = fmt::format("{}_{}_{}_alert_{}_{}_{}", name, clip.camera.str(), when, type, alert, content);
+  const std::string stem =
+      fmt::format("{}_{}_{}_alert_{}_{}_{}", name, clip.camera.str(), when, type, alert, content);
 
   switch (layout) {
     case Layout::flat: return stem;

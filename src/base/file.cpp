@@ -1,11 +1,11 @@
 #include "responder/base/file.hpp"
 
 #include <cerrno>
+
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 namespace responder {
 

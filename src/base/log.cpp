@@ -57,8 +57,9 @@ class JsonFormatter final : public spdlog::formatter {
 Result<void> setup_logging(std::string_view level, LogFormat format) {
   constexpr std::array<std::string_view, 5> levels = {"trace", "debug", "info", "warn", "error"};
   if (std::find(levels.begin(), levels.end(), level) == levels.end()) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("log level '{}' is unknown: give trace, debug, info, warn or error", printable(level, 40))};
+    return Error{
+        ErrorKind::permanent,
+        fmt::format("log level '{}' is unknown: give trace, debug, info, warn or error", printable(level, 40))};
   }
   constexpr std::size_t queued_records = 8192;
   spdlog::init_thread_pool(queued_records, 1);

@@ -87,8 +87,9 @@ Result<WallTime> parse_time(std::string_view text, WallTime now) {
     return WallTime(seconds(*epoch));
   }
   if (const auto time = parse_rfc3339(text)) return *time;
-  return Error{ErrorKind::permanent,
-               fmt::format("'{}' is not a time: give epoch seconds, 2024-01-10T14:30:22Z, or -24h", printable(text, 60))};
+  return Error{
+      ErrorKind::permanent,
+      fmt::format("'{}' is not a time: give epoch seconds, 2024-01-10T14:30:22Z, or -24h", printable(text, 60))};
 }
 
 std::string format_rfc3339(WallTime time) {

@@ -15,12 +15,15 @@ namespace {
 // A clip's size is not known before it is taken; a minute of 4K serves as a first measure.
 constexpr std::uint64_t room_to_begin = 150ULL << 20U;
 
-constexpr int least_attempts = 2;  // before the last one
+constexpr int least_attempts = 2;                // before the last one
 constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some minutes
 
-std::vector<journal::Gap> wall_clock_gaps(const std::vector<media::TakenTrack>& tracks, std::chrono::sys_seconds start) {
+std::vector<journal::Gap> wall_clock_gaps(const std::vector<media::TakenTrack>& tracks,
+                                          std::chrono::sys_seconds start) {
   std::vector<journal::Gap> gaps;
-  const auto wall = [&](media::Micros offset) { return WallTime(start) + std::chrono::floor<std::chrono::milliseconds>(offset); };
+  const auto wall = [&](media::Micros offset) {
+    return WallTime(start) + std::chrono::floor<std::chrono::milliseconds>(offset);
+  };
   for (const auto& track : tracks) {
     for (const auto& gap : track.gaps) {
       const journal::Gap one{wall(gap.start), wall(gap.end)};
@@ -57,7 +60,8 @@ Result<void> Capture::prepare(std::stop_token stop) {
   request.duration = row_.window_end - row_.window_start;
   request.want_audio = !gateway;
   request.folder = folder_ / "camera";
-  if (!gateway) request.on_foreseen = [this, stop](media::TakenTrack foreseen) { begin_early(std::move(foreseen), stop); };
+  if (!gateway)
+    request.on_foreseen = [this, stop](media::TakenTrack foreseen) { begin_early(std::move(foreseen), stop); };
   video_.emplace(request, environment_.footage);
   if (gateway) {
     request.kind = rhombus::DeviceKind::audio_gateway;
@@ -70,8 +74,9 @@ Result<void> Capture::prepare(std::stop_token stop) {
     audio_.emplace(request, environment_.footage);
     audio_next_at_ = environment_.clock.wall_now();
   }
-  spdlog::info("alert {} on {} ({}): taking {} s{}", row_.alert.str(), printable(camera_->camera.name, 60), row_.camera.str(),
-               request.duration.count(), gateway ? " with the sound of " + printable(gateway->name, 60) : "");
+  spdlog::info("alert {} on {} ({}): taking {} s{}", row_.alert.str(), printable(camera_->camera.name, 60),
+               row_.camera.str(), request.duration.count(),
+               gateway ? " with the sound of " + printable(gateway->name, 60) : "");
   return {};
 }
 
@@ -85,20 +90,23 @@ void Capture::advance_audio(std::stop_token stop) {
   }
   constexpr int tries_for_sound = 4;
   const auto kind = progress ? ErrorKind::permanent : progress.error().kind;
-  if ((kind == ErrorKind::transient || kind == ErrorKind::not_found || kind == ErrorKind::auth) && ++audio_failures_ < tries_for_sound) {
+  if ((kind == ErrorKind::transient || kind == ErrorKind::not_found || kind == ErrorKind::auth) &&
+      ++audio_failures_ < tries_for_sound) {
     audio_.emplace(audio_request_, environment_.footage);  // goes on from what is on disk
     audio_next_at_ = environment_.clock.wall_now() + std::chrono::seconds(audio_failures_);
     return;
   }
   audio_next_at_.reset();
   if (!progress && kind != ErrorKind::cancelled) {
-    audio_problem_ = fmt::format("no complete sound from {}: {}", printable(camera_->gateway->name, 60), progress.error().message);
+    audio_problem_ =
+        fmt::format("no complete sound from {}: {}", printable(camera_->gateway->name, 60), progress.error().message);
     spdlog::warn("alert {}: {}", row_.alert.str(), audio_problem_);
   }
 }
 
 media::ClipMetadata Capture::metadata() const {
-  return {fmt::format("{} {} {}", printable(camera_->camera.name, 80), join(row_.activities, ","), row_.alert.str()), row_.window_start};
+  return {fmt::format("{} {} {}", printable(camera_->camera.name, 80), join(row_.activities, ","), row_.alert.str()),
+          row_.window_start};
 }
 
 // While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
@@ -118,7 +126,8 @@ std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::Ta
   const auto clip = std::move(early_);
   const bool as_foreseen = tracks.size() == 1 && tracks[0].gaps.empty() && tracks[0].parts.size() == 1 &&
                            tracks[0].parts[0].segments == clip->foreseen.parts[0].segments &&
-                           tracks[0].parts[0].origin == clip->foreseen.parts[0].origin && tracks[0].init.sha256 == clip->foreseen.init.sha256;
+                           tracks[0].parts[0].origin == clip->foreseen.parts[0].origin &&
+                           tracks[0].init.sha256 == clip->foreseen.init.sha256;
   if (!as_foreseen || !*clip->summary) return std::nullopt;
   return **clip->summary;
 }
@@ -138,7 +147,8 @@ Step Capture::step(std::stop_token stop) {
 
 // A capture that only waited (the program was off, the archive full) has not been tried yet.
 bool Capture::out_of_time() const {
-  return row_.attempts >= least_attempts && environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
+  return row_.attempts >= least_attempts &&
+         environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
 }
 
 // Decides what an attempt that came to its end (or was ended by `error`) amounts to.
@@ -148,12 +158,14 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   Footage::Taken taken = video_ ? video_->taken() : Footage::Taken{};
   if (error && !last_attempt) return Postponed{*error};
   // Missing sound does not hold the picture back.
-  const auto improvable = std::find_if(taken.tracks.begin(), taken.tracks.end(),
-                                       [](const auto& track) { return track.may_improve && track.kind == media::TrackKind::video; });
+  const auto improvable = std::find_if(taken.tracks.begin(), taken.tracks.end(), [](const auto& track) {
+    return track.may_improve && track.kind == media::TrackKind::video;
+  });
   if (improvable != taken.tracks.end() && !last_attempt) {
     return Postponed{Error{ErrorKind::transient, improvable->reason}};
   }
-  const bool has_video = std::any_of(taken.tracks.begin(), taken.tracks.end(), [](const auto& t) { return t.kind == media::TrackKind::video; });
+  const bool has_video = std::any_of(taken.tracks.begin(), taken.tracks.end(),
+                                     [](const auto& t) { return t.kind == media::TrackKind::video; });
   const std::string camera_name = camera_ ? camera_->camera.name : "";
   if (!has_video) {
     const std::string why = error ? error->message : "the camera has no footage of this window";
@@ -175,15 +187,18 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
 
 Result<Finished> Capture::publish(std::vector<media::TakenTrack> tracks, rhombus::Route route, std::stop_token stop) {
   const auto gaps = wall_clock_gaps(tracks, row_.window_start);
-  const bool has_audio = std::any_of(tracks.begin(), tracks.end(), [](const auto& t) { return t.kind == media::TrackKind::audio; });
+  const bool has_audio =
+      std::any_of(tracks.begin(), tracks.end(), [](const auto& t) { return t.kind == media::TrackKind::audio; });
   std::string reason;
   for (const auto& track : tracks) {
-    if (!track.reason.empty()) reason += fmt::format("{}{}: {}", reason.empty() ? "" : "; ", to_string(track.kind), track.reason);
+    if (!track.reason.empty())
+      reason += fmt::format("{}{}: {}", reason.empty() ? "" : "; ", to_string(track.kind), track.reason);
   }
   if (!audio_problem_.empty()) reason += (reason.empty() ? "" : "; ") + audio_problem_;
   const auto state = reason.empty() ? journal::State::done : journal::State::partial;
 
-  const archive::ClipIdentity identity{camera_->camera.name, row_.camera, row_.alert, row_.activities, row_.window_start, has_audio};
+  const archive::ClipIdentity identity{camera_->camera.name, row_.camera,       row_.alert,
+                                       row_.activities,      row_.window_start, has_audio};
   const auto clip_file = folder_ / "clip.mp4";
   auto summary = [&]() -> Result<media::ClipSummary> {
     if (auto early = end_early(tracks)) return *early;
@@ -192,12 +207,14 @@ Result<Finished> Capture::publish(std::vector<media::TakenTrack> tracks, rhombus
   }();
   if (!summary) return summary.error();
   if (auto room = environment_.archive.check_space(0); !room) return room.error();
-  const SidecarFacts facts{row_, identity, *summary, state, reason, rhombus::to_string(route), gaps, environment_.clock.wall_now()};
-  auto archived = environment_.archive.publish(clip_file, identity,
-                                               [&](const archive::ArchivedClip& clip) { return sidecar_text(facts, clip); });
+  const SidecarFacts facts{
+      row_, identity, *summary, state, reason, rhombus::to_string(route), gaps, environment_.clock.wall_now()};
+  auto archived = environment_.archive.publish(
+      clip_file, identity, [&](const archive::ArchivedClip& clip) { return sidecar_text(facts, clip); });
   if (!archived) return archived.error();
   Finished finished{state, reason, camera_->camera.name, journal::Published{}};
-  finished.published = journal::Published{archived->path, std::string(rhombus::to_string(route)), archived->bytes, archived->sha256, gaps};
+  finished.published = journal::Published{archived->path, std::string(rhombus::to_string(route)), archived->bytes,
+                                          archived->sha256, gaps};
   return finished;
 }
 

@@ -17,14 +17,18 @@ using rhombus::Route;
 constexpr std::chrono::seconds unreachable_for{60};
 constexpr std::chrono::minutes connections_kept_for{2};
 // A device on the LAN answers at once or is not there; auto falls back to the WAN meanwhile.
-constexpr net::ClientTimeouts lan_timeouts{.connect = std::chrono::milliseconds(3000), .read = std::chrono::milliseconds(10000)};
-constexpr net::ClientTimeouts wan_timeouts{.connect = std::chrono::milliseconds(5000), .read = std::chrono::milliseconds(15000)};
+constexpr net::ClientTimeouts lan_timeouts{.connect = std::chrono::milliseconds(3000),
+                                           .read = std::chrono::milliseconds(10000)};
+constexpr net::ClientTimeouts wan_timeouts{.connect = std::chrono::milliseconds(5000),
+                                           .read = std::chrono::milliseconds(15000)};
 
 // media asks for headers; the vendor's rules give them.
 class DeviceCredentials final : public media::Credentials {
  public:
   explicit DeviceCredentials(std::unique_ptr<rhombus::MediaCredentials> rules) : rules_(std::move(rules)) {}
-  Result<net::Headers> headers_for(const net::Url& url, std::stop_token stop) override { return rules_->headers_for(url, stop); }
+  Result<net::Headers> headers_for(const net::Url& url, std::stop_token stop) override {
+    return rules_->headers_for(url, stop);
+  }
   bool renew() override { return rules_->renew(); }
 
  private:
@@ -43,7 +47,8 @@ FootageAccess::FootageAccess(FootageOptions options, rhombus::ApiClient& api, rh
       count_(std::move(count)),
       clock_(clock) {}
 
-Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, const DeviceId& device, std::stop_token stop) {
+Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, const DeviceId& device,
+                                                      std::stop_token stop) {
   auto paths = locator_.locate(kind, device, stop);
   if (!paths) return paths.error();
   std::erase_if(*paths, [&](const MediaPath& path) {
@@ -60,7 +65,8 @@ Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, 
   auto unreachable = lan_unreachable_until_.lock();
   const auto until = unreachable->find(device);
   if (until != unreachable->end() && clock_.steady_now() < until->second) {
-    std::stable_partition(paths->begin(), paths->end(), [](const MediaPath& path) { return path.route != Route::lan; });
+    std::stable_partition(paths->begin(), paths->end(),
+                          [](const MediaPath& path) { return path.route != Route::lan; });
   }
   return paths;
 }
@@ -88,7 +94,8 @@ net::Trust FootageAccess::trust(const DeviceId& device, Route route) const {
   return trust;
 }
 
-std::shared_ptr<net::Connections> FootageAccess::connections(const DeviceId& device, Route route, const net::Url& mpd) {
+std::shared_ptr<net::Connections> FootageAccess::connections(const DeviceId& device, Route route,
+                                                             const net::Url& mpd) {
   const auto now = clock_.steady_now();
   auto kept = kept_.lock();
   std::erase_if(*kept, [&](const auto& entry) {

@@ -34,7 +34,8 @@ std::optional<milliseconds> retry_delay(const Error& error, int attempt, double 
   const int doublings = std::clamp(attempt - 1, 0, 20);
   const auto grown = std::min<milliseconds>(milliseconds(backoff->first) * (1LL << doublings), backoff->most);
   // Between half and all of it.
-  const auto spread = milliseconds(static_cast<milliseconds::rep>(static_cast<double>(grown.count()) * (0.5 + random / 2)));
+  const auto spread =
+      milliseconds(static_cast<milliseconds::rep>(static_cast<double>(grown.count()) * (0.5 + random / 2)));
   return std::max<milliseconds>(spread, error.retry_after.value_or(seconds(0)));
 }
 

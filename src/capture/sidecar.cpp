@@ -36,7 +36,10 @@ std::string sidecar_text(const SidecarFacts& facts, const archive::ArchivedClip&
   json.end_array();
   json.key("streams").begin_array();
   for (const auto& stream : facts.summary.streams) {
-    json.begin_object().field("kind", to_string(stream.kind)).field("codec", stream.codec).field("packets", stream.packets);
+    json.begin_object()
+        .field("kind", to_string(stream.kind))
+        .field("codec", stream.codec)
+        .field("packets", stream.packets);
     if (stream.width > 0) json.field("width", stream.width).field("height", stream.height);
     json.end_object();
   }

@@ -27,7 +27,8 @@ constexpr std::chrono::seconds renew_interval{5};
 }  // namespace
 
 struct WorkerPool::Impl {
-  // Where each known capture is. A capture is in exactly one place: queued, in a worker's hands, or waiting for its time.
+  // Where each known capture is. A capture is in exactly one place: queued, in a worker's hands, or waiting for its
+  // time.
   struct Known {
     // Empty while queued for the first time and while a worker has it.
     std::unordered_map<CaptureId, std::unique_ptr<Capture>> captures;
@@ -46,7 +47,8 @@ struct WorkerPool::Impl {
   std::vector<std::thread> workers;
   std::thread scheduler;
 
-  Impl(PoolOptions options_, Environment& environment_, journal::Writer& writer_, journal::Journal reader_, Observer observer_)
+  Impl(PoolOptions options_, Environment& environment_, journal::Writer& writer_, journal::Journal reader_,
+       Observer observer_)
       : options(std::move(options_)),
         environment(environment_),
         writer(writer_),
@@ -99,7 +101,6 @@ std::unique_ptr<Capture> WorkerPool::Impl::claim(CaptureId id) {
   return std::make_unique<Capture>(std::move(*row), environment);
 }
 
-
 void WorkerPool::Impl::take_step(CaptureId id) {
   std::unique_ptr<Capture> capture;
   {
@@ -112,8 +113,9 @@ void WorkerPool::Impl::take_step(CaptureId id) {
     capture = claim(id);
     if (!capture) return forget(id);
   }
-  Step step = stopping.stop_requested() ? Step{Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}}}
-                                        : capture->step(stopping.get_token());
+  Step step = stopping.stop_requested()
+                  ? Step{Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}}}
+                  : capture->step(stopping.get_token());
   if (const auto* waiting = std::get_if<Waiting>(&step)) {
     auto held = known.lock();
     held->captures[id] = std::move(capture);
@@ -134,8 +136,8 @@ bool WorkerPool::Impl::record(const Capture& capture, const Step& step) {
   return postpone(capture, std::get<Postponed>(step));
 }
 
-// The end of an attempt, written until it is: while the journal cannot be written nothing else could go on either. At a stop the
-// row keeps its lease, which the next start gives back.
+// The end of an attempt, written until it is: while the journal cannot be written nothing else could go on either. At
+// a stop the row keeps its lease, which the next start gives back.
 bool WorkerPool::Impl::write_down(const Capture& capture, const journal::Writer::Work& change) {
   constexpr milliseconds pause{2000};
   while (true) {
@@ -150,7 +152,8 @@ bool WorkerPool::Impl::finish(const Capture& capture, const Finished& finished) 
   const auto& row = capture.row();
   const auto now = environment.clock.wall_now();
   const bool written = write_down(capture, [&](journal::Journal& journal) {
-    return journal.finish(row.id, options.owner, finished.state, finished.reason, finished.camera_name, finished.published, now);
+    return journal.finish(row.id, options.owner, finished.state, finished.reason, finished.camera_name,
+                          finished.published, now);
   });
   if (!written) return false;
   observer(finished.state, now - row.received_at);
@@ -158,7 +161,8 @@ bool WorkerPool::Impl::finish(const Capture& capture, const Finished& finished) 
   if (finished.state == journal::State::done) {
     spdlog::info("alert {}: done, {} ({} bytes)", row.alert.str(), what, finished.published->bytes);
   } else {
-    spdlog::warn("alert {} on {}: {}, {}: {}", row.alert.str(), row.camera.str(), to_string(finished.state), what, finished.reason);
+    spdlog::warn("alert {} on {}: {}, {}: {}", row.alert.str(), row.camera.str(), to_string(finished.state), what,
+                 finished.reason);
   }
   return true;
 }
@@ -215,7 +219,9 @@ void WorkerPool::Impl::schedule() {
     if (now >= next_renewal) {
       next_renewal = now + renew_interval;
       writer.submit(
-          [this](journal::Journal& journal) { return journal.renew_leases(options.owner, environment.clock.wall_now() + lease_for); },
+          [this](journal::Journal& journal) {
+            return journal.renew_leases(options.owner, environment.clock.wall_now() + lease_for);
+          },
           [](const Result<void>& renewed) {
             if (!renewed) spdlog::error("leases not renewed: {}", renewed.error().message);
           });
@@ -231,7 +237,8 @@ void WorkerPool::Impl::schedule() {
   }
 }
 
-WorkerPool::WorkerPool(PoolOptions options, Environment& environment, journal::Writer& writer, journal::Journal reader, Observer observer)
+WorkerPool::WorkerPool(PoolOptions options, Environment& environment, journal::Writer& writer,
+                       journal::Journal reader, Observer observer)
     : impl_(std::make_unique<Impl>(std::move(options), environment, writer, std::move(reader), std::move(observer))) {
   for (std::size_t i = 0; i < std::max<std::size_t>(1, impl_->options.workers); ++i) {
     impl_->workers.emplace_back([loop = impl_.get()] { loop->work(); });

@@ -17,7 +17,8 @@ bool passes(const std::set<std::string>& filter, std::string_view value) {
 }
 
 bool any_passes(const std::set<std::string>& filter, const std::vector<std::string>& values) {
-  return filter.empty() || std::any_of(values.begin(), values.end(), [&](const auto& value) { return filter.contains(value); });
+  return filter.empty() ||
+         std::any_of(values.begin(), values.end(), [&](const auto& value) { return filter.contains(value); });
 }
 
 journal::NewCapture ignored(const rhombus::Alert& alert, journal::NewCapture base, std::string reason) {
@@ -29,13 +30,14 @@ journal::NewCapture ignored(const rhombus::Alert& alert, journal::NewCapture bas
 
 }  // namespace
 
-std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy, journal::Via via,
-                                               WallTime received_at) {
+std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy,
+                                               journal::Via via, WallTime received_at) {
   const auto window_of = [&](journal::NewCapture capture, WallTime at, seconds duration) {
     capture.alert_at = at;
     capture.duration = duration;
     capture.window_start = std::chrono::floor<seconds>(at - policy.buffer);
-    capture.window_end = std::max(std::chrono::ceil<seconds>(at + duration + policy.buffer), capture.window_start + seconds(1));
+    capture.window_end =
+        std::max(std::chrono::ceil<seconds>(at + duration + policy.buffer), capture.window_start + seconds(1));
     return capture;
   };
   journal::NewCapture base;
@@ -64,7 +66,8 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
       capture.camera = camera.camera;
       capture.activities = activities;
       const auto at = camera.at.value_or(received_at);
-      const auto until = std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
+      const auto until =
+          std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
       const auto duration = std::min(std::chrono::ceil<seconds>(until - at), longest_alert);
       captures.push_back(window_of(std::move(capture), at, duration));
     }
@@ -73,7 +76,8 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
   return captures;
 }
 
-void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at, std::function<void(Result<Answer>)> answer) {
+void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at,
+                    std::function<void(Result<Answer>)> answer) {
   struct Pending {
     std::vector<journal::NewCapture> captures;
     std::vector<journal::Accepted> accepted;

@@ -62,11 +62,13 @@ std::optional<net::ServerReply> WebhookEndpoint::check(const net::ServerRequest&
   const bool missing = signature == rhombus::Signature::missing;
   spdlog::warn("webhook from {} refused: its signature is {}", from,
                missing ? "missing" : "wrong (is its secret in webhook.secrets?)");
-  return missing ? refuse(401, "unsigned", "the signature is missing") : refuse(401, "wrong_signature", "the signature is wrong");
+  return missing ? refuse(401, "unsigned", "the signature is missing")
+                 : refuse(401, "wrong_signature", "the signature is wrong");
 }
 
 void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
-  const auto from = options_.trusted_proxies.client(request.remote_address, request.header("x-forwarded-for").value_or(""));
+  const auto from =
+      options_.trusted_proxies.client(request.remote_address, request.header("x-forwarded-for").value_or(""));
   if (auto refused = check(request, from)) return reply.send(std::move(*refused));
   const auto alert = parser_.parse(request.body);
   if (!alert) {
@@ -76,16 +78,17 @@ void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
 
   // Copyable, as std::function asks of what it holds.
   auto slot = std::make_shared<net::ReplySlot>(std::move(reply));
-  intake_.accept(*alert, journal::Via::webhook, clock_.wall_now(), [this, slot, id = alert->id](Result<Answer> answer) {
-    if (!answer) {
-      spdlog::error("alert {} not recorded: {}", id.str(), answer.error().message);
-      auto failed = refuse(503, "not_recorded", "the alert cannot be recorded just now");
-      failed.headers.emplace_back("Retry-After", "5");
-      return slot->send(std::move(failed));
-    }
-    observer_(to_string(answer->kind));
-    slot->send({.status = 200, .body = status_body(to_string(answer->kind), answer->reason)});
-  });
+  intake_.accept(*alert, journal::Via::webhook, clock_.wall_now(),
+                 [this, slot, id = alert->id](Result<Answer> answer) {
+                   if (!answer) {
+                     spdlog::error("alert {} not recorded: {}", id.str(), answer.error().message);
+                     auto failed = refuse(503, "not_recorded", "the alert cannot be recorded just now");
+                     failed.headers.emplace_back("Retry-After", "5");
+                     return slot->send(std::move(failed));
+                   }
+                   observer_(to_string(answer->kind));
+                   slot->send({.status = 200, .body = status_body(to_string(answer->kind), answer->reason)});
+                 });
 }
 
 }  // namespace responder::ingest

@@ -91,10 +91,11 @@ Result<void> migrate(Database& database, const std::filesystem::path& path) {
   const auto version = query->integer(0);
   query->reset();
   if (version > schema_version) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("{} was written by a newer rhombus-responder (schema {}, this one knows {}): update this "
-                             "program, or name another journal.path",
-                             path.string(), version, schema_version)};
+    return Error{
+        ErrorKind::permanent,
+        fmt::format("{} was written by a newer rhombus-responder (schema {}, this one knows {}): update this "
+                    "program, or name another journal.path",
+                    path.string(), version, schema_version)};
   }
   if (version == 0) {
     if (auto created = database.execute(create_schema); !created) return created.error();
@@ -164,7 +165,8 @@ Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
   if (!database) return database.error();
   // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
   constexpr const char* set_up =
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -8192;";
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = "
+      "-8192;";
   if (auto done = database->execute(set_up); !done) {
     return with_context(done.error(), fmt::format("cannot use {}", path.string()));
   }
@@ -183,7 +185,8 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
   const bool ignored = !capture.ignored_reason.empty();
   const std::optional<std::int64_t> now = to_ms(capture.received_at);
   const auto inserted = impl_->run(
-      "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
+      "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
+      "window_start_s, "
       "window_end_s, state, reason, next_attempt_ms, finished_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
       "ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
@@ -223,10 +226,12 @@ Result<std::optional<WallTime>> Journal::next_due() {
   return next;
 }
 
-Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until) {
+Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view owner, WallTime now,
+                                              WallTime lease_until) {
   static const std::string sql = fmt::format(
       "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL "
-      "WHERE id = ?1 AND ((state = 'waiting' AND next_attempt_ms <= ?4) OR (state = 'capturing' AND lease_until_ms < ?4)) "
+      "WHERE id = ?1 AND ((state = 'waiting' AND next_attempt_ms <= ?4) OR (state = 'capturing' AND lease_until_ms < "
+      "?4)) "
       "RETURNING {}",
       capture_columns);
   auto query = impl_->statement(sql);
@@ -266,14 +271,15 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, State state, 
     gaps = encode_gaps(published->gaps);
   }
   return impl_->run(
-      "UPDATE captures SET state = ?3, reason = ?4, camera_name = ?5, source = ?6, clip = ?7, sha256 = ?8, bytes = ?9, "
+      "UPDATE captures SET state = ?3, reason = ?4, camera_name = ?5, source = ?6, clip = ?7, sha256 = ?8, bytes = "
+      "?9, "
       "gaps = ?10, finished_ms = ?11, attempts = attempts + 1, lease_owner = NULL, lease_until_ms = NULL "
       "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
       id, owner, to_string(state), reason, camera_name, source, clip, sha256, bytes, gaps, to_ms(now));
 }
 
-Result<void> Journal::postpone(CaptureId id, std::string_view owner, std::string_view reason, WallTime next_attempt_at,
-                               bool count_attempt) {
+Result<void> Journal::postpone(CaptureId id, std::string_view owner, std::string_view reason,
+                               WallTime next_attempt_at, bool count_attempt) {
   return impl_->run(
       "UPDATE captures SET state = 'waiting', reason = ?3, next_attempt_ms = ?4, attempts = attempts + ?5, "
       "lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
@@ -337,8 +343,9 @@ Result<std::optional<std::string>> Journal::pin(const DeviceId& device) {
 }
 
 Result<void> Journal::set_pin(const DeviceId& device, std::string_view key_sha256, WallTime now) {
-  return impl_->run("INSERT INTO pins (device, key_sha256, first_seen_ms) VALUES (?,?,?) ON CONFLICT (device) DO NOTHING",
-                    device.str(), key_sha256, to_ms(now));
+  return impl_->run(
+      "INSERT INTO pins (device, key_sha256, first_seen_ms) VALUES (?,?,?) ON CONFLICT (device) DO NOTHING",
+      device.str(), key_sha256, to_ms(now));
 }
 
 }  // namespace responder::journal

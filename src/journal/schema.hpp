@@ -1,11 +1,12 @@
 // The journal's tables, in prose and SQL. `PRAGMA user_version` is the schema's version.
 //
-// captures: one row for each (alert, camera), the unit of work, written once when the alert is accepted and never removed.
+// captures: one row for each (alert, camera), the unit of work, written once when the alert is accepted and never
+// removed.
 //   waiting    next_attempt_ms says when to work on it (again); no lease.
 //   capturing  lease_owner works on it until lease_until_ms; past that the row is anybody's again.
 //   done, partial, failed, ignored   finished; finished_ms says when. done and partial name a clip.
-// The alert's own fields stand in each of its rows: an alert seldom has more than one camera, and one row and one index
-// make an accepted webhook cheap.
+// The alert's own fields stand in each of its rows: an alert seldom has more than one camera, and one row and one
+// index make an accepted webhook cheap.
 //
 // pins: the public key a LAN device was first seen with.
 #pragma once

@@ -62,7 +62,8 @@ struct Writer::Impl {
   }
 };
 
-Writer::Writer(Journal journal, std::size_t max_queued) : impl_(std::make_unique<Impl>(std::move(journal), max_queued)) {
+Writer::Writer(Journal journal, std::size_t max_queued)
+    : impl_(std::make_unique<Impl>(std::move(journal), max_queued)) {
   impl_->thread = std::thread([loop = impl_.get()] { loop->run(); });
 }
 

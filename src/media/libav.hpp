@@ -1,4 +1,5 @@
-// One owner type for each libav handle; input and output contexts are closed in different ways and so have different types.
+// One owner type for each libav handle; input and output contexts are closed in different ways and so have different
+// types.
 #pragma once
 
 #include <memory>

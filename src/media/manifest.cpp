@@ -20,13 +20,17 @@ using std::chrono::seconds;
 constexpr std::int64_t longest_segment_ticks = 1'000'000'000'000;
 constexpr Micros epoch_like = seconds(100'000'000);
 
-Error unusable(std::string_view why) { return Error{ErrorKind::permanent, fmt::format("the manifest cannot be used: {}", why)}; }
-
-Micros ticks_to_micros(std::int64_t ticks, std::int64_t timescale) {
-  return Micros(static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+Error unusable(std::string_view why) {
+  return Error{ErrorKind::permanent, fmt::format("the manifest cannot be used: {}", why)};
 }
 
-// ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length; where a camera writes them at all, they are 0.
+Micros ticks_to_micros(std::int64_t ticks, std::int64_t timescale) {
+  return Micros(
+      static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+}
+
+// ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length; where a camera writes them at all, they are
+// 0.
 std::optional<Micros> parse_duration(std::string_view text) {
   text = trim(text);
   if (!text.starts_with('P')) return std::nullopt;
@@ -40,7 +44,8 @@ std::optional<Micros> parse_duration(std::string_view text) {
       continue;
     }
     double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (error != std::errc{} || end == text.data() + text.size() || value < 0) return std::nullopt;
     const char unit = *end;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()) + 1);
@@ -131,7 +136,8 @@ bool codec_is_known(TrackKind kind, std::string_view codecs) {
     const std::string lower = ascii_lower(codecs);
     return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return lower.starts_with(name); });
   };
-  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"}) : starts_with_any({"mp4a", "opus"});
+  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"})
+                                  : starts_with_any({"mp4a", "opus"});
 }
 
 Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros period_duration) {
@@ -146,15 +152,18 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
     time = integer_attribute(entry, "t", time);
     const auto duration = integer_attribute(entry, "d", 0);
     auto repeat = integer_attribute(entry, "r", 0);
-    if (duration <= 0 || duration > longest_segment_ticks || time < 0 || time > (std::int64_t{1} << 60)) return unusable("a SegmentTimeline entry has no sensible time");
+    if (duration <= 0 || duration > longest_segment_ticks || time < 0 || time > (std::int64_t{1} << 60))
+      return unusable("a SegmentTimeline entry has no sensible time");
     if (repeat < 0) {
       // To the next entry's time, or to the Period's end.
-      std::int64_t until = t.presentation_offset +
-                           static_cast<std::int64_t>(static_cast<long double>(period_duration.count()) * static_cast<long double>(t.timescale) / 1e6L);
+      std::int64_t until =
+          t.presentation_offset + static_cast<std::int64_t>(static_cast<long double>(period_duration.count()) *
+                                                            static_cast<long double>(t.timescale) / 1e6L);
       if (i + 1 < entries.size()) until = integer_attribute(*entries[i + 1], "t", until);
       repeat = std::max<std::int64_t>(0, (until - time + duration - 1) / duration - 1);
     }
-    if (repeat >= static_cast<std::int64_t>(max_segments)) return unusable(fmt::format("it names more than {} segments", max_segments));
+    if (repeat >= static_cast<std::int64_t>(max_segments))
+      return unusable(fmt::format("it names more than {} segments", max_segments));
     const auto count = static_cast<std::size_t>(repeat) + 1;
     total += count;
     if (total > max_segments) return unusable(fmt::format("it names more than {} segments", max_segments));
@@ -166,17 +175,23 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
 }
 
 Result<std::vector<Track::Run>> runs_of_duration(const Template& t, Micros period_duration) {
-  if (t.duration <= 0 || t.duration > longest_segment_ticks) return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
-  const long double in_ticks = static_cast<long double>(period_duration.count()) * static_cast<long double>(t.timescale) / 1e6L;
+  if (t.duration <= 0 || t.duration > longest_segment_ticks)
+    return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
+  const long double in_ticks =
+      static_cast<long double>(period_duration.count()) * static_cast<long double>(t.timescale) / 1e6L;
   // A hair over a whole number is rounding in the manifest, not one more segment.
   const long double count = std::ceil(in_ticks / static_cast<long double>(t.duration) - 1e-3L);
-  if (count > static_cast<long double>(max_segments)) return unusable(fmt::format("it names more than {} segments", max_segments));
+  if (count > static_cast<long double>(max_segments))
+    return unusable(fmt::format("it names more than {} segments", max_segments));
   if (count <= 0) return std::vector<Track::Run>{};
-  return std::vector<Track::Run>{{t.start_number, t.presentation_offset, t.duration, static_cast<std::size_t>(count)}};
+  return std::vector<Track::Run>{
+      {t.start_number, t.presentation_offset, t.duration, static_cast<std::size_t>(count)}};
 }
 
-Result<Track::Part> make_part(const Template& t, const Period& period, const XmlElement& representation, net::Url base) {
-  if (t.media.empty() || t.initialization.empty()) return unusable("its SegmentTemplate lacks media or initialization");
+Result<Track::Part> make_part(const Template& t, const Period& period, const XmlElement& representation,
+                              net::Url base) {
+  if (t.media.empty() || t.initialization.empty())
+    return unusable("its SegmentTemplate lacks media or initialization");
   if (t.timescale <= 0 || t.timescale > 1'000'000'000) return unusable("its timescale makes no sense");
   auto runs = t.timeline != nullptr ? runs_of_timeline(t, period.duration) : runs_of_duration(t, period.duration);
   if (!runs) return runs.error();
@@ -185,7 +200,8 @@ Result<Track::Part> make_part(const Template& t, const Period& period, const Xml
   part.media_template = t.media;
   part.init_template = t.initialization;
   part.representation_id = representation.attribute("id").value_or("");
-  part.bandwidth = static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_attribute(representation, "bandwidth", 0)));
+  part.bandwidth =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, integer_attribute(representation, "bandwidth", 0)));
   part.timescale = t.timescale;
   part.presentation_offset = t.presentation_offset;
   part.period_start = period.start;
@@ -193,7 +209,8 @@ Result<Track::Part> make_part(const Template& t, const Period& period, const Xml
   for (const auto& run : *runs) {
     part.count += run.count;
     if (t.timeline == nullptr) continue;
-    const auto end_ticks = run.first_time + run.duration * static_cast<std::int64_t>(run.count) - t.presentation_offset;
+    const auto end_ticks =
+        run.first_time + run.duration * static_cast<std::int64_t>(run.count) - t.presentation_offset;
     part.end = period.start + ticks_to_micros(end_ticks, t.timescale);
   }
   part.runs = std::move(*runs);
@@ -201,7 +218,8 @@ Result<Track::Part> make_part(const Template& t, const Period& period, const Xml
 }
 
 // The best Representation of one kind in one Period; why there is none goes to `refusal`.
-std::optional<Candidate> best_of_period(const Period& period, const net::Url& base, TrackKind kind, std::optional<Error>& refusal) {
+std::optional<Candidate> best_of_period(const Period& period, const net::Url& base, TrackKind kind,
+                                        std::optional<Error>& refusal) {
   std::optional<Candidate> best;
   Template of_period;
   of_period.inherit(*period.element);
@@ -211,7 +229,8 @@ std::optional<Candidate> best_of_period(const Period& period, const net::Url& ba
     of_set.inherit(*adaptation);
     for (const auto& representation : adaptation->children) {
       if (representation->name != "Representation" || kind_of(*adaptation, *representation) != kind) continue;
-      const std::string codecs(representation->attribute("codecs").value_or(adaptation->attribute("codecs").value_or("")));
+      const std::string codecs(
+          representation->attribute("codecs").value_or(adaptation->attribute("codecs").value_or("")));
       if (!codec_is_known(kind, codecs)) {
         refusal = unusable(fmt::format("{} in '{}'", to_string(kind), printable(codecs, 40)));
         continue;
@@ -245,7 +264,8 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
     if (element->name != "Period") continue;
     const auto start_text = element->attribute("start");
     const Micros start = start_text ? parse_duration(*start_text).value_or(next_start) : next_start;
-    if (!periods.empty() && periods.back().duration < Micros(0)) periods.back().duration = start - periods.back().start;
+    if (!periods.empty() && periods.back().duration < Micros(0))
+      periods.back().duration = start - periods.back().start;
     const auto duration_text = element->attribute("duration");
     // Not known yet: up to the next Period or the end.
     const Micros duration = duration_text ? parse_duration(*duration_text).value_or(Micros(-1)) : Micros(-1);
@@ -253,7 +273,8 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
     next_start = start + std::max(duration, Micros(0));
   }
   if (periods.empty()) return unusable("it has no Period");
-  if (periods.back().duration < Micros(0)) periods.back().duration = std::max(Micros(0), *total - periods.back().start);
+  if (periods.back().duration < Micros(0))
+    periods.back().duration = std::max(Micros(0), *total - periods.back().start);
   return periods;
 }
 
@@ -389,13 +410,15 @@ Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::
       if (!track) track.emplace(kind, best->codecs);
       // A timeline in epoch time: the session's start is its zero.
       if (!best->part.runs.empty()) {
-        const auto first = ticks_to_micros(best->part.runs.front().first_time - best->part.presentation_offset, best->part.timescale);
+        const auto first = ticks_to_micros(best->part.runs.front().first_time - best->part.presentation_offset,
+                                           best->part.timescale);
         if (first > epoch_like) {
           best->part.period_start -= asked_start.time_since_epoch();
           best->part.end -= asked_start.time_since_epoch();
         }
       }
-      if (track->size() + best->part.count > max_segments) return unusable(fmt::format("it names more than {} segments", max_segments));
+      if (track->size() + best->part.count > max_segments)
+        return unusable(fmt::format("it names more than {} segments", max_segments));
       track->add(std::move(best->part));
     }
   }

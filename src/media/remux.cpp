@@ -4,11 +4,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/time_text.hpp"
@@ -23,7 +23,8 @@ Error av_error(int code, std::string_view what) {
   }
   std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
   av_strerror(code, text.data(), text.size());
-  return Error{code == AVERROR(ENOMEM) ? ErrorKind::transient : ErrorKind::permanent, fmt::format("{}: {}", what, text.data())};
+  return Error{code == AVERROR(ENOMEM) ? ErrorKind::transient : ErrorKind::permanent,
+               fmt::format("{}: {}", what, text.data())};
 }
 
 namespace {
@@ -36,7 +37,9 @@ class SegmentChain {
  public:
   SegmentChain(const TakenTrack& track, const TakenPart& part) : track_(track), part_(part) {}
 
-  static int read(void* self, std::uint8_t* out, int size) { return static_cast<SegmentChain*>(self)->read_some(out, size); }
+  static int read(void* self, std::uint8_t* out, int size) {
+    return static_cast<SegmentChain*>(self)->read_some(out, size);
+  }
 
  private:
   int read_some(std::uint8_t* out, int size) {
@@ -52,7 +55,7 @@ class SegmentChain {
   bool open_next() {
     if (next_ > part_.segments.size()) return false;
     if (next_ > 0 && track_.wait_for && !track_.wait_for(next_ - 1)) return false;
-    const auto& path = next_ == 0 ? track_.init_file : part_.segments[next_ - 1];
+    const std::string path = next_ == 0 ? track_.init_file.string() : part_.segments[next_ - 1];
     open_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (open_) ++next_;
     return static_cast<bool>(open_);
@@ -79,7 +82,9 @@ class TrackReader {
   AVPacket* packet() const { return at_end_ ? nullptr : packet_.get(); }
   // Of the next packet, on the session's timeline.
   Micros decode_time() const { return session_time(packet_->dts); }
-  Micros presentation_time() const { return session_time(packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts); }
+  Micros presentation_time() const {
+    return session_time(packet_->pts != AV_NOPTS_VALUE ? packet_->pts : packet_->dts);
+  }
   Micros session_time(std::int64_t ticks) const {
     return Micros(av_rescale_q(ticks, stream()->time_base, micros_base)) - origin();
   }
@@ -145,12 +150,16 @@ Result<void> TrackReader::read_next() {
     if (code < 0) return av_error(code, fmt::format("cannot read the taken {}", to_string(track_.kind)));
     if (packet_->stream_index != static_cast<int>(stream_index_)) continue;
     if (packet_->dts == AV_NOPTS_VALUE) packet_->dts = packet_->pts;
-    if (packet_->dts == AV_NOPTS_VALUE) return Error{ErrorKind::permanent, fmt::format("the taken {} has a packet without a time", to_string(track_.kind))};
+    if (packet_->dts == AV_NOPTS_VALUE)
+      return Error{ErrorKind::permanent,
+                   fmt::format("the taken {} has a packet without a time", to_string(track_.kind))};
     break;
   }
   // WebM does not store durations: the last one known serves until the next packet shows it.
-  if (packet_->duration <= 0) packet_->duration = last_duration_ > 0 ? last_duration_ : av_rescale_q(20, {1, 1000}, stream()->time_base);
-  if (last_dts_ != AV_NOPTS_VALUE && packet_->dts > last_dts_) last_duration_ = std::min(packet_->dts - last_dts_, av_rescale_q(1, {1, 1}, stream()->time_base));
+  if (packet_->duration <= 0)
+    packet_->duration = last_duration_ > 0 ? last_duration_ : av_rescale_q(20, {1, 1000}, stream()->time_base);
+  if (last_dts_ != AV_NOPTS_VALUE && packet_->dts > last_dts_)
+    last_duration_ = std::min(packet_->dts - last_dts_, av_rescale_q(1, {1, 1}, stream()->time_base));
   last_dts_ = packet_->dts;
   return {};
 }
@@ -167,10 +176,10 @@ std::size_t index_bound(std::span<const TakenTrack> tracks) {
 
 class ClipWriter {
  public:
-  // `first`: session time of the earliest packet that is shown, which becomes time 0. With B-frames the first packets are
-  // decoded before it, at negative times, as an edit list says.
-  Result<void> open(std::span<const std::unique_ptr<TrackReader>> readers, const std::filesystem::path& path, Micros first,
-                    std::size_t index_bytes, const ClipMetadata& metadata);
+  // `first`: session time of the earliest packet that is shown, which becomes time 0. With B-frames the first packets
+  // are decoded before it, at negative times, as an edit list says.
+  Result<void> open(std::span<const std::unique_ptr<TrackReader>> readers, const std::filesystem::path& path,
+                    Micros first, std::size_t index_bytes, const ClipMetadata& metadata);
   Result<void> write(std::size_t stream, const TrackReader& reader);
   Result<void> finish();
 
@@ -182,28 +191,33 @@ class ClipWriter {
   std::vector<std::int64_t> last_dts_;
 };
 
-Result<void> ClipWriter::open(std::span<const std::unique_ptr<TrackReader>> readers, const std::filesystem::path& path,
-                              Micros first, std::size_t index_bytes, const ClipMetadata& metadata) {
+Result<void> ClipWriter::open(std::span<const std::unique_ptr<TrackReader>> readers,
+                              const std::filesystem::path& path, Micros first, std::size_t index_bytes,
+                              const ClipMetadata& metadata) {
   path_ = path;
   first_ = first;
   const auto what = fmt::format("cannot write {}", path.string());
   AVFormatContext* raw = nullptr;
-  if (const int code = avformat_alloc_output_context2(&raw, nullptr, "mp4", path.c_str()); code < 0) return av_error(code, what);
+  if (const int code = avformat_alloc_output_context2(&raw, nullptr, "mp4", path.c_str()); code < 0)
+    return av_error(code, what);
   output_.reset(raw);
   for (const auto& reader : readers) {
     AVStream* stream = avformat_new_stream(output_.get(), nullptr);
-    if (stream == nullptr || avcodec_parameters_copy(stream->codecpar, reader->stream()->codecpar) < 0) return av_error(AVERROR(ENOMEM), what);
+    if (stream == nullptr || avcodec_parameters_copy(stream->codecpar, reader->stream()->codecpar) < 0)
+      return av_error(AVERROR(ENOMEM), what);
     const bool hevc = stream->codecpar->codec_id == AV_CODEC_ID_HEVC;
     stream->codecpar->codec_tag = hevc ? MKTAG('h', 'v', 'c', '1') : 0;
     stream->time_base = reader->stream()->time_base;
     // Opus lives at 48 kHz in MP4; finer than WebM's milliseconds loses nothing.
-    if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && stream->codecpar->sample_rate > 0) stream->time_base = {1, stream->codecpar->sample_rate};
+    if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && stream->codecpar->sample_rate > 0)
+      stream->time_base = {1, stream->codecpar->sample_rate};
     stream->sample_aspect_ratio = reader->stream()->sample_aspect_ratio;
   }
   last_dts_.assign(readers.size(), AV_NOPTS_VALUE);
   const WallTime starts_at = WallTime(metadata.session_start) + std::chrono::floor<std::chrono::milliseconds>(first);
   av_dict_set(&output_->metadata, "title", metadata.title.c_str(), 0);
-  av_dict_set(&output_->metadata, "creation_time", format_rfc3339(std::chrono::round<std::chrono::seconds>(starts_at)).c_str(), 0);
+  av_dict_set(&output_->metadata, "creation_time",
+              format_rfc3339(std::chrono::round<std::chrono::seconds>(starts_at)).c_str(), 0);
 
   if (const int code = avio_open(&output_->pb, path.c_str(), AVIO_FLAG_WRITE); code < 0) return av_error(code, what);
   Dictionary options;
@@ -225,7 +239,8 @@ Result<void> ClipWriter::write(std::size_t index, const TrackReader& reader) {
   if (packet_->pts != AV_NOPTS_VALUE) packet_->pts = av_rescale_q(packet_->pts - shift, from, to);
   packet_->duration = av_rescale_q(packet_->duration, from, to);
   packet_->pos = -1;
-  // Segments may overlap by a frame (a camera a little faster than its nominal rate): moved up by a tick, none is lost.
+  // Segments may overlap by a frame (a camera a little faster than its nominal rate): moved up by a tick, none is
+  // lost.
   if (last_dts_[index] != AV_NOPTS_VALUE && packet_->dts <= last_dts_[index]) {
     packet_->dts = last_dts_[index] + 1;
     if (packet_->pts != AV_NOPTS_VALUE) packet_->pts = std::max(packet_->pts, packet_->dts);
@@ -251,7 +266,11 @@ Result<void> ClipWriter::finish() {
 
 StreamSummary summarize(const TrackReader& reader) {
   const AVCodecParameters& parameters = *reader.stream()->codecpar;
-  return {.kind = reader.track().kind, .codec = avcodec_get_name(parameters.codec_id), .width = parameters.width, .height = parameters.height, .packets = 0};
+  return {.kind = reader.track().kind,
+          .codec = avcodec_get_name(parameters.codec_id),
+          .width = parameters.width,
+          .height = parameters.height,
+          .packets = 0};
 }
 
 // libav's own remarks are for its developers.
@@ -265,7 +284,8 @@ void quieten_libav() {
 
 }  // namespace
 
-Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output, const ClipMetadata& metadata, std::stop_token stop) {
+Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
+                          const ClipMetadata& metadata, std::stop_token stop) {
   quieten_libav();
   std::vector<std::unique_ptr<TrackReader>> readers;
   ClipSummary clip;
@@ -273,7 +293,8 @@ Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesys
   for (const auto& track : tracks) {
     auto reader = std::make_unique<TrackReader>(track);
     if (auto opened = reader->open(); !opened) return opened.error();
-    if (reader->packet() == nullptr) return Error{ErrorKind::permanent, fmt::format("the taken {} has no packets", to_string(track.kind))};
+    if (reader->packet() == nullptr)
+      return Error{ErrorKind::permanent, fmt::format("the taken {} has no packets", to_string(track.kind))};
     first = first ? std::min(*first, reader->presentation_time()) : reader->presentation_time();
     clip.streams.push_back(summarize(*reader));
     readers.push_back(std::move(reader));
@@ -282,12 +303,14 @@ Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesys
   clip.starts_at = WallTime(metadata.session_start) + std::chrono::floor<std::chrono::milliseconds>(*first);
 
   ClipWriter writer;
-  if (auto opened = writer.open(readers, output, *first, index_bound(tracks), metadata); !opened) return opened.error();
+  if (auto opened = writer.open(readers, output, *first, index_bound(tracks), metadata); !opened)
+    return opened.error();
   while (!stop.stop_requested()) {
     // The earliest packet of all tracks.
     std::optional<std::size_t> next;
     for (std::size_t i = 0; i < readers.size(); ++i) {
-      if (readers[i]->packet() != nullptr && (!next || readers[i]->decode_time() < readers[*next]->decode_time())) next = i;
+      if (readers[i]->packet() != nullptr && (!next || readers[i]->decode_time() < readers[*next]->decode_time()))
+        next = i;
     }
     if (!next) {
       if (auto finished = writer.finish(); !finished) return finished.error();
@@ -299,7 +322,8 @@ Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesys
     TrackReader& reader = *readers[*next];
     if (auto written = writer.write(*next, reader); !written) return written.error();
     ++clip.streams[*next].packets;
-    const auto end = reader.presentation_time() + reader.session_time(reader.packet()->duration) - reader.session_time(0) - *first;
+    const auto end =
+        reader.presentation_time() + reader.session_time(reader.packet()->duration) - reader.session_time(0) - *first;
     clip.duration = std::max(clip.duration, end);
     if (auto read = reader.read_next(); !read) return read.error();
   }

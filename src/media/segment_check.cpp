@@ -23,7 +23,8 @@ constexpr std::uint32_t fourcc(const char (&name)[5]) {
 }
 
 Micros ticks_to_micros(std::uint64_t ticks, std::int64_t timescale) {
-  return Micros(static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+  return Micros(
+      static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
 }
 
 // Times past this (thousands of years) are no times, and would overflow.
@@ -37,7 +38,8 @@ std::string fourcc_text(std::uint64_t code) {
   return printable(text);
 }
 
-// --- ISO BMFF -------------------------------------------------------------------------------------------------------
+// --- ISO BMFF
+// -------------------------------------------------------------------------------------------------------
 
 struct Box {
   std::uint32_t type = 0;
@@ -62,7 +64,8 @@ Result<Box> box_at(const ByteReader& file, std::uint64_t offset, std::uint64_t l
     size = limit - offset;
   }
   if (size < header) return bad(fmt::format("the box '{}' has no sensible size", fourcc_text(*type)));
-  if (size > limit - offset) return bad(fmt::format("it is cut off: the box '{}' is longer than what came", fourcc_text(*type)));
+  if (size > limit - offset)
+    return bad(fmt::format("it is cut off: the box '{}' is longer than what came", fourcc_text(*type)));
   return Box{static_cast<std::uint32_t>(*type), offset, offset + header, offset + size};
 }
 
@@ -81,7 +84,8 @@ Result<void> each_box(const ByteReader& file, std::uint64_t begin, std::uint64_t
   return {};
 }
 
-Result<std::optional<Box>> find_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end, std::uint32_t type) {
+Result<std::optional<Box>> find_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end,
+                                    std::uint32_t type) {
   std::optional<Box> found;
   const auto walked = each_box(file, begin, end, [&](const Box& box) -> Result<void> {
     if (box.type == type && !found) found = box;
@@ -116,7 +120,8 @@ Result<unsigned> nal_length_bytes(const ByteReader& file, const Box& stsd, const
   const auto entry = box_at(file, stsd.payload + 8, stsd.end);
   if (!entry) return entry.error();
   constexpr std::uint64_t visual_sample_entry = 78;
-  const auto config = find_box(file, entry->payload + visual_sample_entry, entry->end, is_h264(init) ? fourcc("avcC") : fourcc("hvcC"));
+  const auto config = find_box(file, entry->payload + visual_sample_entry, entry->end,
+                               is_h264(init) ? fourcc("avcC") : fourcc("hvcC"));
   if (!config) return config.error();
   if (!*config) return bad("its codec configuration is missing");
   const auto field = file.integer((*config)->payload + (is_h264(init) ? 4 : 21), 1);
@@ -133,18 +138,22 @@ bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
   const bool slice = type == 1 || type == 5;
   const bool parameters = type == 7 || type == 8 || type == 13 || type == 15;
   const bool never_referenced = type == 6 || (type >= 9 && type <= 12);
-  return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) || type == 14 || type == 19 || type == 20;
+  return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) ||
+         type == 14 || type == 19 || type == 20;
 }
 
-// The first NAL units of a segment's data, from `at` on: of the codec its initialization promised, and each inside the data.
+// The first NAL units of a segment's data, from `at` on: of the codec its initialization promised, and each inside
+// the data.
 Result<void> check_first_nal_units(const ByteReader& file, std::uint64_t at, const Box& mdat, const InitInfo& init) {
   constexpr int looked_at = 8;
   for (int i = 0; i < looked_at && at < mdat.end; ++i) {
     const auto size = file.integer(at, init.nal_length_bytes);
     const auto first = file.integer(at + init.nal_length_bytes, 1);
     const auto second = file.integer(at + init.nal_length_bytes + 1, 1);
-    if (!size || !first || !second || *size == 0 || *size > mdat.end - at - init.nal_length_bytes) return bad("its video data is damaged");
-    if (!nal_header_fits(is_h264(init), *first, *second)) return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
+    if (!size || !first || !second || *size == 0 || *size > mdat.end - at - init.nal_length_bytes)
+      return bad("its video data is damaged");
+    if (!nal_header_fits(is_h264(init), *first, *second))
+      return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
     at += init.nal_length_bytes + *size;
   }
   return {};
@@ -176,7 +185,8 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
   info.track_id = static_cast<std::uint32_t>(*track_id);
   info.timescale = static_cast<std::int64_t>(*timescale);
   info.codec = fourcc_text(*entry);
-  if (!sample_entry_fits(kind, info.codec)) return bad(fmt::format("it is '{}', not {} this program knows", info.codec, to_string(kind)));
+  if (!sample_entry_fits(kind, info.codec))
+    return bad(fmt::format("it is '{}', not {} this program knows", info.codec, to_string(kind)));
   if (kind == TrackKind::video) {
     const auto bytes = nal_length_bytes(file, **stsd, info);
     if (!bytes) return bytes.error();
@@ -187,7 +197,7 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
 
 // What the fragments of a segment say of our track.
 struct Fragments {
-  std::optional<std::uint64_t> decode_time;   // of the first sample
+  std::optional<std::uint64_t> decode_time;    // of the first sample
   std::optional<std::uint64_t> data_position;  // of the first sample, where the headers give it
   std::size_t samples = 0;
 };
@@ -215,7 +225,8 @@ Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitIn
         found.samples += static_cast<std::size_t>(*count);
         constexpr std::uint64_t data_offset_present = 0x1;
         const auto offset = file.integer(box.payload + 8, 4);
-        if (!found.data_position && counts_from_moof && (flags & data_offset_present) != 0 && offset) found.data_position = moof.start + *offset;
+        if (!found.data_position && counts_from_moof && (flags & data_offset_present) != 0 && offset)
+          found.data_position = moof.start + *offset;
       }
       return {};
     });
@@ -237,11 +248,13 @@ Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& in
   return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples};
 }
 
-// --- WebM (EBML) ------------------------------------------------------------------------------------------------------
+// --- WebM (EBML)
+// ------------------------------------------------------------------------------------------------------
 
-constexpr std::uint64_t ebml_header = 0x1A45DFA3, webm_segment = 0x18538067, webm_tracks = 0x1654AE6B, webm_track = 0xAE,
-                        webm_codec = 0x86, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1, webm_cluster = 0x1F43B675,
-                        webm_time = 0xE7, webm_simple_block = 0xA3, webm_block_group = 0xA0;
+constexpr std::uint64_t ebml_header = 0x1A45DFA3, webm_segment = 0x18538067, webm_tracks = 0x1654AE6B,
+                        webm_track = 0xAE, webm_codec = 0x86, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1,
+                        webm_cluster = 0x1F43B675, webm_time = 0xE7, webm_simple_block = 0xA3,
+                        webm_block_group = 0xA0;
 
 struct Element {
   std::uint64_t id = 0;
@@ -291,7 +304,8 @@ Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
   const auto in_track = [&](const Element& element) -> Result<void> {
     if (element.id != webm_codec || element.end - element.payload > 32) return {};
     std::string codec(element.end - element.payload, '\0');
-    if (file.read(element.payload, std::span(reinterpret_cast<unsigned char*>(codec.data()), codec.size()))) info.codec = printable(codec);
+    if (file.read(element.payload, std::span(reinterpret_cast<unsigned char*>(codec.data()), codec.size())))
+      info.codec = printable(codec);
     return {};
   };
   const auto in_segment = [&](const Element& element) -> Result<void> {
@@ -327,20 +341,23 @@ Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& i
     if (element.id == ebml_header) return bad("it brings an initialization of its own");
     if (element.id != webm_cluster) return {};
     return each_element(file, element.payload, element.end, [&](const Element& one) -> Result<void> {
-      if (one.id == webm_time && !first_time) first_time = file.integer(one.payload, std::min<std::size_t>(8, one.end - one.payload));
+      if (one.id == webm_time && !first_time)
+        first_time = file.integer(one.payload, std::min<std::size_t>(8, one.end - one.payload));
       if (one.id == webm_simple_block || one.id == webm_block_group) ++info.samples;
       return {};
     });
   });
   if (!walked) return walked.error();
-  if (!first_time || !time_makes_sense(*first_time, init.timescale) || info.samples == 0) return bad("it holds no sound");
+  if (!first_time || !time_makes_sense(*first_time, init.timescale) || info.samples == 0)
+    return bad("it holds no sound");
   info.decode_time = ticks_to_micros(*first_time, init.timescale);
   return info;
 }
 
 Result<std::string> sha256_of(const ByteReader& file) {
   std::string content(file.size(), '\0');
-  if (!file.read(0, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size()))) return bad("it cannot be read");
+  if (!file.read(0, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size())))
+    return bad("it cannot be read");
   std::array<unsigned char, 32> hash{};
   EVP_Digest(content.data(), content.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
   return to_hex(hash);

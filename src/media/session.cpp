@@ -15,9 +15,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int max_tries = 4;             // of one segment in one attempt
-constexpr int max_tries_not_found = 2;   // of one that the device says it does not have
-constexpr int unreachable_after = 8;     // failures in a row, of any segments: the device is gone
+constexpr int max_tries = 4;            // of one segment in one attempt
+constexpr int max_tries_not_found = 2;  // of one that the device says it does not have
+constexpr int unreachable_after = 8;    // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
 constexpr milliseconds retry_delay{250};  // doubled with each try
 
@@ -28,9 +28,10 @@ WallTime at(std::chrono::sys_seconds start, Micros offset) {
   return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
 }
 
-// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the first
-// segment shows. Devices do all three.
-Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared, std::chrono::sys_seconds session_start) {
+// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the
+// first segment shows. Devices do all three.
+Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared,
+                   std::chrono::sys_seconds session_start) {
   const Micros shown = first_decode_time - first.start;
   const Micros tolerance = first.duration + Micros(500'000);
   const Micros epoch = session_start.time_since_epoch();
@@ -45,8 +46,9 @@ struct Placed {
   SegmentTime nominal;
 };
 
-// Whether a segment's media is where it should be: after the one taken before it, by about as much as the manifest says. Real
-// segments are a little longer or shorter than their nominal duration, so only the distance counts, not the sum.
+// Whether a segment's media is where it should be: after the one taken before it, by about as much as the manifest
+// says. Real segments are a little longer or shorter than their nominal duration, so only the distance counts, not
+// the sum.
 bool decode_time_fits(Micros decode_time, const SegmentTime& nominal, const std::optional<Placed>& before) {
   const Micros tolerance = nominal.duration * 5 / 4 + Micros(500'000);
   if (!before) return std::chrono::abs(decode_time - nominal.start) <= tolerance + Micros(30'000'000);
@@ -55,8 +57,8 @@ bool decode_time_fits(Micros decode_time, const SegmentTime& nominal, const std:
   return std::chrono::abs(distance - (nominal.start - before->nominal.start)) <= tolerance;
 }
 
-// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no gap: a
-// device serves whole segments.
+// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no
+// gap: a device serves whole segments.
 std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
   std::vector<Interval> gaps;
   Micros reached{0};
@@ -88,12 +90,12 @@ struct Session::TrackState {
   std::vector<SegmentState> segments;
   std::string reason;  // of the first missing segment
 
-  bool given_up = false;  // nothing more is asked for
+  bool given_up = false;   // nothing more is asked for
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
 
   bool settled() const {
     return std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
-                                [](const SegmentState& s) { return s.status == Status::pending; });
+                        [](const SegmentState& s) { return s.status == Status::pending; });
   }
 };
 
@@ -223,7 +225,9 @@ Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net:
     return with_context(fetched.error(), fmt::format("{} initialization", to_string(kind)));
   }
   auto checked = check_init(fresh, kind);
-  if (!checked) return with_context(checked.error(), fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
+  if (!checked)
+    return with_context(checked.error(),
+                        fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
   std::error_code failed;
   std::filesystem::rename(fresh, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
@@ -259,7 +263,9 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
 // A track that can already be put together while the rest of it is fetched.
 void Session::foresee(const TrackState& track) {
   const bool window_is_over = available_at(options_.duration) <= clock_.wall_now();
-  if (foreseen_ || !options_.on_foreseen || tracks_.size() != 1 || clamped() || !window_is_over || track.track.parts() != 1) return;
+  if (foreseen_ || !options_.on_foreseen || tracks_.size() != 1 || clamped() || !window_is_over ||
+      track.track.parts() != 1)
+    return;
   if (track.usable == 0 || track.segments[0].status != TrackState::Status::fetched) return;
   foreseen_ = true;
   TakenTrack foreseen;
@@ -267,9 +273,9 @@ void Session::foresee(const TrackState& track) {
   foreseen.init = *track.inits[0];
   foreseen.init_file = init_file(foreseen.kind, 0);
   foreseen.parts.resize(1);
-  foreseen.parts[0].origin =
-      find_origin(track.segments[0].info.decode_time, track.track.time_of(0), track.track.presentation_offset(0), options_.start);
-  for (std::size_t i = 0; i < track.usable; ++i) foreseen.parts[0].segments.push_back(segment_file(foreseen.kind, i));
+  foreseen.parts[0].origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
+                                         track.track.presentation_offset(0), options_.start);
+  for (std::size_t i = 0; i < track.usable; ++i) foreseen.parts[0].segments.push_back(segment_file(foreseen.kind, i).string());
   // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
   foreseen.samples = track.segments[0].info.samples * (track.usable + 1) * 5 / 4;
   foreseen.wait_for = [this, &track](std::size_t index) { return wait_for_segment(track, index); };
@@ -368,7 +374,8 @@ void Session::set_fetching(bool fetching) {
 
 Result<Session::Progress> Session::advance(std::stop_token stop) {
   while (true) {
-    const bool known_is_settled = std::all_of(tracks_.begin(), tracks_.end(), [](const auto& t) { return t->settled(); });
+    const bool known_is_settled =
+        std::all_of(tracks_.begin(), tracks_.end(), [](const auto& t) { return t->settled(); });
     const bool ask_time = clock_.wall_now() >= progress().next_at;
     if (!has_manifest_ || (known_is_settled && may_grow() && ask_time)) {
       if (auto loaded = load_manifest(stop); !loaded) return loaded.error();
@@ -455,8 +462,9 @@ TakenTrack Session::take(const TrackState& state) const {
       continue;
     }
     const bool new_part = part != current_part;
-    const Micros origin = new_part ? find_origin(segment.info.decode_time, time, state.track.presentation_offset(part), options_.start)
-                                   : taken.parts.back().origin;
+    const Micros origin =
+        new_part ? find_origin(segment.info.decode_time, time, state.track.presentation_offset(part), options_.start)
+                 : taken.parts.back().origin;
     const Micros session_time = segment.info.decode_time - origin;
     if (!decode_time_fits(session_time, time, last_taken)) {
       leave_out(fmt::format("the decode time of {} segment {} does not fit", to_string(kind), i));
@@ -466,7 +474,7 @@ TakenTrack Session::take(const TrackState& state) const {
     current_part = part;
     last_taken = Placed{session_time, time};
     covered.push_back({time.start, time.end()});
-    taken.parts.back().segments.push_back(segment_file(kind, i));
+    taken.parts.back().segments.push_back(segment_file(kind, i).string());
     taken.samples += segment.info.samples;
   }
   taken.gaps = gaps_between(covered, options_.duration, some_missing ? rounding : negligible);

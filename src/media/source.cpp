@@ -42,11 +42,14 @@ class BufferedFile {
   std::optional<OutputFile> file_;
 };
 
-bool is_redirect(int status) { return status == 301 || status == 302 || status == 303 || status == 307 || status == 308; }
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
 
 }  // namespace
 
-Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body, std::stop_token stop) {
+Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body,
+                                          std::stop_token stop) {
   auto headers = credentials_->headers_for(url, stop);
   if (!headers) return headers.error();
   auto pool = connections_->to(url);
@@ -80,7 +83,8 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
   count_(received);
   if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   if (failure && wanted) return *failure;
-  if (!response && failure) return Error{ErrorKind::transient, fmt::format("{}: an endless error page", url.loggable())};
+  if (!response && failure)
+    return Error{ErrorKind::transient, fmt::format("{}: an endless error page", url.loggable())};
   return response;
 }
 
@@ -122,7 +126,8 @@ Result<Document> HttpSource::text(const net::Url& url, std::size_t max_bytes, st
   return Document{std::move(*fetched), std::move(content)};
 }
 
-Result<void> HttpSource::file(const net::Url& url, const std::filesystem::path& path, std::size_t max_bytes, std::stop_token stop) {
+Result<void> HttpSource::file(const net::Url& url, const std::filesystem::path& path, std::size_t max_bytes,
+                              std::stop_token stop) {
   BufferedFile file(path);
   Body body;
   body.fresh = [&] { return file.open(); };

@@ -14,7 +14,8 @@ struct ParserFree {
   void operator()(XML_Parser parser) const { XML_ParserFree(parser); }
 };
 
-// The name without its namespace, if that is DASH's or none; another vendor's element keeps it and so is never taken for ours.
+// The name without its namespace, if that is DASH's or none; another vendor's element keeps it and so is never taken
+// for ours.
 std::string element_name(const char* qualified) {
   constexpr std::string_view dash = "urn:mpeg:dash:schema:mpd:";
   const std::string_view name(qualified);
@@ -60,7 +61,8 @@ struct TreeBuilder {
     auto& self = *static_cast<TreeBuilder*>(data);
     if (self.open.empty()) return;
     auto& content = self.open.back()->text;
-    if (content.size() + static_cast<std::size_t>(length) > max_text_bytes) return self.refuse("an element's text is too long");
+    if (content.size() + static_cast<std::size_t>(length) > max_text_bytes)
+      return self.refuse("an element's text is too long");
     content.append(text, static_cast<std::size_t>(length));
   }
 

@@ -2,7 +2,8 @@
 
 namespace responder::net {
 
-Connections::Connections(Url own, Trust own_trust, Trust others_trust, ClientTimeouts timeouts, std::size_t max_connections)
+Connections::Connections(Url own, Trust own_trust, Trust others_trust, ClientTimeouts timeouts,
+                         std::size_t max_connections)
     : own_origin_(own.origin()),
       own_trust_(std::move(own_trust)),
       others_trust_(std::move(others_trust)),

@@ -1,22 +1,22 @@
 #include "responder/net/http_front.hpp"
 
-#include <arpa/inet.h>
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <thread>
+#include <unordered_map>
+
+#include <arpa/inet.h>
+#include <concurrentqueue/concurrentqueue.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
-#include <unordered_map>
-
-#include <concurrentqueue/concurrentqueue.h>
-#include <fmt/format.h>
-#include <openssl/err.h>
-#include <spdlog/spdlog.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/json_writer.hpp"
@@ -120,7 +120,8 @@ struct Connection {
     return result < 0 && (errno == EAGAIN || errno == EINTR) ? Io::again : Io::closed;
   }
 
-  // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by itself.
+  // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by
+  // itself.
   bool may_have_more(std::size_t got, std::size_t asked) const {
     if (got == asked || peer_is_done) return true;
     return ssl && (SSL_has_pending(ssl.get()) == 1 || got >= 4096);
@@ -260,7 +261,8 @@ void HttpFront::Impl::run() {
   std::array<epoll_event, 256> events{};
   next_sweep = clock.steady_now() + sweep_interval;
   while (true) {
-    const int count = ::epoll_wait(epoll_fd.get(), events.data(), events.size(), static_cast<int>(sweep_interval.count()));
+    const int count =
+        ::epoll_wait(epoll_fd.get(), events.data(), events.size(), static_cast<int>(sweep_interval.count()));
     for (int i = 0; i < count; ++i) {
       const std::uint64_t token = events[static_cast<std::size_t>(i)].data.u64;
       if (token == listen_token) {
@@ -287,7 +289,8 @@ void HttpFront::Impl::accept_all() {
   while (listen_fd) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
-    UniqueFd fd(::accept4(listen_fd.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    UniqueFd fd(
+        ::accept4(listen_fd.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
       if (errno == ECONNABORTED || errno == EINTR) continue;
       if (errno == EMFILE || errno == ENFILE) {

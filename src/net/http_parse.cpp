@@ -62,7 +62,8 @@ class HeadParser::Parser final : public httplib::Server {
       for (auto& [name, value] : request.headers) {
         // httplib adds these four itself, after those of the same name that a client may have forged.
         constexpr std::string_view own[] = {"REMOTE_ADDR", "REMOTE_PORT", "LOCAL_ADDR", "LOCAL_PORT"};
-        if (std::find(std::begin(own), std::end(own), name) == std::end(own)) result.headers.emplace_back(name, value);
+        if (std::find(std::begin(own), std::end(own), name) == std::end(own))
+          result.headers.emplace_back(name, value);
       }
     });
     return parsed;

@@ -1,16 +1,16 @@
 #include "responder/net/listen_address.hpp"
 
-#include <arpa/inet.h>
 #include <cerrno>
 #include <memory>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "responder/base/text.hpp"
 
@@ -55,7 +55,8 @@ Result<UniqueFd> listen_on_unix(const ListenAddress& named) {
   }
   auto socket = bound(AF_UNIX, generic, sizeof address, named);
   // A proxy in our group may connect, whatever the umask.
-  if (socket && ::chmod(named.unix_path.c_str(), 0660) != 0) return errno_error(errno, fmt::format("cannot open {} to its group", named.unix_path));
+  if (socket && ::chmod(named.unix_path.c_str(), 0660) != 0)
+    return errno_error(errno, fmt::format("cannot open {} to its group", named.unix_path));
   return socket;
 }
 
@@ -71,8 +72,8 @@ Result<ListenAddress> ListenAddress::parse(std::string_view text) {
   const auto colon = text.rfind(':');
   const auto port = colon == std::string_view::npos ? std::nullopt : parse_int(text.substr(colon + 1));
   if (!port || *port < 0 || *port > 65535) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("'{}' is not an address to listen on: give HOST:PORT or unix:PATH", printable(text, 80))};
+    return Error{ErrorKind::permanent, fmt::format("'{}' is not an address to listen on: give HOST:PORT or unix:PATH",
+                                                   printable(text, 80))};
   }
   address.port = static_cast<int>(*port);
   address.host = text.substr(0, colon);
@@ -100,7 +101,8 @@ Result<UniqueFd> listen_on(const ListenAddress& address) {
   const std::string port = std::to_string(address.port);
   const char* host = address.host.empty() ? nullptr : address.host.c_str();
   if (const int failure = ::getaddrinfo(host, port.c_str(), &hints, &found); failure != 0) {
-    return Error{ErrorKind::permanent, fmt::format("cannot listen on {}: {}", address.str(), ::gai_strerror(failure))};
+    return Error{ErrorKind::permanent,
+                 fmt::format("cannot listen on {}: {}", address.str(), ::gai_strerror(failure))};
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
   return bound(found->ai_family, found->ai_addr, found->ai_addrlen, address);

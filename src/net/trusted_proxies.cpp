@@ -1,9 +1,9 @@
 #include "responder/net/trusted_proxies.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <optional>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include "responder/base/text.hpp"
@@ -39,7 +39,8 @@ Result<TrustedProxies> TrustedProxies::parse(const std::vector<std::string>& net
     const long long most = v4 ? 32 : 128;
     const auto bits = slash == std::string::npos ? std::optional<long long>(most) : parse_int(text.substr(slash + 1));
     if (!address || !bits || *bits < 0 || *bits > most) {
-      return Error{ErrorKind::permanent, fmt::format("'{}' is not a network like 10.0.0.0/8 or fd00::/8", printable(text, 60))};
+      return Error{ErrorKind::permanent,
+                   fmt::format("'{}' is not a network like 10.0.0.0/8 or fd00::/8", printable(text, 60))};
     }
     proxies.networks_.push_back({*address, static_cast<unsigned>(*bits) + (v4 ? 96U : 0U)});
   }
@@ -48,8 +49,9 @@ Result<TrustedProxies> TrustedProxies::parse(const std::vector<std::string>& net
 
 bool TrustedProxies::contains(std::string_view text) const {
   const auto address = parse_address(std::string(text));
-  return address && std::any_of(networks_.begin(), networks_.end(),
-                                [&](const Network& network) { return same_prefix(*address, network.address, network.prefix); });
+  return address && std::any_of(networks_.begin(), networks_.end(), [&](const Network& network) {
+           return same_prefix(*address, network.address, network.prefix);
+         });
 }
 
 std::string TrustedProxies::client(std::string_view peer, std::string_view forwarded_for) const {

@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t max_url_bytes = 8192;
 
 Error bad_url(std::string_view text, std::string_view why) {
-  return Error{ErrorKind::permanent, fmt::format("'{}' is not a usable URL: {}", printable(text.substr(0, text.find('?')), 120), why)};
+  return Error{ErrorKind::permanent,
+               fmt::format("'{}' is not a usable URL: {}", printable(text.substr(0, text.find('?')), 120), why)};
 }
 
 bool has_forbidden_bytes(std::string_view text) {
@@ -92,7 +93,8 @@ Result<Url> Url::parse(std::string_view text) {
   if (has_forbidden_bytes(text)) return bad_url(text, "it has a space or a control character");
   Url url;
   url.scheme = ascii_lower(scheme_of(text));
-  if (url.scheme != "http" && url.scheme != "https") return bad_url(text, "it does not start with https:// or http://");
+  if (url.scheme != "http" && url.scheme != "https")
+    return bad_url(text, "it does not start with https:// or http://");
   auto rest = text.substr(url.scheme.size() + 1);
   if (!rest.starts_with("//")) return bad_url(text, "it names no host");
   rest.remove_prefix(2);

@@ -25,7 +25,8 @@ void AdminEndpoint::handle(const net::ServerRequest& request, net::ReplySlot rep
   if (request.path == "/readyz") return reply.send(readiness());
   if (request.path == "/metrics") {
     refresh_();
-    return reply.send({.status = 200, .body = metrics_.exposition(), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
+    return reply.send(
+        {.status = 200, .body = metrics_.exposition(), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
   }
   reply.send({.status = 404, .body = R"({"status":"error","reason":"no such path"})"});
 }

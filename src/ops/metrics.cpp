@@ -10,24 +10,39 @@ namespace responder::ops {
 
 struct Metrics::Impl {
   prometheus::Registry registry;
-  prometheus::Family<prometheus::Counter>& webhooks =
-      prometheus::BuildCounter().Name("rhombus_responder_webhooks_total").Help("Webhook requests by what became of them").Register(registry);
-  prometheus::Family<prometheus::Counter>& captures =
-      prometheus::BuildCounter().Name("rhombus_responder_captures_total").Help("Captures that ended, by state").Register(registry);
+  prometheus::Family<prometheus::Counter>& webhooks = prometheus::BuildCounter()
+                                                          .Name("rhombus_responder_webhooks_total")
+                                                          .Help("Webhook requests by what became of them")
+                                                          .Register(registry);
+  prometheus::Family<prometheus::Counter>& captures = prometheus::BuildCounter()
+                                                          .Name("rhombus_responder_captures_total")
+                                                          .Help("Captures that ended, by state")
+                                                          .Register(registry);
   prometheus::Histogram& capture_seconds =
       prometheus::BuildHistogram()
           .Name("rhombus_responder_capture_seconds")
           .Help("From an alert's receipt to the end of its capture")
           .Register(registry)
-          .Add({}, prometheus::Histogram::BucketBoundaries{5, 15, 30, 60, 120, 180, 240, 300, 600, 1800, 3600, 21600, 86400});
-  prometheus::Gauge& queue_depth =
-      prometheus::BuildGauge().Name("rhombus_responder_queue_depth").Help("Captures that wait for a worker").Register(registry).Add({});
-  prometheus::Family<prometheus::Counter>& bytes =
-      prometheus::BuildCounter().Name("rhombus_responder_bytes_total").Help("Media bytes fetched, by where from").Register(registry);
-  prometheus::Family<prometheus::Counter>& api_requests =
-      prometheus::BuildCounter().Name("rhombus_responder_api_requests_total").Help("Calls to Rhombus's API; code 0: no answer").Register(registry);
-  prometheus::Gauge& archive_free =
-      prometheus::BuildGauge().Name("rhombus_responder_archive_free_bytes").Help("Free space where the clips go").Register(registry).Add({});
+          .Add({}, prometheus::Histogram::BucketBoundaries{5, 15, 30, 60, 120, 180, 240, 300, 600, 1800, 3600, 21600,
+                                                           86400});
+  prometheus::Gauge& queue_depth = prometheus::BuildGauge()
+                                       .Name("rhombus_responder_queue_depth")
+                                       .Help("Captures that wait for a worker")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Family<prometheus::Counter>& bytes = prometheus::BuildCounter()
+                                                       .Name("rhombus_responder_bytes_total")
+                                                       .Help("Media bytes fetched, by where from")
+                                                       .Register(registry);
+  prometheus::Family<prometheus::Counter>& api_requests = prometheus::BuildCounter()
+                                                              .Name("rhombus_responder_api_requests_total")
+                                                              .Help("Calls to Rhombus's API; code 0: no answer")
+                                                              .Register(registry);
+  prometheus::Gauge& archive_free = prometheus::BuildGauge()
+                                        .Name("rhombus_responder_archive_free_bytes")
+                                        .Help("Free space where the clips go")
+                                        .Register(registry)
+                                        .Add({});
 };
 
 Metrics::Metrics(std::string_view version) : impl_(std::make_unique<Impl>()) {
@@ -41,7 +56,9 @@ Metrics::Metrics(std::string_view version) : impl_(std::make_unique<Impl>()) {
 
 Metrics::~Metrics() = default;
 
-void Metrics::count_webhook(std::string_view result) { impl_->webhooks.Add({{"result", std::string(result)}}).Increment(); }
+void Metrics::count_webhook(std::string_view result) {
+  impl_->webhooks.Add({{"result", std::string(result)}}).Increment();
+}
 
 void Metrics::count_capture(std::string_view state, std::chrono::milliseconds since_received) {
   impl_->captures.Add({{"state", std::string(state)}}).Increment();

@@ -32,7 +32,8 @@ class Answer {
     json::Element root;
     if (answer.parser_->parse(text).get(root) != simdjson::SUCCESS || root.get(answer.object_) != simdjson::SUCCESS) {
       // Some answers hold secrets: none is quoted.
-      return Error{ErrorKind::transient, fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
+      return Error{ErrorKind::transient,
+                   fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
     }
     if (json::boolean(answer.object_, "error").value_or(false)) {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
@@ -77,8 +78,10 @@ Result<void> each_in_list(const Answer& answer, std::string_view path, std::stri
 net::Headers api_auth_headers(const ApiOptions& options) {
   const bool mtls = !options.client_cert.empty();
   const bool partner = !options.partner_org.empty();
-  const std::string_view scheme = partner ? (mtls ? "partner-api" : "partner-api-token") : (mtls ? "api" : "api-token");
-  net::Headers headers{{"x-auth-scheme", std::string(scheme)}, {"x-auth-apikey", std::string(options.api_key.reveal())}};
+  const std::string_view scheme =
+      partner ? (mtls ? "partner-api" : "partner-api-token") : (mtls ? "api" : "api-token");
+  net::Headers headers{{"x-auth-scheme", std::string(scheme)},
+                       {"x-auth-apikey", std::string(options.api_key.reveal())}};
   if (partner) headers.emplace_back("x-auth-org", options.partner_org);
   return headers;
 }
@@ -151,7 +154,8 @@ Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop
     if (const auto cameras = json::array(state, "associatedCameras")) {
       for (const auto item : *cameras) {
         std::string_view camera;
-        if (item.get(camera) == simdjson::SUCCESS && is_safe_id(camera)) gateway.cameras.emplace_back(std::string(camera));
+        if (item.get(camera) == simdjson::SUCCESS && is_safe_id(camera))
+          gateway.cameras.emplace_back(std::string(camera));
       }
     }
     gateways.push_back(std::move(gateway));
@@ -194,8 +198,9 @@ Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const s
   auto answer = Answer::parse(path, *text);
   if (!answer) return answer.error();
   auto token = json::text(answer->object(), "federatedSessionToken");
-  const bool usable = token && !token->empty() && token->size() <= 4096 &&
-                      std::all_of(token->begin(), token->end(), [](char c) { return c > 0x20 && c < 0x7F && c != ';'; });
+  const bool usable =
+      token && !token->empty() && token->size() <= 4096 &&
+      std::all_of(token->begin(), token->end(), [](char c) { return c > 0x20 && c < 0x7F && c != ';'; });
   if (!usable) return lacks(path, "a usable federatedSessionToken");
   return Secret(std::move(*token));
 }

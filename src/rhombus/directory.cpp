@@ -11,7 +11,9 @@ constexpr std::chrono::minutes fresh_for{5};
 constexpr std::chrono::seconds ask_again_after{3};  // for a camera that is not known
 
 // A UUID may carry a facet ("UUID.v0"): the same device seen through one of its lenses.
-std::string_view without_facet(const DeviceId& id) { return std::string_view(id.str()).substr(0, id.str().find('.')); }
+std::string_view without_facet(const DeviceId& id) {
+  return std::string_view(id.str()).substr(0, id.str().find('.'));
+}
 
 }  // namespace
 
@@ -24,8 +26,9 @@ std::optional<CameraWithSound> DeviceDirectory::look_up(const State& state, cons
 
   CameraWithSound result{*found, std::nullopt};
   for (const auto& gateway : state.gateways) {
-    const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(),
-                                   [&](const DeviceId& camera) { return without_facet(camera) == without_facet(id); });
+    const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(), [&](const DeviceId& camera) {
+      return without_facet(camera) == without_facet(id);
+    });
     if (hears && (!result.gateway || (gateway.online && !result.gateway->online))) result.gateway = gateway;
   }
   return result;

@@ -37,7 +37,8 @@ Result<Secret> TokenCache::get(const std::optional<DeviceId>& device, std::stop_
     const auto found = entries->find(key);
     if (found != entries->end() && clock_.steady_now() < found->second.renew_at) return found->second.token;
   }
-  // Asked without the lock: one device's slow answer holds nobody else up. Two askers at once cost one request too many.
+  // Asked without the lock: one device's slow answer holds nobody else up. Two askers at once cost one request too
+  // many.
   auto token = api_.federated_token(token_duration, device, stop);
   if (!token) return token.error();
   (*entries_.lock())[key] = Entry{*token, clock_.steady_now() + token_duration - renew_before};
@@ -68,7 +69,8 @@ Result<std::vector<MediaPath>> MediaLocator::locate(DeviceKind kind, const Devic
   return paths;
 }
 
-MediaCredentials::MediaCredentials(Route route, DeviceId device, const net::Url& mpd, ApiClient& api, TokenCache& tokens)
+MediaCredentials::MediaCredentials(Route route, DeviceId device, const net::Url& mpd, ApiClient& api,
+                                   TokenCache& tokens)
     : route_(route), device_(std::move(device)), origin_(mpd.origin()), api_(api), tokens_(tokens) {}
 
 std::optional<DeviceId> MediaCredentials::token_scope() const {

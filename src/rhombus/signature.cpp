@@ -18,8 +18,8 @@ std::string sign(std::string_view body, const Secret& secret, Digest digest) {
   return to_hex(std::span(mac).first(length));
 }
 
-Signature check_signature(std::string_view body, std::optional<std::string_view> sha1, std::optional<std::string_view> sha256,
-                          std::span<const Secret> secrets) {
+Signature check_signature(std::string_view body, std::optional<std::string_view> sha1,
+                          std::optional<std::string_view> sha256, std::span<const Secret> secrets) {
   if (!sha1 && !sha256) return Signature::missing;
   const Digest digest = sha256 ? Digest::sha256 : Digest::sha1;
   const std::string given = ascii_lower(trim(sha256 ? *sha256 : *sha1));

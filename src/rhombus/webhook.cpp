@@ -44,7 +44,8 @@ Result<std::optional<WallTime>> time_ms(const json::Object& object, std::string_
   const auto value = json::integer(object, name);
   if (!value) return value.error();
   if (!*value) return std::optional<WallTime>{};
-  if (**value <= 0 || **value >= year_2200_ms) return bad(fmt::format("{} is not a time in epoch milliseconds", name));
+  if (**value <= 0 || **value >= year_2200_ms)
+    return bad(fmt::format("{} is not a time in epoch milliseconds", name));
   return std::optional(WallTime(std::chrono::milliseconds(**value)));
 }
 
@@ -128,11 +129,16 @@ Result<Alert> parse_organization_webhook(const json::Object& body) {
   if (alert.device.empty() && clip_cameras.empty()) return bad("deviceUuid is missing");
   if (alert.diagnostic) return alert;
 
-  // A sensor's alert names in its map the cameras that saw it; without a type, a map that leaves the device out says so too.
+  // A sensor's alert names in its map the cameras that saw it; without a type, a map that leaves the device out says
+  // so too.
   const bool in_map = std::find(clip_cameras.begin(), clip_cameras.end(), alert.device.str()) != clip_cameras.end();
   const bool is_camera = type == "CAMERA" || (type.empty() && (clip_cameras.empty() || in_map));
-  if (is_camera && !alert.device.empty()) add_camera(alert, {.camera = alert.device, .at = *at, .duration = *duration, .activities = alert.activities});
-  for (auto& camera : clip_cameras) add_camera(alert, {.camera = DeviceId(std::move(camera)), .at = *at, .duration = *duration, .activities = alert.activities});
+  if (is_camera && !alert.device.empty())
+    add_camera(alert, {.camera = alert.device, .at = *at, .duration = *duration, .activities = alert.activities});
+  for (auto& camera : clip_cameras)
+    add_camera(
+        alert,
+        {.camera = DeviceId(std::move(camera)), .at = *at, .duration = *duration, .activities = alert.activities});
   return alert;
 }
 
@@ -170,7 +176,10 @@ Result<Alert> parse_rule_action(const json::Object& body) {
         alert.activities.push_back(activity);
       }
     }
-    add_camera(alert, {.camera = DeviceId(std::move(*device)), .at = *at ? *at : *triggered, .duration = *duration, .activities = std::move(activities)});
+    add_camera(alert, {.camera = DeviceId(std::move(*device)),
+                       .at = *at ? *at : *triggered,
+                       .duration = *duration,
+                       .activities = std::move(activities)});
   }
   return alert;
 }

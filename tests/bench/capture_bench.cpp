@@ -1,24 +1,24 @@
 // Measures whole captures by the program itself against the stand-in, and curl fetching the same URLs, in turns.
-//   capture-bench speed [ROUNDS]      a finished 120 s window of 1080p at 6 Mbit/s, one camera; again with 30 ms an answer
-//   capture-bench live [ROUNDS]       from the 200 to the first media request; from the window's end to the clip
-//   capture-bench memory [MINUTES]    8 captures at once of so many minutes at 6 Mbit/s, with sound; peak memory
+//   capture-bench speed [ROUNDS]      a finished 120 s window of 1080p at 6 Mbit/s, one camera; again with 30 ms an
+//   answer capture-bench live [ROUNDS]       from the 200 to the first media request; from the window's end to the
+//   clip capture-bench memory [MINUTES]    8 captures at once of so many minutes at 6 Mbit/s, with sound; peak memory
 // Needs curl. Everything is on loopback and ends by itself.
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <fcntl.h>
 #include <fstream>
 #include <iostream>
 #include <map>
-#include <spawn.h>
 #include <sstream>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
-
-#include <fmt/format.h>
 
 #include "fake_rhombus.hpp"
 
@@ -55,7 +55,8 @@ pid_t spawn(std::vector<std::string> words, const fs::path& err) {
   posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   pid_t pid = -1;
-  if (posix_spawnp(&pid, words[0].c_str(), &actions, nullptr, argv.data(), environ) != 0) throw std::runtime_error("cannot start " + words[0]);
+  if (posix_spawnp(&pid, words[0].c_str(), &actions, nullptr, argv.data(), environ) != 0)
+    throw std::runtime_error("cannot start " + words[0]);
   posix_spawn_file_actions_destroy(&actions);
   return pid;
 }
@@ -90,8 +91,10 @@ class Responder {
     std::ofstream(work_ / "cert.pem") << identity.certificate_pem();
     std::ofstream(work_ / "key.pem") << identity.key_pem();
     std::ofstream(work_ / "config.toml") << fmt::format(
-        "[rhombus]\napi_url = \"{0}\"\napi_key = \"{1}\"\nca_file = \"{2}\"\n[webhook]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{3}/cert.pem\"\n"
-        "tls_key = \"{3}/key.pem\"\nsecrets = [\"s\"]\n[capture]\n{4}[archive]\ndirectory = \"{3}/clips\"\nmin_free_bytes = 0\n"
+        "[rhombus]\napi_url = \"{0}\"\napi_key = \"{1}\"\nca_file = \"{2}\"\n[webhook]\nlisten = "
+        "\"127.0.0.1:0\"\ntls_cert = \"{3}/cert.pem\"\n"
+        "tls_key = \"{3}/key.pem\"\nsecrets = [\"s\"]\n[capture]\n{4}[archive]\ndirectory = "
+        "\"{3}/clips\"\nmin_free_bytes = 0\n"
         "[journal]\npath = \"{3}/state/journal.db\"\n[admin]\nlisten = \"\"\n",
         rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), work_.string(), capture);
     pid_ = spawn({RESPONDER_PROGRAM, "--config", (work_ / "config.toml").string(), "serve"}, work_ / "serve.log");
@@ -111,7 +114,8 @@ class Responder {
 
   std::string alert(const std::string& camera, double at, int duration) const {
     const auto id = random_uuid();
-    const auto answer = send_webhook(url_, organization_body(id, camera, static_cast<std::int64_t>(at * 1000), duration), "s", false);
+    const auto answer =
+        send_webhook(url_, organization_body(id, camera, static_cast<std::int64_t>(at * 1000), duration), "s", false);
     if (answer.status != 200) throw std::runtime_error("webhook refused: " + answer.body);
     return id;
   }
@@ -120,7 +124,8 @@ class Responder {
     std::vector<fs::path> found;
     std::error_code none;
     for (const auto& entry : fs::directory_iterator(work_ / "clips", none)) {
-      if (entry.path().extension() == ".mp4" && entry.path().filename().string().front() != '.') found.push_back(entry.path());
+      if (entry.path().extension() == ".mp4" && entry.path().filename().string().front() != '.')
+        found.push_back(entry.path());
     }
     return found;
   }
@@ -170,8 +175,10 @@ Spent run_curl(const Fetched& what, const fs::path& folder, bool parallel) {
   fs::create_directories(folder);
   {
     std::ofstream config(folder / "curl.config");
-    config << "insecure\nsilent\nheader = \"x-auth-scheme: federated-token\"\nheader = \"x-auth-ft: " << what.token << "\"\n";
-    for (std::size_t i = 0; i < what.urls.size(); ++i) config << "url = \"" << what.urls[i] << "\"\noutput = \"" << (folder / std::to_string(i)).string() << "\"\n";
+    config << "insecure\nsilent\nheader = \"x-auth-scheme: federated-token\"\nheader = \"x-auth-ft: " << what.token
+           << "\"\n";
+    for (std::size_t i = 0; i < what.urls.size(); ++i)
+      config << "url = \"" << what.urls[i] << "\"\noutput = \"" << (folder / std::to_string(i)).string() << "\"\n";
   }
   std::vector<std::string> words{"curl", "-K", (folder / "curl.config").string()};
   if (parallel) words.insert(words.end(), {"--parallel", "--parallel-max", "4"});
@@ -181,7 +188,9 @@ Spent run_curl(const Fetched& what, const fs::path& folder, bool parallel) {
   rusage usage{};
   ::wait4(pid, &status, 0, &usage);
   if (status != 0) throw std::runtime_error("curl failed: " + slurp(folder / "curl.log"));
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   Spent spent{now() - began, seconds(usage.ru_utime) + seconds(usage.ru_stime)};
   fs::remove_all(folder);
   return spent;
@@ -210,7 +219,8 @@ void speed(int rounds) {
       responder.remove_clips();
       if (origin.empty()) {
         const auto requests = rhombus.requests();
-        const auto api = std::find_if(requests.begin(), requests.end(), [&](const Request& r) { return r.server == camera; });
+        const auto api =
+            std::find_if(requests.begin(), requests.end(), [&](const Request& r) { return r.server == camera; });
         origin = "https://" + api->headers.at("host");
       }
       const auto fetched = fetched_from(rhombus, camera, origin);
@@ -223,8 +233,10 @@ void speed(int rounds) {
       cpu_per_gb.push_back(cpu / bytes * 1e9);
       if (latency > 0ms) serial_ratio.push_back(run_curl(fetched, work.path / "curl", false).wall / wall);
     }
-    fmt::print("120 s of 1080p at 6 Mbit/s, {} ms an answer: responder {:.3f} s, curl --parallel {:.3f} s; ratio of medians' rounds {:.2f}; CPU ratio {:.2f}, {:.2f} s/GB", latency.count(),
-               median(ours), median(theirs), median(wall_ratio), median(cpu_ratio), median(cpu_per_gb));
+    fmt::print(
+        "120 s of 1080p at 6 Mbit/s, {} ms an answer: responder {:.3f} s, curl --parallel {:.3f} s; ratio of "
+        "medians' rounds {:.2f}; CPU ratio {:.2f}, {:.2f} s/GB",
+        latency.count(), median(ours), median(theirs), median(wall_ratio), median(cpu_ratio), median(cpu_per_gb));
     if (!serial_ratio.empty()) fmt::print("; {:.1f} x faster than one request after another", median(serial_ratio));
     fmt::print("\n");
     std::fflush(stdout);
@@ -234,7 +246,8 @@ void speed(int rounds) {
 void live(int rounds) {
   Work work;
   FakeRhombus rhombus({.directory = work.path / "rhombus"});
-  const auto camera = rhombus.add_camera({.name = "Live", .video = {.width = 640, .height = 360, .frames_per_second = 15}});
+  const auto camera =
+      rhombus.add_camera({.name = "Live", .video = {.width = 640, .height = 360, .frames_per_second = 15}});
   rhombus.add_gateway({.name = "Ears", .cameras = {camera}});
   rhombus.start();
   Responder responder(rhombus, work.path, "buffer_seconds = 2\n");
@@ -254,8 +267,10 @@ void live(int rounds) {
     published.push_back((done - window_end - 0.3) * 1000);
     responder.remove_clips();
   }
-  fmt::print("first media request after the 200: median {:.0f} ms, worst {:.0f} ms\n", median(first_request), *std::max_element(first_request.begin(), first_request.end()));
-  fmt::print("clip published after its last segment exists: median {:.0f} ms, worst {:.0f} ms\n", median(published), *std::max_element(published.begin(), published.end()));
+  fmt::print("first media request after the 200: median {:.0f} ms, worst {:.0f} ms\n", median(first_request),
+             *std::max_element(first_request.begin(), first_request.end()));
+  fmt::print("clip published after its last segment exists: median {:.0f} ms, worst {:.0f} ms\n", median(published),
+             *std::max_element(published.begin(), published.end()));
 }
 
 void memory(int minutes) {
@@ -272,8 +287,10 @@ void memory(int minutes) {
   const double began = now();
   for (const auto& camera : cameras) responder.alert(camera, std::floor(began) - minutes * 60 - 60, minutes * 60);
   responder.wait_for_clips(cameras.size(), 1800);
-  fmt::print("8 captures of {} min at 6 Mbit/s with sound at once: peak memory {:.1f} MiB (idle {:.1f} MiB), in {:.0f} s\n", minutes,
-             static_cast<double>(peak_kib(responder.pid())) / 1024, static_cast<double>(idle) / 1024, now() - began);
+  fmt::print(
+      "8 captures of {} min at 6 Mbit/s with sound at once: peak memory {:.1f} MiB (idle {:.1f} MiB), in {:.0f} s\n",
+      minutes, static_cast<double>(peak_kib(responder.pid())) / 1024, static_cast<double>(idle) / 1024,
+      now() - began);
 }
 
 }  // namespace

@@ -15,9 +15,12 @@ int main(int argc, char** argv) {
   }
   const long count = std::atol(argv[1]);
   const std::string secret = argv[2];
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   for (long i = 0; i < count; ++i) {
-    const auto body = fake_rhombus::organization_body(fake_rhombus::random_uuid(), fmt::format("CameraAAAAAAAAAAAAA{:03}", i % 50), now, 10);
+    const auto body = fake_rhombus::organization_body(fake_rhombus::random_uuid(),
+                                                      fmt::format("CameraAAAAAAAAAAAAA{:03}", i % 50), now, 10);
     std::cout << fake_rhombus::hmac_hex(body, secret, true) << ' ' << body << '\n';
   }
   return 0;

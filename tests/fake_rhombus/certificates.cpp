@@ -1,9 +1,9 @@
 #include "certificates.hpp"
 
-#include <arpa/inet.h>
 #include <array>
 #include <atomic>
 
+#include <arpa/inet.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
@@ -68,14 +68,16 @@ Identity make_ca(const std::string& common_name) {
   return ca;
 }
 
-Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses, const Identity* issuer) {
+Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses,
+                     const Identity* issuer) {
   Identity server;
   server.key = make_key();
   server.certificate = make_certificate(common_name, server.key.get());
   std::string names;
   for (const auto& address : addresses) {
     std::array<unsigned char, 16> binary{};
-    const bool ip = inet_pton(AF_INET, address.c_str(), binary.data()) == 1 || inet_pton(AF_INET6, address.c_str(), binary.data()) == 1;
+    const bool ip = inet_pton(AF_INET, address.c_str(), binary.data()) == 1 ||
+                    inet_pton(AF_INET6, address.c_str(), binary.data()) == 1;
     names += (names.empty() ? "" : ",") + std::string(ip ? "IP:" : "DNS:") + address;
   }
   X509* signer = issuer != nullptr ? issuer->certificate.get() : server.certificate.get();

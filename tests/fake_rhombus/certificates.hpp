@@ -21,6 +21,7 @@ struct Identity {
 
 Identity make_ca(const std::string& common_name);
 // `addresses` are IP addresses and DNS names for the subjectAltName. Without `issuer`: self-signed.
-Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses, const Identity* issuer);
+Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses,
+                     const Identity* issuer);
 
 }  // namespace fake_rhombus

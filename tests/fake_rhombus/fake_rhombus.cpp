@@ -25,7 +25,8 @@ std::int64_t now_ms() {
 }
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -50,7 +51,8 @@ std::string json_text(const std::string& body, const char* key) {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::string_view value;
-  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(value) != simdjson::SUCCESS) return {};
+  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(value) != simdjson::SUCCESS)
+    return {};
   return std::string(value);
 }
 
@@ -58,7 +60,8 @@ std::optional<std::int64_t> json_integer(const std::string& body, const char* ke
   simdjson::dom::parser parser;
   simdjson::dom::element root;
   std::int64_t value = 0;
-  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(value) != simdjson::SUCCESS) return std::nullopt;
+  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(value) != simdjson::SUCCESS)
+    return std::nullopt;
   return value;
 }
 
@@ -67,7 +70,8 @@ std::vector<std::string> json_list(const std::string& body, const char* key) {
   simdjson::dom::element root;
   simdjson::dom::array items;
   std::vector<std::string> result;
-  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(items) != simdjson::SUCCESS) return result;
+  if (parser.parse(body).get(root) != simdjson::SUCCESS || root.at_key(key).get(items) != simdjson::SUCCESS)
+    return result;
   for (const auto item : items) {
     std::string_view value;
     if (item.get(value) == simdjson::SUCCESS) result.emplace_back(value);
@@ -83,8 +87,8 @@ struct Server {
   std::thread thread;
   int port = 0;
 
-  void start(const Identity& identity, const std::string& address, int wanted_port, std::function<void(const httplib::Request&, httplib::Response&)> handle,
-             std::size_t threads) {
+  void start(const Identity& identity, const std::string& address, int wanted_port,
+             std::function<void(const httplib::Request&, httplib::Response&)> handle, std::size_t threads) {
     http = std::make_unique<httplib::SSLServer>(identity.certificate.get(), identity.key.get());
     http->new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
     http->set_tcp_nodelay(true);
@@ -178,12 +182,14 @@ struct FakeRhombus::Impl {
   }
 
   std::shared_ptr<const TrackLoop> video_loop(const VideoProfile& p) {
-    auto& loop = videos[fmt::format("{}x{}@{} b{} r{} {}", p.width, p.height, p.frames_per_second, p.b_frames, p.bits_per_second, p.hevc)];
+    auto& loop = videos[fmt::format("{}x{}@{} b{} r{} {}", p.width, p.height, p.frames_per_second, p.b_frames,
+                                    p.bits_per_second, p.hevc)];
     if (!loop) loop = make_video(p);
     return loop;
   }
 
-  void serve(const std::string& server, const httplib::Request& in, httplib::Response& out, const std::function<Reply(const Request&)>& answer) {
+  void serve(const std::string& server, const httplib::Request& in, httplib::Response& out,
+             const std::function<Reply(const Request&)>& answer) {
     Request request;
     request.server = server;
     request.method = in.method;
@@ -212,7 +218,8 @@ struct FakeRhombus::Impl {
     out.set_content(std::move(reply->body), reply->type);
   }
 
-  // --- API ----------------------------------------------------------------------------------------------------------------
+  // --- API
+  // ----------------------------------------------------------------------------------------------------------------
 
   static std::string header(const Request& request, const std::string& name) {
     const auto found = request.headers.find(name);
@@ -226,7 +233,8 @@ struct FakeRhombus::Impl {
   std::optional<Reply> over_rate() {
     const std::lock_guard lock(mutex);
     const auto now = now_ms();
-    bucket = std::min(options.burst, bucket + static_cast<double>(now - bucket_at_ms) * options.requests_per_second / 1000.0);
+    bucket = std::min(options.burst,
+                      bucket + static_cast<double>(now - bucket_at_ms) * options.requests_per_second / 1000.0);
     bucket_at_ms = now;
     if (bucket >= 1) {
       bucket -= 1;
@@ -237,17 +245,20 @@ struct FakeRhombus::Impl {
   }
 
   Reply answer_api(const Request& request) {
-    if (request.headers.count("x-auth-scheme") == 0) return {401, R"({"error":true,"errorMsg":"not authenticated"})", "application/json"};
+    if (request.headers.count("x-auth-scheme") == 0)
+      return {401, R"({"error":true,"errorMsg":"not authenticated"})", "application/json"};
     if (!api_authenticated(request)) return {403, R"({"error":true,"errorMsg":"forbidden"})", "application/json"};
     if (auto limited = over_rate()) return *limited;
     const std::string& path = request.path;
     if (path == "/api/camera/getMinimalCameraStateList") return camera_list();
     if (path == "/api/audiogateway/getMinimalAudioGatewayStateList") return gateway_list();
-    if (path == "/api/location/getLocations") return json_reply(R"({"locations":[{"uuid":"LocationAAAAAAAAAAAAAA","name":"Headquarters"}],"error":null})");
+    if (path == "/api/location/getLocations")
+      return json_reply(R"({"locations":[{"uuid":"LocationAAAAAAAAAAAAAA","name":"Headquarters"}],"error":null})");
     if (path == "/api/camera/getMediaUris") return media_uris(json_text(request.body, "cameraUuid"), true);
     if (path == "/api/audiogateway/getMediaUris") return media_uris(json_text(request.body, "gatewayUuid"), false);
     if (path == "/api/org/generateFederatedSessionToken") return new_token(request.body);
-    if (path == "/api/event/getPolicyAlertsV2" || path == "/api/event/getPolicyAlerts") return alert_page(request.body);
+    if (path == "/api/event/getPolicyAlertsV2" || path == "/api/event/getPolicyAlerts")
+      return alert_page(request.body);
     if (path == "/api/event/getPolicyAlertDetails") return alert_details(request.body);
     if (path == "/api/camera/getPresenceWindows") return presence(request.body);
     if (path == "/api/integrations/webhooks/getWebhookIntegration") return webhook_integration();
@@ -259,8 +270,11 @@ struct FakeRhombus::Impl {
     std::string states;
     for (const auto& d : devices) {
       if (!d->is_camera) continue;
-      states += fmt::format("{}{{\"uuid\":{},\"name\":{},\"locationUuid\":{},\"connectionStatus\":{},\"mediaRegion\":\"us-west-2\",\"serialNumber\":null}}",
-                            states.empty() ? "" : ",", json_string(d->uuid), json_string(d->name), json_string(d->location), json_string(d->status));
+      states += fmt::format(
+          "{}{{\"uuid\":{},\"name\":{},\"locationUuid\":{},\"connectionStatus\":{},\"mediaRegion\":\"us-west-2\","
+          "\"serialNumber\":null}}",
+          states.empty() ? "" : ",", json_string(d->uuid), json_string(d->name), json_string(d->location),
+          json_string(d->status));
     }
     return json_reply("{\"cameraStates\":[" + states + "],\"error\":null,\"errorMsg\":null}");
   }
@@ -269,15 +283,17 @@ struct FakeRhombus::Impl {
     std::string states;
     for (const auto& d : devices) {
       if (d->is_camera) continue;
-      states += fmt::format("{}{{\"uuid\":{},\"name\":{},\"associatedCameras\":[{}],\"connectionStatus\":{}}}", states.empty() ? "" : ",", json_string(d->uuid),
-                            json_string(d->name), joined(d->cameras, json_string), json_string(d->status));
+      states += fmt::format("{}{{\"uuid\":{},\"name\":{},\"associatedCameras\":[{}],\"connectionStatus\":{}}}",
+                            states.empty() ? "" : ",", json_string(d->uuid), json_string(d->name),
+                            joined(d->cameras, json_string), json_string(d->status));
     }
     return json_reply("{\"audioGatewayStates\":[" + states + "],\"error\":null}");
   }
 
   Reply media_uris(const std::string& uuid, bool camera) const {
     const Device* device = find(uuid);
-    if (uuid.empty() || device == nullptr || device->is_camera != camera) return {500, "Internal Server Error", "text/plain"};
+    if (uuid.empty() || device == nullptr || device->is_camera != camera)
+      return {500, "Internal Server Error", "text/plain"};
     std::string lan = "null";
     std::string checks = "null";
     std::string wan_template = "null";
@@ -287,9 +303,13 @@ struct FakeRhombus::Impl {
       checks = fmt::format("[\"{}/check\"]", base);
     }
     if (device->wan) {
-      wan_template = fmt::format("\"https://127.0.0.1:{}/dash/web/outbound/{}/SESSION/{{START_TIME}}/{{DURATION}}/vod/file.mpd\"", wan.port, device->uuid);
+      wan_template = fmt::format(
+          "\"https://127.0.0.1:{}/dash/web/outbound/{}/SESSION/{{START_TIME}}/{{DURATION}}/vod/file.mpd\"", wan.port,
+          device->uuid);
     }
-    return json_reply(fmt::format(R"({{"lanVodMpdUrisTemplates":{},"wanVodMpdUriTemplate":{},"lanCheckUrls":{},"error":null}})", lan, wan_template, checks));
+    return json_reply(
+        fmt::format(R"({{"lanVodMpdUrisTemplates":{},"wanVodMpdUriTemplate":{},"lanCheckUrls":{},"error":null}})",
+                    lan, wan_template, checks));
   }
 
   Reply new_token(const std::string& body) {
@@ -304,29 +324,36 @@ struct FakeRhombus::Impl {
   std::string alert_json(const StoredAlert& alert) const {
     const Device* device = find(alert.device);
     const std::string duration = alert.duration_s ? std::to_string(*alert.duration_s) : "null";
-    return fmt::format(R"({{"uuid":{},"deviceUuid":{},"deviceType":"{}","locationUuid":{},"timestampMs":{},"durationSec":{},"policyAlertTriggers":[{}],)"
-                       R"("clipLocationMap":{{{}:{{"region":"us-west-2"}}}},"clipLocationMapV2":{{{}:"us-west-2"}},"textDescription":null}})",
-                       json_string(alert.uuid), json_string(alert.device), device != nullptr && device->is_camera ? "CAMERA" : "DOOR_SENSOR",
-                       json_string(device != nullptr ? device->location : ""), alert.timestamp_ms, duration, joined(alert.triggers, json_string), json_string(alert.device),
-                       json_string(alert.device));
+    return fmt::format(
+        R"({{"uuid":{},"deviceUuid":{},"deviceType":"{}","locationUuid":{},"timestampMs":{},"durationSec":{},"policyAlertTriggers":[{}],)"
+        R"("clipLocationMap":{{{}:{{"region":"us-west-2"}}}},"clipLocationMapV2":{{{}:"us-west-2"}},"textDescription":null}})",
+        json_string(alert.uuid), json_string(alert.device),
+        device != nullptr && device->is_camera ? "CAMERA" : "DOOR_SENSOR",
+        json_string(device != nullptr ? device->location : ""), alert.timestamp_ms, duration,
+        joined(alert.triggers, json_string), json_string(alert.device), json_string(alert.device));
   }
 
   Reply alert_page(const std::string& body) const {
     const auto after = json_integer(body, "afterTimestampMs").value_or(0);
     const auto before = json_integer(body, "beforeTimestampMs").value_or(INT64_MAX);
-    const auto most = static_cast<std::size_t>(std::clamp<std::int64_t>(json_integer(body, "maxResults").value_or(100), 1, 100));
+    const auto most =
+        static_cast<std::size_t>(std::clamp<std::int64_t>(json_integer(body, "maxResults").value_or(100), 1, 100));
     const auto last_time = json_integer(body, "lastTimestampMs");
     const auto last_uuid = json_text(body, "lastUuid");
     const auto devices_wanted = json_list(body, "deviceFilter");
     const std::lock_guard lock(mutex);
     auto sorted = alerts;
-    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return std::tie(a.timestamp_ms, a.uuid) > std::tie(b.timestamp_ms, b.uuid); });
+    std::sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
+      return std::tie(a.timestamp_ms, a.uuid) > std::tie(b.timestamp_ms, b.uuid);
+    });
     std::string items;
     std::size_t count = 0;
     for (const auto& alert : sorted) {
       if (alert.timestamp_ms < after || alert.timestamp_ms > before) continue;
       if (last_time && std::tie(alert.timestamp_ms, alert.uuid) >= std::tie(*last_time, last_uuid)) continue;
-      if (!devices_wanted.empty() && std::find(devices_wanted.begin(), devices_wanted.end(), alert.device) == devices_wanted.end()) continue;
+      if (!devices_wanted.empty() &&
+          std::find(devices_wanted.begin(), devices_wanted.end(), alert.device) == devices_wanted.end())
+        continue;
       if (++count > most) break;
       items += (items.empty() ? "" : ",") + alert_json(alert);
     }
@@ -345,36 +372,45 @@ struct FakeRhombus::Impl {
   Reply presence(const std::string& body) const {
     const auto start = json_integer(body, "startTimeSec");
     const auto duration = json_integer(body, "durationSec");
-    if (!start || !duration || find(json_text(body, "cameraUuid")) == nullptr) return {500, "Internal Server Error", "text/plain"};
-    return json_reply(fmt::format(R"({{"presenceWindows":{{"VIDEO":[{{"startSeconds":{},"durationSeconds":{}}}]}}}})", *start, *duration));
+    if (!start || !duration || find(json_text(body, "cameraUuid")) == nullptr)
+      return {500, "Internal Server Error", "text/plain"};
+    return json_reply(fmt::format(R"({{"presenceWindows":{{"VIDEO":[{{"startSeconds":{},"durationSeconds":{}}}]}}}})",
+                                  *start, *duration));
   }
 
   static std::string webhooks_json(const std::map<std::string, std::string>& webhooks) {
-    return joined(webhooks, [](const auto& one) { return fmt::format("{}:{{\"webhookSecret\":{},\"webhookDisabled\":false}}", json_string(one.first), json_string(one.second)); });
+    return joined(webhooks, [](const auto& one) {
+      return fmt::format("{}:{{\"webhookSecret\":{},\"webhookDisabled\":false}}", json_string(one.first),
+                         json_string(one.second));
+    });
   }
 
   Reply webhook_integration() const {
     const std::lock_guard lock(mutex);
-    return json_reply(fmt::format(R"({{"orgIntegrationV2":{{"enabled":true,"activityWebhooksV2":{{{}}},"diagnosticWebhooksV2":{{{}}}}}}})",
-                                  webhooks_json(activity_webhooks), webhooks_json(diagnostic_webhooks)));
+    return json_reply(fmt::format(
+        R"({{"orgIntegrationV2":{{"enabled":true,"activityWebhooksV2":{{{}}},"diagnosticWebhooksV2":{{{}}}}}}})",
+        webhooks_json(activity_webhooks), webhooks_json(diagnostic_webhooks)));
   }
 
   Reply update_webhook(const std::string& body) {
     const auto url = json_text(body, "webhookUrl");
     if (url.empty()) return {500, "Internal Server Error", "text/plain"};
     const std::lock_guard lock(mutex);
-    auto& webhooks = body.find("\"isDiagnostic\":true") != std::string::npos ? diagnostic_webhooks : activity_webhooks;
+    auto& webhooks =
+        body.find("\"isDiagnostic\":true") != std::string::npos ? diagnostic_webhooks : activity_webhooks;
     auto& secret = webhooks[url];
     if (secret.empty()) secret = random_uuid();
     return json_reply("{\"webhookSecret\":" + json_string(secret) + "}");
   }
 
-  // --- media --------------------------------------------------------------------------------------------------------------
+  // --- media
+  // --------------------------------------------------------------------------------------------------------------
 
   bool token_opens(const std::string& token, const std::string& device) const {
     const std::lock_guard lock(mutex);
     const auto found = tokens.find(token);
-    return found != tokens.end() && found->second.expires_ms > now_ms() && (found->second.device.empty() || found->second.device == device);
+    return found != tokens.end() && found->second.expires_ms > now_ms() &&
+           (found->second.device.empty() || found->second.device == device);
   }
 
   static std::string query_value(const std::string& query, const std::string& key) {
@@ -385,8 +421,11 @@ struct FakeRhombus::Impl {
   }
 
   bool federated(const Request& request, const std::string& device) const {
-    if (header(request, "x-auth-scheme") == "federated-token" && token_opens(header(request, "x-auth-ft"), device)) return true;
-    if (query_value(request.query, "x-auth-scheme") == "federated-token" && token_opens(query_value(request.query, "x-auth-ft"), device)) return true;
+    if (header(request, "x-auth-scheme") == "federated-token" && token_opens(header(request, "x-auth-ft"), device))
+      return true;
+    if (query_value(request.query, "x-auth-scheme") == "federated-token" &&
+        token_opens(query_value(request.query, "x-auth-ft"), device))
+      return true;
     return token_opens(cookie_token(header(request, "cookie")), device);
   }
 
@@ -401,7 +440,8 @@ struct FakeRhombus::Impl {
     std::int64_t start = 0;
     std::int64_t duration = 0;
     char file[128];
-    if (std::sscanf(rest.c_str(), "%ld_%ld/%127s", &start, &duration, file) != 3) return {404, "not found", "text/plain"};
+    if (std::sscanf(rest.c_str(), "%ld_%ld/%127s", &start, &duration, file) != 3)
+      return {404, "not found", "text/plain"};
     return media(device, start, duration, file, "clip.mpd", 0);
   }
 
@@ -411,7 +451,9 @@ struct FakeRhombus::Impl {
     char file[128];
     std::int64_t start = 0;
     std::int64_t duration = 0;
-    if (std::sscanf(request.path.c_str(), "/dash/web/outbound/%127[^/]/%127[^/]/%ld/%ld/vod/%127s", uuid, session, &start, &duration, file) != 5) return {404, "not found", "text/plain"};
+    if (std::sscanf(request.path.c_str(), "/dash/web/outbound/%127[^/]/%127[^/]/%ld/%ld/vod/%127s", uuid, session,
+                    &start, &duration, file) != 5)
+      return {404, "not found", "text/plain"};
     const Device* device = find(uuid);
     if (device == nullptr || !device->wan) return {404, "not found", "text/plain"};
     if (!api_authenticated(request) && !federated(request, uuid)) return {403, "forbidden", "text/plain"};
@@ -419,15 +461,19 @@ struct FakeRhombus::Impl {
   }
 
   // What is recorded of a session by now, in seconds from its start.
-  double recorded(std::int64_t start) const { return static_cast<double>(now_ms() - options.recording_lag.count()) / 1000.0 - static_cast<double>(start); }
+  double recorded(std::int64_t start) const {
+    return static_cast<double>(now_ms() - options.recording_lag.count()) / 1000.0 - static_cast<double>(start);
+  }
 
-  Reply media(const Device& device, std::int64_t start, std::int64_t duration, const std::string& file, const std::string& mpd_name, int first_number) const {
+  Reply media(const Device& device, std::int64_t start, std::int64_t duration, const std::string& file,
+              const std::string& mpd_name, int first_number) const {
     if (device.status == "RED") return {404, "not found", "text/plain"};
     if (duration <= 0) return {400, "bad duration", "text/plain"};
     if (file == mpd_name) return {200, mpd(device, start, duration, first_number), "application/dash+xml"};
     const bool absolute = device.absolute_times;
     if (file == "seg_init.mp4" && device.video) return {200, device.video->init_segment(), "video/mp4"};
-    if (file == "seg_init_sound.mp4" && device.audio && device.video) return {200, device.audio->init_segment(), "audio/mp4"};
+    if (file == "seg_init_sound.mp4" && device.audio && device.video)
+      return {200, device.audio->init_segment(), "audio/mp4"};
     if (file == "seg_init_audio.hdr" && device.audio) return {200, device.audio->init_segment(), "audio/webm"};
     long number = 0;
     char kind[16];
@@ -437,7 +483,8 @@ struct FakeRhombus::Impl {
     if (loop == nullptr || number < first_number || offset >= duration) return {404, "not found", "text/plain"};
     const std::int64_t length = std::min(segment_seconds, duration - offset);
     if (static_cast<double>(offset + length) > recorded(start)) return {404, "not yet", "text/plain"};
-    if (!options.keep_segments) return {200, loop->segment(start + offset, length, absolute ? 0 : start), "video/iso.segment"};
+    if (!options.keep_segments)
+      return {200, loop->segment(start + offset, length, absolute ? 0 : start), "video/iso.segment"};
     const std::lock_guard lock(kept_mutex);
     auto& kept = kept_segments[fmt::format("{} {} {} {}", device.uuid, file, start, length)];
     if (kept.empty()) kept = loop->segment(start + offset, length, absolute ? 0 : start);
@@ -451,27 +498,39 @@ struct FakeRhombus::Impl {
     const std::string p = device.form == MpdForm::prefixed ? "dash:" : "";
     const auto segment_template = [&](const std::string& media, const std::string& init) {
       if (device.form != MpdForm::timeline) {
-        return fmt::format("<{0}SegmentTemplate media=\"{1}\" initialization=\"{2}\" startNumber=\"{3}\" duration=\"{4}\" timescale=\"1000\"/>", p, media, init,
-                           first_number, segment_seconds * 1000);
+        return fmt::format(
+            "<{0}SegmentTemplate media=\"{1}\" initialization=\"{2}\" startNumber=\"{3}\" duration=\"{4}\" "
+            "timescale=\"1000\"/>",
+            p, media, init, first_number, segment_seconds * 1000);
       }
-      return fmt::format("<SegmentTemplate media=\"{}\" initialization=\"{}\" startNumber=\"{}\" timescale=\"1\"><SegmentTimeline>{}</SegmentTimeline></SegmentTemplate>",
-                         media, init, first_number, segments > 0 ? fmt::format("<S t=\"0\" d=\"{}\" r=\"{}\"/>", segment_seconds, segments - 1) : "");
+      return fmt::format(
+          "<SegmentTemplate media=\"{}\" initialization=\"{}\" startNumber=\"{}\" "
+          "timescale=\"1\"><SegmentTimeline>{}</SegmentTimeline></SegmentTemplate>",
+          media, init, first_number,
+          segments > 0 ? fmt::format("<S t=\"0\" d=\"{}\" r=\"{}\"/>", segment_seconds, segments - 1) : "");
     };
     const std::string video = segment_template("seg_$Number$.m4v", "seg_init.mp4");
     std::string sets;
     if (device.video) {
       const bool inside = device.form == MpdForm::representation;
-      sets += fmt::format("<{0}AdaptationSet mimeType=\"video/mp4\" contentType=\"video\">{1}<{0}Representation id=\"v0\" bandwidth=\"4000000\">{2}</{0}Representation></{0}AdaptationSet>",
-                          p, inside || device.form == MpdForm::period ? "" : video, inside ? video : "");
+      sets += fmt::format(
+          "<{0}AdaptationSet mimeType=\"video/mp4\" contentType=\"video\">{1}<{0}Representation id=\"v0\" "
+          "bandwidth=\"4000000\">{2}</{0}Representation></{0}AdaptationSet>",
+          p, inside || device.form == MpdForm::period ? "" : video, inside ? video : "");
     }
     if (device.audio) {
-      const std::string sound = device.video ? segment_template("seg_$Number$.m4a", "seg_init_sound.mp4") : segment_template("seg_$Number$.webm", "seg_init_audio.hdr");
-      sets += fmt::format("<{0}AdaptationSet><{0}Representation id=\"a0\" mimeType=\"audio/{1}\" codecs=\"{2}\" bandwidth=\"64000\">{3}</{0}Representation></{0}AdaptationSet>", p,
-                          device.video ? "mp4" : "webm", device.video ? "mp4a.40.2" : "opus", sound);
+      const std::string sound = device.video ? segment_template("seg_$Number$.m4a", "seg_init_sound.mp4")
+                                             : segment_template("seg_$Number$.webm", "seg_init_audio.hdr");
+      sets += fmt::format(
+          "<{0}AdaptationSet><{0}Representation id=\"a0\" mimeType=\"audio/{1}\" codecs=\"{2}\" "
+          "bandwidth=\"64000\">{3}</{0}Representation></{0}AdaptationSet>",
+          p, device.video ? "mp4" : "webm", device.video ? "mp4a.40.2" : "opus", sound);
     }
-    return fmt::format("<?xml version=\"1.0\"?>\n<{0}MPD xmlns{1}=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" mediaPresentationDuration=\"PT{2:.3f}S\" "
-                       "profiles=\"urn:mpeg:dash:profile:isoff-live:2011\"><{0}Period>{3}{4}</{0}Period></{0}MPD>\n",
-                       p, p.empty() ? "" : ":dash", shown, device.form == MpdForm::period ? video : "", sets);
+    return fmt::format(
+        "<?xml version=\"1.0\"?>\n<{0}MPD xmlns{1}=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+        "mediaPresentationDuration=\"PT{2:.3f}S\" "
+        "profiles=\"urn:mpeg:dash:profile:isoff-live:2011\"><{0}Period>{3}{4}</{0}Period></{0}MPD>\n",
+        p, p.empty() ? "" : ":dash", shown, device.form == MpdForm::period ? video : "", sets);
   }
 
   void start() {
@@ -482,7 +541,12 @@ struct FakeRhombus::Impl {
     }
     std::filesystem::create_directories(directory);
     std::ofstream(directory / "ca.pem") << ca.certificate_pem();
-    wan.start(edge, "127.0.0.1", 0, [this](const auto& in, auto& out) { serve("wan", in, out, [this](const Request& r) { return answer_wan(r); }); }, 48);
+    wan.start(
+        edge, "127.0.0.1", 0,
+        [this](const auto& in, auto& out) {
+          serve("wan", in, out, [this](const Request& r) { return answer_wan(r); });
+        },
+        48);
     int last_byte = 1;
     for (const auto& device : devices) {
       if (!device->lan) continue;
@@ -490,10 +554,19 @@ struct FakeRhombus::Impl {
       device->lan_address = fmt::format("127.0.{}.{}", 1 + last_byte / 250, 2 + last_byte % 250);
       const auto identity = make_server(device->uuid, {device->lan_address}, nullptr);
       Device* one = device.get();
-      device->server.start(identity, device->lan_address, 0,
-                           [this, one](const auto& in, auto& out) { serve(one->uuid, in, out, [this, one](const Request& r) { return answer_lan(*one, r); }); }, 12);
+      device->server.start(
+          identity, device->lan_address, 0,
+          [this, one](const auto& in, auto& out) {
+            serve(one->uuid, in, out, [this, one](const Request& r) { return answer_lan(*one, r); });
+          },
+          12);
     }
-    api.start(edge, "127.0.0.1", options.api_port, [this](const auto& in, auto& out) { serve("api", in, out, [this](const Request& r) { return answer_api(r); }); }, 16);
+    api.start(
+        edge, "127.0.0.1", options.api_port,
+        [this](const auto& in, auto& out) {
+          serve("api", in, out, [this](const Request& r) { return answer_api(r); });
+        },
+        16);
   }
 
   void stop() {
@@ -576,7 +649,8 @@ void FakeRhombus::revoke_tokens() {
   impl_->tokens.clear();
 }
 
-std::vector<Sample> FakeRhombus::truth(const std::string& uuid, bool audio, std::int64_t start, std::int64_t duration) const {
+std::vector<Sample> FakeRhombus::truth(const std::string& uuid, bool audio, std::int64_t start,
+                                       std::int64_t duration) const {
   const Device* device = impl_->find(uuid);
   const auto& loop = audio ? device->audio : device->video;
   std::vector<Sample> all;
@@ -587,26 +661,30 @@ std::vector<Sample> FakeRhombus::truth(const std::string& uuid, bool audio, std:
   return all;
 }
 
-std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms, std::optional<int> duration_s,
-                              const std::string& activities) {
+std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms,
+                              std::optional<int> duration_s, const std::string& activities) {
   const std::string duration = duration_s ? fmt::format(",\"durationSec\":{}", *duration_s) : "";
-  return fmt::format(R"({{"version":"2","activityTrigger":{},"summary":"Alert from the stand-in","deviceUuid":{},"deviceType":"CAMERA",)"
-                     R"("location":"LocationAAAAAAAAAAAAAA","timestampMs":{},"alertUuid":{}{},"clipLocationMap":{{{}:"us-west-2"}}}})",
-                     json_string(activities), json_string(camera), timestamp_ms, json_string(alert), duration, json_string(camera));
+  return fmt::format(
+      R"({{"version":"2","activityTrigger":{},"summary":"Alert from the stand-in","deviceUuid":{},"deviceType":"CAMERA",)"
+      R"("location":"LocationAAAAAAAAAAAAAA","timestampMs":{},"alertUuid":{}{},"clipLocationMap":{{{}:"us-west-2"}}}})",
+      json_string(activities), json_string(camera), timestamp_ms, json_string(alert), duration, json_string(camera));
 }
 
 std::string rule_body(const std::string& alert, const std::vector<std::string>& cameras, std::int64_t timestamp_ms) {
   const auto events = joined(cameras, [&](const std::string& camera) {
-    return fmt::format(R"({{"deviceUuid":{},"timestampMs":{},"activities":["MOTION_HUMAN"]}})", json_string(camera), timestamp_ms);
+    return fmt::format(R"({{"deviceUuid":{},"timestampMs":{},"activities":["MOTION_HUMAN"]}})", json_string(camera),
+                       timestamp_ms);
   });
-  return fmt::format(R"({{"uuid":{},"orgUuid":"OrgAAAAAAAAAAAAAAAAAAA","ruleUuid":"RuleAAAAAAAAAAAAAAAAAA","triggeredTimestampMs":{},"deviceEvents":[{}],"ruleTriggers":[]}})",
-                     json_string(alert), timestamp_ms, events);
+  return fmt::format(
+      R"({{"uuid":{},"orgUuid":"OrgAAAAAAAAAAAAAAAAAAA","ruleUuid":"RuleAAAAAAAAAAAAAAAAAA","triggeredTimestampMs":{},"deviceEvents":[{}],"ruleTriggers":[]}})",
+      json_string(alert), timestamp_ms, events);
 }
 
 std::string hmac_hex(const std::string& body, const std::string& secret, bool sha256) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
   unsigned int length = 0;
-  HMAC(sha256 ? EVP_sha256() : EVP_sha1(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(body.data()), body.size(), mac.data(), &length);
+  HMAC(sha256 ? EVP_sha256() : EVP_sha1(), secret.data(), static_cast<int>(secret.size()),
+       reinterpret_cast<const unsigned char*>(body.data()), body.size(), mac.data(), &length);
   std::string hex;
   for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", mac[i]);
   return hex;
@@ -618,8 +696,10 @@ WebhookAnswer send_webhook(const std::string& url, const std::string& body, cons
   client.enable_server_certificate_verification(false);
   client.set_connection_timeout(2);
   client.set_read_timeout(5);
-  const httplib::Headers headers{{sha256 ? "X-Rhombus-Signature-SHA256" : "X-Rhombus-Signature-SHA1", hmac_hex(body, secret, sha256)}};
-  const auto answer = client.Post(path_at == std::string::npos ? "/" : url.substr(path_at), headers, body, "application/json");
+  const httplib::Headers headers{
+      {sha256 ? "X-Rhombus-Signature-SHA256" : "X-Rhombus-Signature-SHA1", hmac_hex(body, secret, sha256)}};
+  const auto answer =
+      client.Post(path_at == std::string::npos ? "/" : url.substr(path_at), headers, body, "application/json");
   return answer ? WebhookAnswer{answer->status, answer->body} : WebhookAnswer{};
 }
 

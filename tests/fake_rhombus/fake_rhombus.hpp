@@ -62,11 +62,11 @@ struct StoredAlert {
 struct Request {
   std::string server;  // "api", "wan", or the LAN device's uuid
   std::string method;
-  std::string path;    // without the query
+  std::string path;  // without the query
   std::string query;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  int status = 0;      // of the answer
+  int status = 0;  // of the answer
   std::int64_t at_ms = 0;
 };
 
@@ -79,13 +79,14 @@ struct Reply {
 
 struct Options {
   std::string api_key = "stand-in-api-key-0123456789";
-  std::filesystem::path directory;         // for the CA file; a temporary one when empty
+  std::filesystem::path directory;               // for the CA file; a temporary one when empty
   std::chrono::milliseconds recording_lag{300};  // a segment is there this long after its end
   double requests_per_second = 10;
   double burst = 100;
-  std::chrono::milliseconds latency{0};    // added to every media answer
-  int api_port = 0;                        // 0: any
-  bool keep_segments = false;              // make each segment once and keep it, for benchmarks: memory grows with what is asked for
+  std::chrono::milliseconds latency{0};  // added to every media answer
+  int api_port = 0;                      // 0: any
+  bool keep_segments =
+      false;  // make each segment once and keep it, for benchmarks: memory grows with what is asked for
 };
 
 class FakeRhombus {
@@ -115,7 +116,8 @@ class FakeRhombus {
   void forget_requests();
   void revoke_tokens();  // those given so far are no longer good
 
-  // What a session over [start, start + duration) serves of a device, in decode order; the truth to hold a clip against.
+  // What a session over [start, start + duration) serves of a device, in decode order; the truth to hold a clip
+  // against.
   std::vector<Sample> truth(const std::string& device, bool audio, std::int64_t start, std::int64_t duration) const;
 
  private:
@@ -124,10 +126,11 @@ class FakeRhombus {
   std::unique_ptr<Impl> impl_;
 };
 
-// --- webhooks out -----------------------------------------------------------------------------------------------------------
+// --- webhooks out
+// -----------------------------------------------------------------------------------------------------------
 
-std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms, std::optional<int> duration_s,
-                              const std::string& activities = "MOTION_HUMAN");
+std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms,
+                              std::optional<int> duration_s, const std::string& activities = "MOTION_HUMAN");
 std::string rule_body(const std::string& alert, const std::vector<std::string>& cameras, std::int64_t timestamp_ms);
 
 std::string hmac_hex(const std::string& body, const std::string& secret, bool sha256);

@@ -28,17 +28,26 @@ int serve(const Options& options, const VideoProfile& video) {
 
   FakeRhombus rhombus(options);
   rhombus.add_camera({.name = "Front Door", .uuid = front_door, .video = video});
-  rhombus.add_camera({.name = "Loading Dock", .uuid = loading_dock, .video = video, .absolute_times = true, .form = MpdForm::timeline});
+  rhombus.add_camera({.name = "Loading Dock",
+                      .uuid = loading_dock,
+                      .video = video,
+                      .absolute_times = true,
+                      .form = MpdForm::timeline});
   rhombus.add_gateway({.name = "Dock Gateway", .uuid = dock_gateway, .cameras = {loading_dock}});
-  rhombus.add_camera({.name = "Lobby", .uuid = lobby, .video = video, .own_sound = true, .lan = false, .clamp_to_now = true});
+  rhombus.add_camera(
+      {.name = "Lobby", .uuid = lobby, .video = video, .own_sound = true, .lan = false, .clamp_to_now = true});
   rhombus.start();
 
   // Whoever waits for this file finds everything ready.
   const auto ready = options.directory / "ready";
-  std::ofstream(ready.string() + ".part") << rhombus.api_url() << '\n' << rhombus.ca_file() << '\n' << rhombus.api_key() << '\n';
+  std::ofstream(ready.string() + ".part") << rhombus.api_url() << '\n'
+                                          << rhombus.ca_file() << '\n'
+                                          << rhombus.api_key() << '\n';
   std::filesystem::rename(ready.string() + ".part", ready);
-  fmt::print("stand-in Rhombus at {}\n  CA       {}\n  API key  {}\n  cameras  {} (video), {} (with {}), {} (own sound, WAN only)\n", rhombus.api_url(), rhombus.ca_file(),
-             rhombus.api_key(), front_door, loading_dock, dock_gateway, lobby);
+  fmt::print(
+      "stand-in Rhombus at {}\n  CA       {}\n  API key  {}\n  cameras  {} (video), {} (with {}), {} (own sound, WAN "
+      "only)\n",
+      rhombus.api_url(), rhombus.ca_file(), rhombus.api_key(), front_door, loading_dock, dock_gateway, lobby);
   std::fflush(stdout);
   int signal = 0;
   sigwait(&awaited, &signal);
@@ -58,9 +67,13 @@ struct WebhookCommand {
 };
 
 int send(const WebhookCommand& command) {
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
   const auto at = now - command.seconds_ago * 1000LL;
-  const auto body = command.rule ? rule_body(command.alert, {command.camera}, at) : organization_body(command.alert, command.camera, at, command.duration, command.activities);
+  const auto body = command.rule
+                        ? rule_body(command.alert, {command.camera}, at)
+                        : organization_body(command.alert, command.camera, at, command.duration, command.activities);
   const auto answer = send_webhook(command.url, body, command.secret, command.rule);
   if (answer.status == 0) {
     std::cerr << "fake-rhombus: no answer from " << command.url << '\n';
@@ -80,7 +93,8 @@ int main(int argc, char** argv) {
   options.directory = "fake-rhombus-state";
   VideoProfile video{.width = 640, .height = 360, .frames_per_second = 15};
   auto* serve_command = program.add_subcommand("serve", "Run until SIGINT or SIGTERM");
-  serve_command->add_option("--directory", options.directory, "for its CA certificate and the file `ready`")->capture_default_str();
+  serve_command->add_option("--directory", options.directory, "for its CA certificate and the file `ready`")
+      ->capture_default_str();
   serve_command->add_option("--api-port", options.api_port, "0: any free one");
   serve_command->add_option("--api-key", options.api_key)->capture_default_str();
   serve_command->add_option("--bits-per-second", video.bits_per_second, "fill the video up to this");
@@ -91,7 +105,8 @@ int main(int argc, char** argv) {
   serve_command->add_option("--latency-ms", latency, "added to each media answer");
 
   WebhookCommand webhook;
-  auto* webhook_command = program.add_subcommand("webhook", "Send a signed webhook; prints the alert's id and the answer");
+  auto* webhook_command =
+      program.add_subcommand("webhook", "Send a signed webhook; prints the alert's id and the answer");
   webhook_command->add_option("--url", webhook.url)->required();
   webhook_command->add_option("--secret", webhook.secret)->required();
   webhook_command->add_option("--camera", webhook.camera)->capture_default_str();
@@ -99,7 +114,8 @@ int main(int argc, char** argv) {
   webhook_command->add_option("--activities", webhook.activities)->capture_default_str();
   webhook_command->add_option("--duration", webhook.duration, "seconds")->capture_default_str();
   webhook_command->add_option("--seconds-ago", webhook.seconds_ago, "when the alert began")->capture_default_str();
-  webhook_command->add_flag("--rule", webhook.rule, "as a rule action (SHA-256) instead of the organization's webhook (SHA-1)");
+  webhook_command->add_flag("--rule", webhook.rule,
+                            "as a rule action (SHA-256) instead of the organization's webhook (SHA-1)");
 
   CLI11_PARSE(program, argc, argv);
   options.latency = std::chrono::milliseconds(latency);

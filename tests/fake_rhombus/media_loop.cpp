@@ -59,8 +59,8 @@ struct MuxOptions {
   std::vector<std::pair<const char*, const char*>> options;
 };
 
-std::string mux(const MuxOptions& how, const AVCodecParameters* parameters, AVRational time_base, const std::vector<Sample>& samples,
-                std::int64_t time_offset) {
+std::string mux(const MuxOptions& how, const AVCodecParameters* parameters, AVRational time_base,
+                const std::vector<Sample>& samples, std::int64_t time_offset) {
   AVFormatContext* context = nullptr;
   require(avformat_alloc_output_context2(&context, nullptr, how.format, nullptr) >= 0, "muxer");
   AVStream* stream = avformat_new_stream(context, nullptr);
@@ -99,9 +99,11 @@ std::string mux(const MuxOptions& how, const AVCodecParameters* parameters, AVRa
   return result;
 }
 
-const MuxOptions fragmented_mp4{"mp4",
-                                {{"movflags", "empty_moov+default_base_moof+frag_custom+frag_discont+skip_trailer"}, {"use_editlist", "0"}}};
-const MuxOptions live_webm{"webm", {{"live", "1"}, {"cluster_time_limit", "100000"}, {"cluster_size_limit", "10000000"}}};
+const MuxOptions fragmented_mp4{
+    "mp4",
+    {{"movflags", "empty_moov+default_base_moof+frag_custom+frag_discont+skip_trailer"}, {"use_editlist", "0"}}};
+const MuxOptions live_webm{"webm",
+                           {{"live", "1"}, {"cluster_time_limit", "100000"}, {"cluster_size_limit", "10000000"}}};
 
 std::size_t find_moof(const std::string& file) {
   std::size_t at = 0;
@@ -144,10 +146,13 @@ class Mp4Loop : public Loop {
  public:
   using Loop::Loop;
 
-  std::string init_segment() const override { return mux(fragmented_mp4, parameters_.get(), {1, static_cast<int>(timescale_)}, {}, 0); }
+  std::string init_segment() const override {
+    return mux(fragmented_mp4, parameters_.get(), {1, static_cast<int>(timescale_)}, {}, 0);
+  }
 
   std::string segment(std::int64_t start, std::int64_t seconds, std::int64_t time_base) const override {
-    const auto file = mux(fragmented_mp4, parameters_.get(), {1, static_cast<int>(timescale_)}, for_muxer(samples(start, seconds)), time_base * timescale_);
+    const auto file = mux(fragmented_mp4, parameters_.get(), {1, static_cast<int>(timescale_)},
+                          for_muxer(samples(start, seconds)), time_base * timescale_);
     return file.substr(find_moof(file));
   }
 
@@ -156,12 +161,14 @@ class Mp4Loop : public Loop {
 };
 
 std::shared_ptr<AVCodecParameters> parameters_of(const AVCodecContext* codec) {
-  std::shared_ptr<AVCodecParameters> parameters(avcodec_parameters_alloc(), [](AVCodecParameters* p) { avcodec_parameters_free(&p); });
+  std::shared_ptr<AVCodecParameters> parameters(avcodec_parameters_alloc(),
+                                                [](AVCodecParameters* p) { avcodec_parameters_free(&p); });
   avcodec_parameters_from_context(parameters.get(), codec);
   return parameters;
 }
 
-// --- H.264 and HEVC -----------------------------------------------------------------------------------------------------
+// --- H.264 and HEVC
+// -----------------------------------------------------------------------------------------------------
 
 // Annex B to the length-prefixed form of MP4.
 std::string length_prefixed(const std::string& annex_b) {
@@ -183,10 +190,12 @@ std::string length_prefixed(const std::string& annex_b) {
 // An unregistered user-data SEI that says when the frame was taken, filled up to make the frame `wanted` bytes long.
 std::string time_stamp_nal(std::int64_t decode_time, std::size_t frame_bytes, std::size_t wanted, bool hevc) {
   char text[64];
-  std::snprintf(text, sizeof text, "rhombus-stand-in%020lld.", static_cast<long long>(decode_time));  // 16 bytes of uuid, then the time
+  std::snprintf(text, sizeof text, "rhombus-stand-in%020lld.",
+                static_cast<long long>(decode_time));  // 16 bytes of uuid, then the time
   std::string payload = text;
   constexpr std::size_t overhead = 300;
-  if (wanted > frame_bytes + payload.size() + overhead) payload.append(wanted - frame_bytes - payload.size() - overhead / 2, 'U');
+  if (wanted > frame_bytes + payload.size() + overhead)
+    payload.append(wanted - frame_bytes - payload.size() - overhead / 2, 'U');
   std::string nal = hevc ? std::string("\x4E\x01", 2) : std::string("\x06", 1);
   nal += '\x05';
   std::size_t size = payload.size();
@@ -201,7 +210,8 @@ std::string time_stamp_nal(std::int64_t decode_time, std::size_t frame_bytes, st
 
 class VideoLoop final : public Mp4Loop {
  public:
-  VideoLoop(const VideoProfile& profile, const AVCodecContext* codec, std::vector<Sample> loop, std::int64_t frame_duration)
+  VideoLoop(const VideoProfile& profile, const AVCodecContext* codec, std::vector<Sample> loop,
+            std::int64_t frame_duration)
       : Mp4Loop(parameters_of(codec), codec->time_base.den, frame_duration), profile_(profile) {
     loop_ = std::move(loop);
   }
@@ -213,7 +223,8 @@ class VideoLoop final : public Mp4Loop {
     const std::int64_t gops = static_cast<std::int64_t>(loop_.size()) / gop_frames;
     const std::int64_t session_phase = start % segment_seconds * profile_.frames_per_second;
     const std::int64_t shifted = index - session_phase;
-    const auto& source = loop_[static_cast<std::size_t>(shifted / gop_frames % gops * gop_frames + shifted % gop_frames)];
+    const auto& source =
+        loop_[static_cast<std::size_t>(shifted / gop_frames % gops * gop_frames + shifted % gop_frames)];
     Sample result = source;
     result.decode_time = index * sample_duration_;
     result.presentation_time = result.decode_time + (source.presentation_time - source.decode_time);
@@ -260,8 +271,10 @@ std::shared_ptr<const TrackLoop> make_video(const VideoProfile& profile) {
   codec->thread_count = 1;
   codec->flags |= AV_CODEC_FLAG_GLOBAL_HEADER | AV_CODEC_FLAG_CLOSED_GOP;
   av_opt_set(codec->priv_data, "preset", "ultrafast", 0);
-  const std::string fixed_gops = "keyint=" + std::to_string(gop_frames) + ":min-keyint=" + std::to_string(gop_frames) + ":scenecut=0:open-gop=0:bframes=" +
-                                 std::to_string(profile.b_frames) + ":b-adapt=0" + (profile.hevc ? ":info=0:log-level=none" : "");
+  const std::string fixed_gops = "keyint=" + std::to_string(gop_frames) +
+                                 ":min-keyint=" + std::to_string(gop_frames) +
+                                 ":scenecut=0:open-gop=0:bframes=" + std::to_string(profile.b_frames) + ":b-adapt=0" +
+                                 (profile.hevc ? ":info=0:log-level=none" : "");
   av_opt_set(codec->priv_data, profile.hevc ? "x265-params" : "x264-params", fixed_gops.c_str(), 0);
   require(avcodec_open2(codec.get(), encoder, nullptr) >= 0, "video encoder");
   codec->time_base = {1, timescale};
@@ -278,7 +291,8 @@ std::shared_ptr<const TrackLoop> make_video(const VideoProfile& profile) {
       codec.get(), frame.get(), gops * gop_frames, static_cast<int>(frame_duration),
       [&](AVFrame& picture, int n) {
         for (int y = 0; y < picture.height; ++y) {
-          for (int x = 0; x < picture.width; ++x) picture.data[0][y * picture.linesize[0] + x] = static_cast<std::uint8_t>(x + y + n * 3);
+          for (int x = 0; x < picture.width; ++x)
+            picture.data[0][y * picture.linesize[0] + x] = static_cast<std::uint8_t>(x + y + n * 3);
         }
         for (int y = 0; y < picture.height / 2; ++y) {
           for (int x = 0; x < picture.width / 2; ++x) {
@@ -290,7 +304,8 @@ std::shared_ptr<const TrackLoop> make_video(const VideoProfile& profile) {
       [&](const AVPacket& packet) {
         if (loop.empty()) first_decode_time = packet.dts;
         Sample sample;
-        sample.data = length_prefixed(std::string(reinterpret_cast<const char*>(packet.data), static_cast<std::size_t>(packet.size)));
+        sample.data = length_prefixed(
+            std::string(reinterpret_cast<const char*>(packet.data), static_cast<std::size_t>(packet.size)));
         sample.decode_time = packet.dts - first_decode_time;
         sample.presentation_time = packet.pts - first_decode_time;
         sample.duration = frame_duration;
@@ -298,13 +313,15 @@ std::shared_ptr<const TrackLoop> make_video(const VideoProfile& profile) {
         loop.push_back(std::move(sample));
       });
   require(loop.size() == static_cast<std::size_t>(gops * gop_frames), "frames lost");
-  for (std::size_t i = 0; i < loop.size(); ++i) require(loop[i].key == (i % static_cast<std::size_t>(gop_frames) == 0), "a GOP is not where it should be");
+  for (std::size_t i = 0; i < loop.size(); ++i)
+    require(loop[i].key == (i % static_cast<std::size_t>(gop_frames) == 0), "a GOP is not where it should be");
   return std::make_shared<VideoLoop>(profile, codec.get(), std::move(loop), frame_duration);
 }
 
 namespace {
 
-// --- sound ----------------------------------------------------------------------------------------------------------------
+// --- sound
+// ----------------------------------------------------------------------------------------------------------------
 
 constexpr int sample_rate = 48000;
 
@@ -329,14 +346,16 @@ class WebmLoop : public Loop {
  public:
   using Loop::Loop;
 
-  // Through the webm muxer with one packet too many, cut before its first Cluster: the header as the muxer finishes it.
+  // Through the webm muxer with one packet too many, cut before its first Cluster: the header as the muxer finishes
+  // it.
   std::string init_segment() const override {
     const auto file = mux(live_webm, parameters_.get(), {1, sample_rate}, samples(0, 1), 0);
     return file.substr(0, file.find(cluster_id));
   }
 
   std::string segment(std::int64_t start, std::int64_t seconds, std::int64_t time_base) const override {
-    const auto file = mux(live_webm, parameters_.get(), {1, sample_rate}, samples(start, seconds), time_base * sample_rate);
+    const auto file =
+        mux(live_webm, parameters_.get(), {1, sample_rate}, samples(start, seconds), time_base * sample_rate);
     return file.substr(file.find(cluster_id));
   }
 
@@ -376,7 +395,9 @@ std::shared_ptr<const TrackLoop> make_audio(const char* encoder_name, AVSampleFo
         }
       },
       [&](const AVPacket& packet) {
-        loop.push_back({std::string(reinterpret_cast<const char*>(packet.data), static_cast<std::size_t>(packet.size)), 0, 0, codec->frame_size, true});
+        loop.push_back(
+            {std::string(reinterpret_cast<const char*>(packet.data), static_cast<std::size_t>(packet.size)), 0, 0,
+             codec->frame_size, true});
       });
   return std::make_shared<AudioLoop<Base>>(codec.get(), std::move(loop), codec->frame_size);
 }

@@ -1,5 +1,5 @@
-// Real media for the stand-in's devices: a few seconds encoded once, then served for any moment as if recorded all along.
-// Every video frame carries its wall-clock time in an SEI message, so that no two frames are alike.
+// Real media for the stand-in's devices: a few seconds encoded once, then served for any moment as if recorded all
+// along. Every video frame carries its wall-clock time in an SEI message, so that no two frames are alike.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ inline constexpr std::int64_t segment_seconds = 2;
 
 // One sample as it stands in a container.
 struct Sample {
-  std::string data;  // video: length-prefixed NAL units
+  std::string data;              // video: length-prefixed NAL units
   std::int64_t decode_time = 0;  // in ticks of the track's timescale, since the epoch
   std::int64_t presentation_time = 0;
   std::int64_t duration = 0;

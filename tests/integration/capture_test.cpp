@@ -1,8 +1,9 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <cmath>
 #include <csignal>
 #include <fstream>
+
+#include <catch2/catch.hpp>
 
 #include "clip_reader.hpp"
 #include "responder_process.hpp"
@@ -19,7 +20,8 @@ namespace {
 const VideoProfile small{.width = 64, .height = 64, .frames_per_second = 5};
 
 // The clip of an event, held against what the device served for its window: every packet, in order, at its time.
-void check_clip(const Responder& responder, const FakeRhombus& rhombus, const Event& event, const std::string& sound_device = "") {
+void check_clip(const Responder& responder, const FakeRhombus& rhombus, const Event& event,
+                const std::string& sound_device = "") {
   const auto clip = read_clip(responder.clips() / event.clip);
   REQUIRE(clip.readable);
   CHECK(clip.index_first);
@@ -41,7 +43,8 @@ void check_clip(const Responder& responder, const FakeRhombus& rhombus, const Ev
   REQUIRE(clip.streams[1].size() == sound.size());
   for (std::size_t i = 0; i < sound.size(); ++i) {
     REQUIRE(clip.streams[1][i].data == sound[i].data);
-    const double recorded = static_cast<double>(sound[i].presentation_time) / 48000 - static_cast<double>(video[0].presentation_time) / 90000;
+    const double recorded = static_cast<double>(sound[i].presentation_time) / 48000 -
+                            static_cast<double>(video[0].presentation_time) / 90000;
     const double shown = clip.streams[1][i].presentation - clip.streams[0][0].presentation;
     REQUIRE(std::abs(shown - recorded) < 0.040);
   }
@@ -52,7 +55,8 @@ bool never_sent_to(const FakeRhombus& rhombus, const std::string& device, const 
   return std::none_of(requests.begin(), requests.end(), [&](const Request& request) {
     if (request.server != device) return false;
     return request.query.find(secret) != std::string::npos ||
-           std::any_of(request.headers.begin(), request.headers.end(), [&](const auto& header) { return header.second.find(secret) != std::string::npos; });
+           std::any_of(request.headers.begin(), request.headers.end(),
+                       [&](const auto& header) { return header.second.find(secret) != std::string::npos; });
   });
 }
 
@@ -60,8 +64,10 @@ bool never_sent_to(const FakeRhombus& rhombus, const std::string& device, const 
 
 TEST_CASE("a signed webhook becomes a clip from the LAN, every packet untouched") {
   FakeRhombus rhombus;
-  const auto form = GENERATE(MpdForm::adaptation_set, MpdForm::representation, MpdForm::period, MpdForm::timeline, MpdForm::prefixed);
-  const auto camera = rhombus.add_camera({.name = "Front Door #1", .video = small, .absolute_times = form == MpdForm::timeline, .form = form});
+  const auto form = GENERATE(MpdForm::adaptation_set, MpdForm::representation, MpdForm::period, MpdForm::timeline,
+                             MpdForm::prefixed);
+  const auto camera = rhombus.add_camera(
+      {.name = "Front Door #1", .video = small, .absolute_times = form == MpdForm::timeline, .form = form});
   rhombus.start();
   Responder responder(rhombus);
   responder.start();
@@ -88,7 +94,10 @@ TEST_CASE("a signed webhook becomes a clip from the LAN, every packet untouched"
 TEST_CASE("over the WAN, with the sound of an audio gateway") {
   FakeRhombus rhombus;
   const bool absolute = GENERATE(false, true);
-  const auto camera = rhombus.add_camera({.name = "Dock", .video = {.width = 64, .height = 64, .frames_per_second = 5, .b_frames = 2}, .lan = false, .absolute_times = absolute});
+  const auto camera = rhombus.add_camera({.name = "Dock",
+                                          .video = {.width = 64, .height = 64, .frames_per_second = 5, .b_frames = 2},
+                                          .lan = false,
+                                          .absolute_times = absolute});
   const auto gateway = rhombus.add_gateway({.name = "Ears", .cameras = {camera}, .absolute_times = !absolute});
   rhombus.start();
   Responder responder(rhombus);
@@ -102,7 +111,8 @@ TEST_CASE("over the WAN, with the sound of an audio gateway") {
 
 TEST_CASE("with the camera's own sound") {
   FakeRhombus rhombus;
-  const auto camera = rhombus.add_camera({.name = "Lobby", .video = small, .own_sound = true, .absolute_times = GENERATE(false, true)});
+  const auto camera = rhombus.add_camera(
+      {.name = "Lobby", .video = small, .own_sound = true, .absolute_times = GENERATE(false, true)});
   rhombus.start();
   Responder responder(rhombus);
   responder.start();
@@ -118,12 +128,14 @@ TEST_CASE("a rule action captures each of its cameras") {
   rhombus.start();
   Responder responder(rhombus, "", "buffer_seconds = 2\ndefault_duration_seconds = 3\n");
   responder.start();
-  const auto answer = fake_rhombus::send_webhook(responder.url(), fake_rhombus::rule_body("rule-1", {one, two}, now_ms() - 60'000), responder.secret(), true);
+  const auto answer = fake_rhombus::send_webhook(
+      responder.url(), fake_rhombus::rule_body("rule-1", {one, two}, now_ms() - 60'000), responder.secret(), true);
   REQUIRE(answer.status == 200);
   std::vector<Event> events;
   const auto deadline = now_ms() + 20'000;
   do events = responder.events();
-  while (now_ms() < deadline && !std::all_of(events.begin(), events.end(), [](const Event& event) { return event.state == "done"; }));
+  while (now_ms() < deadline &&
+         !std::all_of(events.begin(), events.end(), [](const Event& event) { return event.state == "done"; }));
   REQUIRE(events.size() == 2);
   for (const auto& event : events) {
     REQUIRE(event.state == "done");
@@ -146,7 +158,8 @@ TEST_CASE("a window that is still open is followed as it is recorded") {
   CHECK(done_at - event.window_end * 1000 < 3000);  // the recording lag, the clip, and looking for it
 
   const auto requests = rhombus.requests();
-  const auto first = std::find_if(requests.begin(), requests.end(), [&](const Request& request) { return request.server == camera; });
+  const auto first = std::find_if(requests.begin(), requests.end(),
+                                  [&](const Request& request) { return request.server == camera; });
   REQUIRE(first != requests.end());
   CHECK(first->at_ms - sent_at < 2000);  // the pre-roll is asked for at once
 }
@@ -186,14 +199,17 @@ TEST_CASE("holes are said, error pages are not media") {
   FakeRhombus rhombus;
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .wan = false});
   rhombus.start();
-  const auto [status, body] = GENERATE(std::pair<int, std::string>{404, "gone"}, std::pair<int, std::string>{200, "<html>an error page</html>"}, std::pair<int, std::string>{200, ""});
+  const auto [status, body] =
+      GENERATE(std::pair<int, std::string>{404, "gone"},
+               std::pair<int, std::string>{200, "<html>an error page</html>"}, std::pair<int, std::string>{200, ""});
   rhombus.intercept([status = status, body = body](const Request& request) -> std::optional<Reply> {
     if (request.path.ends_with("seg_2.m4v")) return Reply{status, body, "text/html"};
     return std::nullopt;
   });
   Responder responder(rhombus, "", "buffer_seconds = 2\nretry_for_seconds = 0\n");
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10), [](const Event& e) { return e.state == "partial"; });
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10),
+                                        [](const Event& e) { return e.state == "partial"; });
   CHECK(event.gaps == 1);
   CHECK_FALSE(event.reason.empty());
   const auto clip = read_clip(responder.clips() / event.clip);
@@ -218,7 +234,10 @@ TEST_CASE("what is wrong at Rhombus is the capture's reason, and the next alert 
   const Case cases[] = {
       {"getMediaUris", {200, "<html>busy</html>"}, "waiting", "not a JSON object"},
       {"getMediaUris", {200, R"({"error":true,"errorMsg":"camera unknown"})"}, "waiting", "camera unknown"},
-      {"getMediaUris", {200, R"({"lanVodMpdUrisTemplates":null,"wanVodMpdUriTemplate":null})"}, "waiting", "no way to its footage"},
+      {"getMediaUris",
+       {200, R"({"lanVodMpdUrisTemplates":null,"wanVodMpdUriTemplate":null})"},
+       "waiting",
+       "no way to its footage"},
       {"getMediaUris", {500, "oops"}, "waiting", "HTTP 500"},
       {"clip.mpd", {200, "not xml"}, "waiting", "not XML"},
       {"clip.mpd", {200, "<!DOCTYPE MPD [<!ENTITY x \"y\">]><MPD/>"}, "failed", "document type"},
@@ -234,7 +253,8 @@ TEST_CASE("what is wrong at Rhombus is the capture's reason, and the next alert 
       const bool about_bad = request.server == bad || request.body.find(bad) != std::string::npos;
       return about_bad && request.path.ends_with(one.path) ? std::optional(one.reply) : std::nullopt;
     });
-    const auto event = responder.wait_for(responder.alert(bad, now_ms() - 60'000, 2), [&](const Event& e) { return e.state == one.state && !e.reason.empty(); });
+    const auto event = responder.wait_for(responder.alert(bad, now_ms() - 60'000, 2),
+                                          [&](const Event& e) { return e.state == one.state && !e.reason.empty(); });
     CHECK(event.reason.find(one.reason) != std::string::npos);
     CHECK(event.clip.empty());
   }
@@ -261,7 +281,8 @@ TEST_CASE("what was taken is published when the camera never comes back") {
   });
   Responder responder(rhombus, "", "buffer_seconds = 0\nretry_for_seconds = 0\nsegment_connections = 1\n");
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, now_ms() / 1000 * 1000 - 60'000, 20), [](const Event& e) { return e.state == "partial"; });
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() / 1000 * 1000 - 60'000, 20),
+                                        [](const Event& e) { return e.state == "partial"; });
   CHECK(event.gaps == 1);
   CHECK(read_clip(responder.clips() / event.clip).streams.at(0).size() == 50);  // the five segments before
 }
@@ -278,7 +299,8 @@ TEST_CASE("sound that cannot be had does not keep the picture") {
   });
   Responder responder(rhombus);
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10), [](const Event& e) { return e.state == "partial"; });
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 10),
+                                        [](const Event& e) { return e.state == "partial"; });
   CHECK(event.clip.ends_with("_video.mp4"));
   CHECK(event.reason.find("sound") != std::string::npos);
   check_clip(responder, rhombus, event);
@@ -321,9 +343,11 @@ TEST_CASE("a device that shows another key is refused") {
   replace_line("ca_file", other.ca_file());
   std::ofstream(responder.config()) << config;
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 2), [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 2),
+                                        [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
   CHECK(responder.log().find("another TLS key") != std::string::npos);
   // Refused in the handshake: no token has left.
   const auto requests = other.requests();
-  CHECK(std::none_of(requests.begin(), requests.end(), [&](const Request& request) { return request.server == camera; }));
+  CHECK(std::none_of(requests.begin(), requests.end(),
+                     [&](const Request& request) { return request.server == camera; }));
 }

@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+
+#include <catch2/catch.hpp>
 
 #include "responder_process.hpp"
 
@@ -38,17 +39,24 @@ TEST_CASE("mistakes are one line with status 2") {
   check_complaint(run_responder({}), "A subcommand is required");
   check_complaint(run_responder({"sreve"}), "did you mean serve?");
   check_complaint(run_responder({"--config", "/does/not/exist.toml", "serve"}), "/does/not/exist.toml");
-  check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}), "did you mean webhook.secrets?");
+  check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}),
+                  "did you mean webhook.secrets?");
   check_complaint(run_responder({"--config", write(folder, ""), "serve"}), "no API key");
-  check_complaint(run_responder({"--config", write(folder, "[rhombus]\napi_key_file = \"/none\"\n"), "serve"}), "api_key_file");
-  check_complaint(run_responder({"--config", write(folder, "[journal]\npath = \"/none/j.db\"\n"), "events"}), "/none/j.db");
-  const auto journal = "[rhombus]\napi_key = \"k\"\n[webhook]\nsecrets = [\"s\"]\n[archive]\ndirectory = \"/proc/clips\"\n[journal]\npath = \"" + (folder / "j.db").string() + "\"\n";
+  check_complaint(run_responder({"--config", write(folder, "[rhombus]\napi_key_file = \"/none\"\n"), "serve"}),
+                  "api_key_file");
+  check_complaint(run_responder({"--config", write(folder, "[journal]\npath = \"/none/j.db\"\n"), "events"}),
+                  "/none/j.db");
+  const auto journal =
+      "[rhombus]\napi_key = \"k\"\n[webhook]\nsecrets = [\"s\"]\n[archive]\ndirectory = "
+      "\"/proc/clips\"\n[journal]\npath = \"" +
+      (folder / "j.db").string() + "\"\n";
   check_complaint(run_responder({"--config", write(folder, journal), "serve"}), "archive.directory");
 }
 
 TEST_CASE("events and status of a journal") {
   FakeRhombus rhombus;
-  const auto camera = rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
+  const auto camera =
+      rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
   rhombus.start();
   Responder responder(rhombus);
   responder.start();
@@ -58,7 +66,8 @@ TEST_CASE("events and status of a journal") {
   CHECK(run_responder({"--config", config, "status", "--json"}).out.find("\"done\":1") != std::string::npos);
   CHECK(run_responder({"--config", config, "events", "--state", "done"}).out.find("Cam") != std::string::npos);
   CHECK(run_responder({"--config", config, "events", "--state", "failed"}).out.empty());
-  CHECK(run_responder({"--config", config, "events", "--after", "-1h", "--json"}).out.find("\"via\":\"webhook\"") != std::string::npos);
+  CHECK(run_responder({"--config", config, "events", "--after", "-1h", "--json"}).out.find("\"via\":\"webhook\"") !=
+        std::string::npos);
   check_complaint(run_responder({"--config", config, "events", "--state", "lost"}), "--state");
   check_complaint(run_responder({"--config", config, "events", "--after", "soon"}), "--after");
 
@@ -66,8 +75,10 @@ TEST_CASE("events and status of a journal") {
   check_complaint(run_responder({"--config", config, "serve"}), "another serve");
   const TempFolder folder;
   const auto port = responder.url().substr(18, responder.url().find("/webhook") - 18);
-  const auto second = "[rhombus]\napi_url = \"" + rhombus.api_url() + "\"\napi_key = \"k\"\n[webhook]\nlisten = \"127.0.0.1:" + port + "\"\nsecrets = [\"s\"]\n[archive]\ndirectory = \"" +
-                      (folder / "clips").string() + "\"\n[journal]\npath = \"" + (folder / "j.db").string() + "\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"error\"\n";
+  const auto second =
+      "[rhombus]\napi_url = \"" + rhombus.api_url() + "\"\napi_key = \"k\"\n[webhook]\nlisten = \"127.0.0.1:" + port +
+      "\"\nsecrets = [\"s\"]\n[archive]\ndirectory = \"" + (folder / "clips").string() + "\"\n[journal]\npath = \"" +
+      (folder / "j.db").string() + "\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"error\"\n";
   check_complaint(run_responder({"--config", write(folder, second), "serve"}), "another program has it");
   responder.stop(SIGTERM);
   CHECK(run_responder({"--config", config, "status"}).out.find("does not run") != std::string::npos);

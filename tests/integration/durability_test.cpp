@@ -1,9 +1,10 @@
 #include <algorithm>
-#include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
 #include <set>
 #include <thread>
+
+#include <catch2/catch.hpp>
 
 #include "clip_reader.hpp"
 #include "responder_process.hpp"
@@ -27,7 +28,9 @@ TEST_CASE("what was answered 200 survives kill -9 and is captured after the rest
     responder.stop(SIGKILL);
   }
   responder.start();
-  for (const auto& alert : accepted) responder.wait_for(alert, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(60));
+  for (const auto& alert : accepted)
+    responder.wait_for(
+        alert, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(60));
   const auto events = responder.events();
   CHECK(events.size() == accepted.size());
   std::size_t clips = 0;
@@ -70,7 +73,8 @@ TEST_CASE("an archive without room makes captures wait, and the journal goes on"
   config.replace(at, 18, "min_free_bytes = 9000000000000000");
   std::ofstream(responder.config()) << config;
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 3), [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
+  const auto event = responder.wait_for(responder.alert(camera, now_ms() - 60'000, 3),
+                                        [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
   CHECK(event.reason.find("min_free_bytes") != std::string::npos);
   CHECK(event.attempts == 0);
 }

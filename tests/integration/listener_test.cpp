@@ -1,6 +1,7 @@
-#include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
+
+#include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <httplib.h>
 
@@ -15,7 +16,8 @@ namespace {
 
 struct Fixture {
   FakeRhombus rhombus;
-  std::string camera = rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
+  std::string camera =
+      rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
   std::unique_ptr<Responder> responder;
 
   explicit Fixture(const std::string& extra = "") {
@@ -24,7 +26,8 @@ struct Fixture {
     responder->start();
   }
 
-  httplib::Result post(const std::string& body, httplib::Headers headers, const std::string& path = "/webhook/rhombus") {
+  httplib::Result post(const std::string& body, httplib::Headers headers,
+                       const std::string& path = "/webhook/rhombus") {
     const auto url = responder->url();
     httplib::Client client(url.substr(0, url.find('/', 8)));
     client.enable_server_certificate_verification(false);
@@ -32,7 +35,9 @@ struct Fixture {
     REQUIRE(answer);
     return answer;
   }
-  httplib::Result signed_post(const std::string& body) { return post(body, {{"x-rhombus-signature-sha1", hmac_hex(body, responder->secret(), false)}}); }
+  httplib::Result signed_post(const std::string& body) {
+    return post(body, {{"x-rhombus-signature-sha1", hmac_hex(body, responder->secret(), false)}});
+  }
   std::string body(const std::string& alert = "A1") { return organization_body(alert, camera, now_ms() - 60'000, 2); }
 };
 
@@ -45,11 +50,13 @@ TEST_CASE_METHOD(Fixture, "the table of answers") {
   CHECK(answer->get_header_value("Content-Type") == "application/json");
   CHECK(signed_post(body())->body == R"({"status":"duplicate"})");
 
-  const std::string diagnostic = R"({"alertUuid":"D1","deviceUuid":"X","diagnosticTrigger":"CAMERA_OFFLINE","timestampMs":1700000000000})";
+  const std::string diagnostic =
+      R"({"alertUuid":"D1","deviceUuid":"X","diagnosticTrigger":"CAMERA_OFFLINE","timestampMs":1700000000000})";
   answer = signed_post(diagnostic);
   CHECK(answer->status == 200);
   CHECK(answer->body == R"({"status":"ignored","reason":"diagnostic"})");
-  CHECK(signed_post(R"({"alertUuid":"S1","deviceUuid":"X","deviceType":"DOOR_SENSOR"})")->body == R"({"status":"ignored","reason":"no camera"})");
+  CHECK(signed_post(R"({"alertUuid":"S1","deviceUuid":"X","deviceType":"DOOR_SENSOR"})")->body ==
+        R"({"status":"ignored","reason":"no camera"})");
 
   CHECK(post(body("A2"), {})->status == 401);
   CHECK(post(body("A2"), {{"x-rhombus-signature-sha1", std::string(40, '0')}})->status == 401);
@@ -57,7 +64,8 @@ TEST_CASE_METHOD(Fixture, "the table of answers") {
   const auto good = hmac_hex(body("A2"), responder->secret(), false);
   CHECK(post(body("A2"), {{"x-rhombus-signature-sha1", good}, {"x-rhombus-signature-sha1", good}})->status == 401);
 
-  for (const std::string bad : {"[]", "{", "{}", R"({"alertUuid":"A","alertUuid":"B","deviceUuid":"C"})", R"({"alertUuid":"../x","deviceUuid":"C"})", "\xff\xfe"}) {
+  for (const std::string bad : {"[]", "{", "{}", R"({"alertUuid":"A","alertUuid":"B","deviceUuid":"C"})",
+                                R"({"alertUuid":"../x","deviceUuid":"C"})", "\xff\xfe"}) {
     CAPTURE(bad);
     CHECK(signed_post(bad)->status == 400);
   }
@@ -73,7 +81,8 @@ TEST_CASE_METHOD(Fixture, "the table of answers") {
   CHECK(got->get_header_value("Allow") == "POST");
 
   // Nothing of what was refused is in the journal.
-  for (const auto& event : responder->events()) CHECK((event.alert == "A1" || event.alert == "D1" || event.alert == "S1"));
+  for (const auto& event : responder->events())
+    CHECK((event.alert == "A1" || event.alert == "D1" || event.alert == "S1"));
 }
 
 TEST_CASE_METHOD(Fixture, "several secrets, both digests, any case of the header's name") {
@@ -110,6 +119,7 @@ TEST_CASE_METHOD(Fixture, "SIGHUP takes new secrets without a restart") {
   CHECK(post(one, headers)->status == 401);
   ::kill(responder->pid(), SIGHUP);
   const auto deadline = now_ms() + 5000;
-  while (now_ms() < deadline && responder->log().find("reload: 2 webhook secrets") == std::string::npos) std::this_thread::yield();
+  while (now_ms() < deadline && responder->log().find("reload: 2 webhook secrets") == std::string::npos)
+    std::this_thread::yield();
   CHECK(post(one, headers)->status == 200);
 }

@@ -1,17 +1,17 @@
 #include "responder_process.hpp"
 
 #include <csignal>
-#include <fcntl.h>
 #include <fstream>
-#include <spawn.h>
 #include <sstream>
 #include <stdexcept>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 extern char** environ;
 
@@ -28,7 +28,8 @@ std::string slurp(const fs::path& path) {
   return text.str();
 }
 
-pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err, const std::map<std::string, std::string>& environment) {
+pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err,
+            const std::map<std::string, std::string>& environment) {
   std::vector<std::string> words{RESPONDER_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -71,10 +72,12 @@ std::int64_t integer_field(simdjson::dom::element object, const char* name) {
 }  // namespace
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
-CommandResult run_responder(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment) {
+CommandResult run_responder(const std::vector<std::string>& arguments,
+                            const std::map<std::string, std::string>& environment) {
   const TempFolder folder;
   CommandResult result;
   result.status = status_of(spawn(arguments, folder / "out", folder / "err", environment));
@@ -90,9 +93,12 @@ Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string
   const auto in = [&](const char* name) { return (folder_ / name).string(); };
   std::ofstream(config()) << fmt::format(
       "[rhombus]\napi_url = \"{}\"\napi_key = \"{}\"\nca_file = \"{}\"\n"
-      "[webhook]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\nsecrets = [\"an older secret\", \"{}\"]\nmax_body_bytes = 4096\n"
-      "[capture]\n{}[archive]\ndirectory = \"{}\"\ntimezone = \"UTC\"\nmin_free_bytes = 0\n[journal]\npath = \"{}\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"debug\"\n{}",
-      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture, in("clips"), in("state/journal.db"), extra);
+      "[webhook]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\nsecrets = [\"an older secret\", "
+      "\"{}\"]\nmax_body_bytes = 4096\n"
+      "[capture]\n{}[archive]\ndirectory = \"{}\"\ntimezone = \"UTC\"\nmin_free_bytes = 0\n[journal]\npath = "
+      "\"{}\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"debug\"\n{}",
+      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture,
+      in("clips"), in("state/journal.db"), extra);
 }
 
 Responder::~Responder() {
@@ -157,7 +163,8 @@ std::vector<Event> Responder::events() const {
   return events;
 }
 
-Event Responder::wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough, std::chrono::seconds limit) const {
+Event Responder::wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough,
+                          std::chrono::seconds limit) const {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   Event last;
   while (std::chrono::steady_clock::now() < deadline) {
@@ -178,7 +185,8 @@ Event Responder::wait_until_done(const std::string& alert) const {
 
 std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int duration_s) const {
   const auto id = fake_rhombus::random_uuid();
-  const auto answer = fake_rhombus::send_webhook(url(), fake_rhombus::organization_body(id, camera, at_ms, duration_s), secret_, false);
+  const auto answer = fake_rhombus::send_webhook(
+      url(), fake_rhombus::organization_body(id, camera, at_ms, duration_s), secret_, false);
   REQUIRE(answer.status == 200);
   REQUIRE(answer.body == R"({"status":"accepted"})");
   return id;

@@ -6,10 +6,10 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include <simdjson.h>
+#include <sys/types.h>
 
 #include "fake_rhombus.hpp"
 #include "temp_folder.hpp"
@@ -23,7 +23,8 @@ struct CommandResult {
 };
 
 // Runs the program to its end.
-CommandResult run_responder(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment = {});
+CommandResult run_responder(const std::vector<std::string>& arguments,
+                            const std::map<std::string, std::string>& environment = {});
 
 // One object of `events --json`, flattened to what the tests ask.
 struct Event {
@@ -37,13 +38,14 @@ struct Event {
 class Responder {
  public:
   // `extra`: TOML appended to the configuration, tables and all.
-  explicit Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra = "", const std::string& capture = "buffer_seconds = 2\n");
+  explicit Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra = "",
+                     const std::string& capture = "buffer_seconds = 2\n");
   ~Responder();
   Responder(const Responder&) = delete;
   Responder& operator=(const Responder&) = delete;
 
-  void start();             // returns when it listens
-  int stop(int signal);     // its exit status
+  void start();          // returns when it listens
+  int stop(int signal);  // its exit status
   bool running() const;
 
   std::string url() const;  // of the webhook
@@ -56,7 +58,8 @@ class Responder {
 
   std::vector<Event> events() const;
   // Waits (bounded) until the alert's only capture is in a state that `enough` accepts.
-  Event wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough, std::chrono::seconds limit = std::chrono::seconds(30)) const;
+  Event wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough,
+                 std::chrono::seconds limit = std::chrono::seconds(30)) const;
   Event wait_until_done(const std::string& alert) const;
 
   // Sends a signed organization webhook for the camera; returns the alert's id.

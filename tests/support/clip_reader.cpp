@@ -34,12 +34,14 @@ Clip read_clip(const std::filesystem::path& path) {
   clip.streams.resize(input->nb_streams);
   clip.start_time = static_cast<double>(input->start_time) / AV_TIME_BASE;
   const AVDictionaryEntry* tag = nullptr;
-  while ((tag = av_dict_get(input->metadata, "", tag, AV_DICT_IGNORE_SUFFIX)) != nullptr) clip.tags[tag->key] = tag->value;
+  while ((tag = av_dict_get(input->metadata, "", tag, AV_DICT_IGNORE_SUFFIX)) != nullptr)
+    clip.tags[tag->key] = tag->value;
   AVPacket* packet = av_packet_alloc();
   while (av_read_frame(input, packet) == 0) {
     const auto* stream = input->streams[packet->stream_index];
     clip.streams[static_cast<std::size_t>(packet->stream_index)].push_back(
-        {std::string(reinterpret_cast<char*>(packet->data), static_cast<std::size_t>(packet->size)), static_cast<double>(packet->pts) * av_q2d(stream->time_base)});
+        {std::string(reinterpret_cast<char*>(packet->data), static_cast<std::size_t>(packet->size)),
+         static_cast<double>(packet->pts) * av_q2d(stream->time_base)});
     av_packet_unref(packet);
   }
   av_packet_free(&packet);

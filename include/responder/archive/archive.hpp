@@ -1,5 +1,5 @@
-// The archive: where published clips stand, each with its sidecar. A clip appears under its final name only when complete and
-// synced: temporary name, fsync, rename, fsync of the folder. Thread-safe.
+// The archive: where published clips stand, each with its sidecar. A clip appears under its final name only when
+// complete and synced: temporary name, fsync, rename, fsync of the folder. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ class Archive {
   // An Error of kind no_space when less than min_free_bytes would be left after `more` bytes.
   Result<void> check_space(std::uint64_t more) const;
 
-  // Moves `finished` (from the spool) to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same
-  // alert and camera that already has the name is replaced; one of another alert is not, the new one gets a number.
+  // Moves `finished` (from the spool) to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of
+  // the same alert and camera that already has the name is replaced; one of another alert is not, the new one gets a
+  // number.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip,
                                const std::function<std::string(const ArchivedClip&)>& sidecar) const;
 

@@ -1,5 +1,5 @@
-// Work in progress, one folder for each capture, on a local disk. Nothing in it is promised to anybody: what is found there
-// is checked before it is used.
+// Work in progress, one folder for each capture, on a local disk. Nothing in it is promised to anybody: what is found
+// there is checked before it is used.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Time is passed in: wall clock, monotonic clock and sleep as one small interface, so that a day of retries is a test of
-// milliseconds. Nothing else in the program asks the system what time it is.
+// Time is passed in: wall clock, monotonic clock and sleep as one small interface, so that a day of retries is a test
+// of milliseconds. Nothing else in the program asks the system what time it is.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// Errors as values. The kind says what to do next; the message is one line for people: what happened, where, what to do.
+// Errors as values. The kind says what to do next; the message is one line for people: what happened, where, what to
+// do.
 #pragma once
 
 #include <chrono>

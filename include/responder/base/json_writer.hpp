@@ -25,10 +25,7 @@ class JsonWriter {
   JsonWriter& value(bool flag);
   JsonWriter& value(double number);
   template <std::integral Number>
-    requires(!std::same_as<Number, bool>)
-  JsonWriter& value(Number number) {
-    return raw(std::to_string(number));
-  }
+  requires(!std::same_as<Number, bool>) JsonWriter& value(Number number) { return raw(std::to_string(number)); }
   JsonWriter& null();
 
   template <class Value>

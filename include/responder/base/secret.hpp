@@ -1,5 +1,5 @@
-// A key, token or shared secret. It has no stream or format operator, so it cannot slip into a log or an error text; the
-// bytes are wiped when it goes.
+// A key, token or shared secret. It has no stream or format operator, so it cannot slip into a log or an error text;
+// the bytes are wiped when it goes.
 #pragma once
 
 #include <string>

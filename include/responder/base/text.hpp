@@ -10,12 +10,12 @@
 
 namespace responder {
 
-std::string to_hex(std::span<const unsigned char> bytes);  // lower case
-std::string_view trim(std::string_view text);              // ASCII white space off both ends
+std::string to_hex(std::span<const unsigned char> bytes);               // lower case
+std::string_view trim(std::string_view text);                           // ASCII white space off both ends
 std::vector<std::string> split(std::string_view text, char separator);  // trimmed parts, empty ones left out
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string ascii_lower(std::string_view text);
-bool iequals(std::string_view a, std::string_view b);  // ASCII, as HTTP header names compare
+bool iequals(std::string_view a, std::string_view b);       // ASCII, as HTTP header names compare
 std::optional<long long> parse_int(std::string_view text);  // decimal, the whole of it
 
 // Text from outside made fit for one log line: control characters and broken UTF-8 become '?', at most `limit` bytes.

@@ -9,7 +9,8 @@
 
 namespace responder {
 
-// `T` of the command line: epoch seconds, RFC 3339 ("2024-01-10T14:30:22Z"), or relative to now ("-24h", "-30m", "-90s", "-7d").
+// `T` of the command line: epoch seconds, RFC 3339 ("2024-01-10T14:30:22Z"), or relative to now ("-24h", "-30m",
+// "-90s", "-7d").
 Result<WallTime> parse_time(std::string_view text, WallTime now);
 
 std::string format_rfc3339(WallTime time);  // UTC, whole seconds: 2024-01-10T14:30:22Z

@@ -1,5 +1,5 @@
-// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, publish. A step
-// does what can be done now and never waits; any step may be the last before a power cut.
+// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, publish.
+// A step does what can be done now and never waits; any step may be the last before a power cut.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ struct Environment {
   const archive::Spool& spool;
   Clock& clock;
   std::chrono::seconds retry_for;
-  // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with a
-  // clip's length.
+  // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with
+  // a clip's length.
   std::mutex remuxing = {};
   std::binary_semaphore remuxing_early = std::binary_semaphore(1);
 };
@@ -81,9 +81,11 @@ class Capture {
   FootageRequest audio_request_;
   int audio_failures_ = 0;
 
-  // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what it uses.
+  // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
+  // it uses.
   struct EarlyClip {
-    EarlyClip(std::binary_semaphore& slot_, media::TakenTrack foreseen_) : slot(slot_), foreseen(std::move(foreseen_)) {}
+    EarlyClip(std::binary_semaphore& slot_, media::TakenTrack foreseen_)
+        : slot(slot_), foreseen(std::move(foreseen_)) {}
     EarlyClip(const EarlyClip&) = delete;
     EarlyClip& operator=(const EarlyClip&) = delete;
     ~EarlyClip() {

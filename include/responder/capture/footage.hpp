@@ -35,11 +35,12 @@ class FootageAccess {
  public:
   using CountBytes = std::function<void(rhombus::Route, std::size_t)>;
 
-  FootageAccess(FootageOptions options, rhombus::ApiClient& api, rhombus::TokenCache& tokens, rhombus::MediaLocator& locator,
-                CheckPin check_pin, CountBytes count, Clock& clock);
+  FootageAccess(FootageOptions options, rhombus::ApiClient& api, rhombus::TokenCache& tokens,
+                rhombus::MediaLocator& locator, CheckPin check_pin, CountBytes count, Clock& clock);
 
   // The ways to the device that the configuration allows; those that just failed come last.
-  Result<std::vector<rhombus::MediaPath>> ways_to(rhombus::DeviceKind kind, const DeviceId& device, std::stop_token stop);
+  Result<std::vector<rhombus::MediaPath>> ways_to(rhombus::DeviceKind kind, const DeviceId& device,
+                                                  std::stop_token stop);
 
   std::unique_ptr<media::Source> source(const DeviceId& device, rhombus::Route route, const net::Url& mpd);
 

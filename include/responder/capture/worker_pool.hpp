@@ -1,6 +1,7 @@
-// Works on due captures: a lock-free queue of ids, a pool of workers that take steps, and a scheduler thread that wakes
-// captures when the camera has recorded more, finds due rows in the journal (after a start just as every second) and keeps
-// this process's leases alive. The queue is a hint: whatever is lost with it is a row that the next scan finds.
+// Works on due captures: a lock-free queue of ids, a pool of workers that take steps, and a scheduler thread that
+// wakes captures when the camera has recorded more, finds due rows in the journal (after a start just as every
+// second) and keeps this process's leases alive. The queue is a hint: whatever is lost with it is a row that the next
+// scan finds.
 #pragma once
 
 #include <chrono>
@@ -27,7 +28,8 @@ class WorkerPool {
   using Observer = std::function<void(journal::State, std::chrono::milliseconds)>;
 
   // `reader` is the scheduler's own connection to the journal.
-  WorkerPool(PoolOptions options, Environment& environment, journal::Writer& writer, journal::Journal reader, Observer observer);
+  WorkerPool(PoolOptions options, Environment& environment, journal::Writer& writer, journal::Journal reader,
+             Observer observer);
   ~WorkerPool();
 
   // A capture may be due: from any thread, without waiting.

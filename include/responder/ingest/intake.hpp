@@ -1,7 +1,8 @@
-// The only door for alerts: what to capture of an alert, written down before anybody is answered. Webhook, poller and person
-// are the same case; the unique (alert, camera) makes whoever comes second a duplicate.
+// The only door for alerts: what to capture of an alert, written down before anybody is answered. Webhook, poller and
+// person are the same case; the unique (alert, camera) makes whoever comes second a duplicate.
 //
-// Thread-safe. accept() does not block: `answer` is called, from the journal's thread, once the alert is on disk or cannot be.
+// Thread-safe. accept() does not block: `answer` is called, from the journal's thread, once the alert is on disk or
+// cannot be.
 #pragma once
 
 #include <chrono>
@@ -31,8 +32,8 @@ struct Answer {
 };
 
 // What of `alert` is to be captured; one entry for each camera, or one `ignored` entry. Pure.
-std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy, journal::Via via,
-                                               WallTime received_at);
+std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy,
+                                               journal::Via via, WallTime received_at);
 
 class Intake {
  public:
@@ -40,7 +41,8 @@ class Intake {
   Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId)> wake)
       : policy_(std::move(policy)), writer_(writer), wake_(std::move(wake)) {}
 
-  void accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at, std::function<void(Result<Answer>)> answer);
+  void accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at,
+              std::function<void(Result<Answer>)> answer);
 
  private:
   const IntakePolicy policy_;

@@ -1,5 +1,5 @@
-// The webhook listener's answers: routes, verifies the raw bytes, parses, hands the alert to the intake and answers when it is
-// on disk. The table of answers is README.md's.
+// The webhook listener's answers: routes, verifies the raw bytes, parses, hands the alert to the intake and answers
+// when it is on disk. The table of answers is README.md's.
 #pragma once
 
 #include <functional>
@@ -25,10 +25,12 @@ struct WebhookOptions {
 // Runs on the listener's loop thread and never blocks it. set_secrets() may be called from any thread.
 class WebhookEndpoint {
  public:
-  // Told the result of each request: accepted, duplicate, ignored, unsigned, wrong_signature, malformed, not_recorded, …
+  // Told the result of each request: accepted, duplicate, ignored, unsigned, wrong_signature, malformed,
+  // not_recorded, …
   using Observer = std::function<void(std::string_view result)>;
 
-  WebhookEndpoint(WebhookOptions options, std::vector<Secret> secrets, Intake& intake, Clock& clock, Observer observer);
+  WebhookEndpoint(WebhookOptions options, std::vector<Secret> secrets, Intake& intake, Clock& clock,
+                  Observer observer);
 
   void handle(net::ServerRequest request, net::ReplySlot reply);
 

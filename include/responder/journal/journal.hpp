@@ -1,8 +1,8 @@
 // The journal: what is known, what waits, what was done. It is the truth; every queue is a hint.
 //
-// A Journal is one connection and belongs to one thread at a time; several (also of several processes) may be open on the
-// same file. A mutating call is atomic by itself; inside Journal::transaction several commit as one. A commit is synced to
-// the disk before the call returns.
+// A Journal is one connection and belongs to one thread at a time; several (also of several processes) may be open on
+// the same file. A mutating call is atomic by itself; inside Journal::transaction several commit as one. A commit is
+// synced to the disk before the call returns.
 #pragma once
 
 #include <chrono>
@@ -54,7 +54,7 @@ struct NewCapture {
 
 // What an attempt left on disk.
 struct Published {
-  std::string clip;  // path under the archive
+  std::string clip;    // path under the archive
   std::string source;  // lan, wan, cloud
   std::uint64_t bytes = 0;
   std::string sha256;
@@ -119,7 +119,8 @@ class Journal {
 
   // Takes a due capture for `owner` until `lease_until`; nullopt when somebody else has it or it is finished.
   Result<std::optional<Capture>> claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until);
-  // Gives back what owners whose name starts so have claimed, whatever their leases say: for when they are known to be gone.
+  // Gives back what owners whose name starts so have claimed, whatever their leases say: for when they are known to
+  // be gone.
   Result<void> release_leases(std::string_view owner_prefix, WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
 

@@ -13,8 +13,9 @@ namespace responder::journal {
 
 class Writer {
  public:
-  // Changes the journal, inside a transaction. May run twice (when somebody else's change in the same batch failed and
-  // everything is undone and done one by one), so it must have no effect but on the journal and on what `done` reads.
+  // Changes the journal, inside a transaction. May run twice (when somebody else's change in the same batch failed
+  // and everything is undone and done one by one), so it must have no effect but on the journal and on what `done`
+  // reads.
   using Work = std::function<Result<void>(Journal&)>;
   // Told once whether the change is on disk.
   using Done = std::function<void(Result<void>)>;

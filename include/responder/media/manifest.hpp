@@ -1,5 +1,5 @@
-// MPEG-DASH manifests (ISO/IEC 23009-1), the static and template-addressed part of the standard that cameras use. Pure: text
-// in, segments out.
+// MPEG-DASH manifests (ISO/IEC 23009-1), the static and template-addressed part of the standard that cameras use.
+// Pure: text in, segments out.
 #pragma once
 
 #include <chrono>
@@ -101,8 +101,8 @@ struct Manifest {
   std::optional<Track> audio;
 };
 
-// `url` is where the manifest came from. `asked_start` and `asked_duration` are the window of the session: for a timeline in
-// epoch time, and where the manifest gives no duration.
+// `url` is where the manifest came from. `asked_start` and `asked_duration` are the window of the session: for a
+// timeline in epoch time, and where the manifest gives no duration.
 Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::chrono::sys_seconds asked_start,
                                 std::chrono::seconds asked_duration);
 

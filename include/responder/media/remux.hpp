@@ -34,8 +34,8 @@ struct ClipSummary {
   std::uint64_t bytes = 0;
 };
 
-// Writes `output` (emptied first), not synced. `tracks` have a segment each and come from sessions of the same start. Memory
-// grows with the number of packets (about 100 bytes each), not with their size. Thread-safe.
+// Writes `output` (emptied first), not synced. `tracks` have a segment each and come from sessions of the same start.
+// Memory grows with the number of packets (about 100 bytes each), not with their size. Thread-safe.
 Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
                           const ClipMetadata& metadata, std::stop_token stop);
 

@@ -1,5 +1,6 @@
-// Looks at an initialization segment or a media segment before it may go near the demuxer: one truncated segment ruins all
-// frames after it, and an error page is no segment. Reads the structure (ISO BMFF boxes, EBML elements), not the samples.
+// Looks at an initialization segment or a media segment before it may go near the demuxer: one truncated segment
+// ruins all frames after it, and an error page is no segment. Reads the structure (ISO BMFF boxes, EBML elements),
+// not the samples.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ enum class Container { mp4, webm };
 
 struct InitInfo {
   Container container = Container::mp4;
-  std::string sha256;           // hex, of the whole segment: a changed one means other parameters
-  std::string codec;            // sample entry ("avc1") or WebM codec id ("A_OPUS")
+  std::string sha256;             // hex, of the whole segment: a changed one means other parameters
+  std::string codec;              // sample entry ("avc1") or WebM codec id ("A_OPUS")
   std::int64_t timescale = 1000;  // ticks a second of the decode times
   std::uint32_t track_id = 0;     // mp4
   unsigned nal_length_bytes = 0;  // mp4 video: the length before each NAL unit

@@ -1,7 +1,7 @@
 // One device's footage of one window, taken segment by segment into a folder, as the device records it.
 //
-// A Session never waits: advance() fetches what should exist by now and says when to come back. It belongs to one thread at a
-// time; during advance() it uses threads of its own, as many as the source has connections.
+// A Session never waits: advance() fetches what should exist by now and says when to come back. It belongs to one
+// thread at a time; during advance() it uses threads of its own, as many as the source has connections.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ struct Interval {
 
 // A run of segments on one media timeline.
 struct TakenPart {
-  std::vector<std::filesystem::path> segments;  // in time order
+  std::vector<std::string> segments;  // paths, in time order; thousands, so not as std::filesystem::path (six times as large)
   Micros origin{0};                             // what the media timeline shows at the session's start
 };
 
@@ -43,11 +43,11 @@ struct TakenTrack {
   std::filesystem::path init_file;
   std::vector<TakenPart> parts;  // in time order, none empty
   std::size_t samples = 0;
-  std::vector<Interval> gaps;                   // parts of the window no segment covers
-  std::string reason;                           // why there are gaps; empty when there are none
-  bool may_improve = false;                     // some of what is missing may still be had by trying again
-  // Set in a foreseen track, whose segments are still being fetched: waits for the segment of this index (counted over all
-  // parts); false when it will not come. From one thread.
+  std::vector<Interval> gaps;  // parts of the window no segment covers
+  std::string reason;          // why there are gaps; empty when there are none
+  bool may_improve = false;    // some of what is missing may still be had by trying again
+  // Set in a foreseen track, whose segments are still being fetched: waits for the segment of this index (counted
+  // over all parts); false when it will not come. From one thread.
   std::function<bool(std::size_t)> wait_for;
 };
 
@@ -61,9 +61,9 @@ struct SessionOptions {
   // How long after its end a segment can be had at the earliest, and until when "404" still means "not yet".
   std::chrono::milliseconds lag{300};
   std::chrono::milliseconds patience{10000};
-  // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched: the window
-  // is over and has only this track. It may come otherwise than foreseen; what counts is taken(). `wait_for` may be used until
-  // the Session is gone.
+  // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched:
+  // the window is over and has only this track. It may come otherwise than foreseen; what counts is taken().
+  // `wait_for` may be used until the Session is gone.
   std::function<void(TakenTrack)> on_foreseen;
 };
 
@@ -86,7 +86,8 @@ class Session {
   // Why the sound was given up while the picture was taken; empty when it was not.
   const std::string& problem() const { return problem_; }
 
-  // After advance() failed before it had a manifest: what an earlier attempt in this folder left, by the manifest it had.
+  // After advance() failed before it had a manifest: what an earlier attempt in this folder left, by the manifest it
+  // had.
   void recall();
 
  private:

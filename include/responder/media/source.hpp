@@ -42,7 +42,8 @@ class HttpSource final : public Source {
  public:
   using CountBytes = std::function<void(std::size_t)>;
 
-  HttpSource(std::shared_ptr<net::Connections> connections, std::unique_ptr<Credentials> credentials, CountBytes count)
+  HttpSource(std::shared_ptr<net::Connections> connections, std::unique_ptr<Credentials> credentials,
+             CountBytes count)
       : connections_(std::move(connections)), credentials_(std::move(credentials)), count_(std::move(count)) {}
 
   Result<Document> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) override;

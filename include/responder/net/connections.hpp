@@ -1,5 +1,5 @@
-// The connections that belong to one device: to its own origin with the trust that goes with it, to any other host that a
-// manifest may name as to a stranger. Thread-safe.
+// The connections that belong to one device: to its own origin with the trust that goes with it, to any other host
+// that a manifest may name as to a stranger. Thread-safe.
 #pragma once
 
 #include <map>

@@ -1,5 +1,5 @@
-// HTTPS requests over kept-alive connections. One HttpConnection is one connection and belongs to one thread at a time; a
-// ConnectionPool hands them out and bounds how many there are to one origin.
+// HTTPS requests over kept-alive connections. One HttpConnection is one connection and belongs to one thread at a
+// time; a ConnectionPool hands them out and bounds how many there are to one origin.
 #pragma once
 
 #include <array>
@@ -27,8 +27,8 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 // SHA-256 of a certificate's SubjectPublicKeyInfo.
 using KeyHash = std::array<unsigned char, 32>;
 
-// Whom to believe. `verify` checks the chain and the host name. `pinned` asks `accept_key` and checks neither: for devices
-// with self-signed certificates. `insecure` takes anybody.
+// Whom to believe. `verify` checks the chain and the host name. `pinned` asks `accept_key` and checks neither: for
+// devices with self-signed certificates. `insecure` takes anybody.
 struct Trust {
   enum class Mode { verify, pinned, insecure };
   Mode mode = Mode::verify;
@@ -119,8 +119,8 @@ class ConnectionPool {
 // Whether a PEM file holds CA certificates that can be used.
 Result<void> check_ca_file(const std::string& path);
 
-// What an HTTP status other than 2xx means for the one who asked: the one table from status to ErrorKind. `retry-after`
-// of the answer is taken along.
+// What an HTTP status other than 2xx means for the one who asked: the one table from status to ErrorKind.
+// `retry-after` of the answer is taken along.
 Error status_error(const Response& response, std::string_view what);
 
 }  // namespace responder::net

@@ -1,8 +1,9 @@
-// The server's front: accepts connections, ends TLS, buffers one whole request under deadlines and caps, and only then hands
-// it on. One thread serves every connection, so a slow or silent client costs a bounded amount of memory and no thread.
+// The server's front: accepts connections, ends TLS, buffers one whole request under deadlines and caps, and only
+// then hands it on. One thread serves every connection, so a slow or silent client costs a bounded amount of memory
+// and no thread.
 //
-// Threads: open() starts the loop thread, stop() and the destructor join it. The handler runs on the loop thread and must not
-// block; it may keep the ReplySlot and answer later from any thread.
+// Threads: open() starts the loop thread, stop() and the destructor join it. The handler runs on the loop thread and
+// must not block; it may keep the ReplySlot and answer later from any thread.
 #pragma once
 
 #include <chrono>

@@ -17,8 +17,8 @@ class TrustedProxies {
 
   bool contains(std::string_view address) const;
 
-  // Who sent the request: the last address of X-Forwarded-For that is no trusted proxy, if the peer itself is one (or sits
-  // behind a unix socket, with an empty address).
+  // Who sent the request: the last address of X-Forwarded-For that is no trusted proxy, if the peer itself is one (or
+  // sits behind a unix socket, with an empty address).
   std::string client(std::string_view peer, std::string_view forwarded_for) const;
 
  private:

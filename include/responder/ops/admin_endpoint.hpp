@@ -24,7 +24,9 @@ class AdminEndpoint {
   // `refresh` brings gauges up to date before they are shown.
   AdminEndpoint(Metrics& metrics, std::function<void()> refresh) : metrics_(metrics), refresh_(std::move(refresh)) {}
 
-  void add_probe(std::string part, Probe probe) { probes_.emplace_back(std::move(part), std::move(probe)); }  // before the first handle()
+  void add_probe(std::string part, Probe probe) {
+    probes_.emplace_back(std::move(part), std::move(probe));
+  }  // before the first handle()
 
   void handle(const net::ServerRequest& request, net::ReplySlot reply) const;
 

@@ -32,9 +32,9 @@ struct Alert {
   std::vector<AlertCamera> cameras;
 };
 
-// A webhook's body: the organization webhook's form (`alertUuid`) or the rule action's (`uuid`, `deviceEvents`). Unknown
-// fields, nulls and unknown enum values are normal. An Error names the field that makes it unusable: not a JSON object, a key
-// twice, an id missing or not 1-64 of A-Za-z0-9._-, a number that is none.
+// A webhook's body: the organization webhook's form (`alertUuid`) or the rule action's (`uuid`, `deviceEvents`).
+// Unknown fields, nulls and unknown enum values are normal. An Error names the field that makes it unusable: not a
+// JSON object, a key twice, an id missing or not 1-64 of A-Za-z0-9._-, a number that is none.
 //
 // Not thread-safe: it keeps a parser's memory. One object for each thread.
 class WebhookParser {

@@ -1,5 +1,6 @@
 // Calls to Rhombus's API. Every call is a POST with a JSON body; a failure can also be HTTP 200 with "error": true.
-// Source: Rhombus's OpenAPI document. All callers share one RateLimiter and a few kept-alive connections. Thread-safe.
+// Source: Rhombus's OpenAPI document. All callers share one RateLimiter and a few kept-alive connections.
+// Thread-safe.
 #pragma once
 
 #include <chrono>

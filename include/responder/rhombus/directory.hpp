@@ -1,5 +1,5 @@
-// Which cameras and audio gateways the organization has: asked once, remembered, asked again when a camera is not known or
-// the answer is old. Thread-safe; while one caller asks, the others wait for its answer.
+// Which cameras and audio gateways the organization has: asked once, remembered, asked again when a camera is not
+// known or the answer is old. Thread-safe; while one caller asks, the others wait for its answer.
 #pragma once
 
 #include <chrono>

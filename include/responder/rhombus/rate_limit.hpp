@@ -1,5 +1,6 @@
-// One budget for the API, shared by everything that calls it: Rhombus limits requests per organization with a token bucket
-// (10 a second is the documented rate). `Retry-After` stops every caller, because trying sooner keeps being refused.
+// One budget for the API, shared by everything that calls it: Rhombus limits requests per organization with a token
+// bucket (10 a second is the documented rate). `Retry-After` stops every caller, because trying sooner keeps being
+// refused.
 #pragma once
 
 #include <stop_token>
@@ -22,7 +23,8 @@ class RateLimiter {
 
  private:
   struct State {
-    // When the bucket will be full again; the classic "generic cell rate" form: one time instead of a counter and a timer.
+    // When the bucket will be full again; the classic "generic cell rate" form: one time instead of a counter and a
+    // timer.
     SteadyTime full_at{};
     SteadyTime not_before{};
   };

@@ -22,7 +22,7 @@ std::string sign(std::string_view body, const Secret& secret, Digest digest);
 enum class Signature { valid, missing, wrong };
 
 // Compares in constant time. Any of the secrets may match; an empty one never does.
-Signature check_signature(std::string_view body, std::optional<std::string_view> sha1, std::optional<std::string_view> sha256,
-                          std::span<const Secret> secrets);
+Signature check_signature(std::string_view body, std::optional<std::string_view> sha1,
+                          std::optional<std::string_view> sha256, std::span<const Secret> secrets);
 
 }  // namespace responder::rhombus

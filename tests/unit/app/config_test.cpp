@@ -1,8 +1,10 @@
-#include <catch2/catch.hpp>
+#include "config.hpp"
+
 #include <fstream>
 #include <map>
 
-#include "config.hpp"
+#include <catch2/catch.hpp>
+
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -46,7 +48,8 @@ TEST_CASE_METHOD(Fixture, "defaults, file and environment, in this order") {
   environment["RHOMBUS_RESPONDER_CAPTURE_BUFFER_SECONDS"] = "45";
   environment["RHOMBUS_RESPONDER_WEBHOOK_SECRETS"] = "one,two";
   environment["RHOMBUS_API_KEY"] = "from-environment";
-  config = load("[capture]\nbuffer_seconds = 60\nworkers = 2\nconnection = \"wan\"\n[rhombus]\nrequests_per_second = 2.5\n");
+  config = load(
+      "[capture]\nbuffer_seconds = 60\nworkers = 2\nconnection = \"wan\"\n[rhombus]\nrequests_per_second = 2.5\n");
   REQUIRE(config);
   CHECK(config->capture.buffer_seconds == 45);
   CHECK(config->capture.workers == 2);
@@ -71,14 +74,16 @@ TEST_CASE_METHOD(Fixture, "mistakes are named with the mend") {
   CHECK(error("[webhook]\ntrusted_proxies = [\"x\"]\n").find("trusted_proxies") != std::string::npos);
   CHECK(error("[rhombus]\napi_url = \"http://h\"\n").find("https") != std::string::npos);
   CHECK(error("[rhombus]\nca_file = \"/does/not/exist\"\n").find("/does/not/exist") != std::string::npos);
-  CHECK(error("[rhombus]\nca_file = \"" + file("junk.pem", "junk") + "\"\n").find("no CA certificate") != std::string::npos);
+  CHECK(error("[rhombus]\nca_file = \"" + file("junk.pem", "junk") + "\"\n").find("no CA certificate") !=
+        std::string::npos);
   CHECK(error("[rhombus]\napi_key_file = \"/does/not/exist\"\n").find("api_key_file") != std::string::npos);
   CHECK(error("[admin]\nlisten = \"0.0.0.0:9464\"\n").find("admin.listen") != std::string::npos);
   CHECK_FALSE(load_config("/does/not/exist.toml", [](const std::string&) { return std::nullopt; }));
 }
 
 TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credentials, and never into an error") {
-  auto config = load("[rhombus]\napi_key_file = \"" + file("key", "the-key\n") + "\"\n[webhook]\nsecrets_file = \"" + file("secrets", "s1\ns2\n") + "\"\n");
+  auto config = load("[rhombus]\napi_key_file = \"" + file("key", "the-key\n") + "\"\n[webhook]\nsecrets_file = \"" +
+                     file("secrets", "s1\ns2\n") + "\"\n");
   REQUIRE(config);
   CHECK(config->rhombus.api_key.reveal() == "the-key");
   CHECK(config->webhook.secrets.size() == 2);
@@ -96,6 +101,7 @@ TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credential
 
 TEST_CASE_METHOD(Fixture, "serving needs a key and a secret") {
   CHECK(check_for_serving(*load("")).error().message.find("no API key") != std::string::npos);
-  CHECK(check_for_serving(*load("[rhombus]\napi_key = \"k\"\n")).error().message.find("no webhook secret") != std::string::npos);
+  CHECK(check_for_serving(*load("[rhombus]\napi_key = \"k\"\n")).error().message.find("no webhook secret") !=
+        std::string::npos);
   CHECK(check_for_serving(*load("[rhombus]\napi_key = \"k\"\n[webhook]\nallow_unsigned = true\n")));
 }

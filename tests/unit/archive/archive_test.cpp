@@ -1,8 +1,11 @@
-#include <catch2/catch.hpp>
+#include "responder/archive/archive.hpp"
+
 #include <fstream>
 
-#include "responder/archive/archive.hpp"
+#include <catch2/catch.hpp>
+
 #include "responder/base/file.hpp"
+
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -21,13 +24,22 @@ struct Fixture {
     return path;
   }
   static ClipIdentity identity(const std::string& alert) {
-    return {"Door", DeviceId("CAM"), AlertId(alert), {"FACE"}, std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)), false};
+    return {"Door",
+            DeviceId("CAM"),
+            AlertId(alert),
+            {"FACE"},
+            std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)),
+            false};
   }
   Result<ArchivedClip> publish(const std::string& alert, const std::string& content) {
     const auto id = identity(alert);
-    return archive.publish(finished(content), id, [&](const ArchivedClip& clip) { return sidecar_identity(id) + ",\"sha256\":\"" + clip.sha256 + "\"}"; });
+    return archive.publish(finished(content), id, [&](const ArchivedClip& clip) {
+      return sidecar_identity(id) + ",\"sha256\":\"" + clip.sha256 + "\"}";
+    });
   }
-  std::size_t files() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder / "clips"), {})); }
+  std::size_t files() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder / "clips"), {}));
+  }
 };
 
 }  // namespace

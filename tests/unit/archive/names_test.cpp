@@ -1,6 +1,7 @@
+#include "responder/archive/names.hpp"
+
 #include <catch2/catch.hpp>
 
-#include "responder/archive/names.hpp"
 #include "responder/base/text.hpp"
 
 using namespace responder;
@@ -8,7 +9,12 @@ using namespace responder::archive;
 
 namespace {
 ClipIdentity identity() {
-  return {"Front Door #1", DeviceId("CAMERAUUID"), AlertId("ALERT-ID_1"), {"MOTION_HUMAN"}, std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)), false};
+  return {"Front Door #1",
+          DeviceId("CAMERAUUID"),
+          AlertId("ALERT-ID_1"),
+          {"MOTION_HUMAN"},
+          std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)),
+          false};
 }
 std::string flat(const ClipIdentity& clip) { return clip_stem(clip, Layout::flat, NameZone::utc).string(); }
 }  // namespace

@@ -1,12 +1,20 @@
-#include <catch2/catch.hpp>
-
 #include "responder/base/json_writer.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder;
 
 TEST_CASE("JSON is written with its commas and escapes") {
   JsonWriter json;
-  json.begin_object().field("a", 1).field("b", "x\"\\\n\x01").key("c").begin_array().value(true).null().value(1.5).end_array();
+  json.begin_object()
+      .field("a", 1)
+      .field("b", "x\"\\\n\x01")
+      .key("c")
+      .begin_array()
+      .value(true)
+      .null()
+      .value(1.5)
+      .end_array();
   json.key("d").begin_object().end_object().end_object();
   CHECK(std::move(json).str() == R"({"a":1,"b":"x\"\\\n\u0001","c":[true,null,1.5],"d":{}})");
 }

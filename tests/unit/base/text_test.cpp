@@ -1,7 +1,8 @@
+#include "responder/base/text.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "responder/base/ids.hpp"
-#include "responder/base/text.hpp"
 
 using namespace responder;
 

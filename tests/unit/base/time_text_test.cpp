@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/base/time_text.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder;
 using namespace std::chrono_literals;
@@ -12,7 +12,8 @@ TEST_CASE("times are epoch seconds, RFC 3339 or relative") {
   CHECK(*parse_time("2023-01-01T01:30:00.250+01:30", now) == WallTime(1'672'531'200s) + 250ms);
   CHECK(*parse_time("-24h", now) == now - 24h);
   CHECK(*parse_time("-30m", now) == now - 30min);
-  for (const auto* bad : {"", "yesterday", "2023-13-01T00:00:00Z", "2023-01-01", "2023-01-01T00:00:00", "-h", "12.5", "-5"}) {
+  for (const auto* bad :
+       {"", "yesterday", "2023-13-01T00:00:00Z", "2023-01-01", "2023-01-01T00:00:00", "-h", "12.5", "-5"}) {
     CAPTURE(bad);
     CHECK_FALSE(parse_time(bad, now));
   }

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/capture/retry_policy.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder;
 using namespace responder::capture;

@@ -1,7 +1,9 @@
+#include "responder/ingest/intake.hpp"
+
 #include <catch2/catch.hpp>
 
-#include "responder/ingest/intake.hpp"
 #include "responder/journal/journal.hpp"
+
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -18,7 +20,8 @@ rhombus::Alert alert() {
   made.device = DeviceId("C1");
   made.location = LocationId("L1");
   made.activities = {"MOTION_HUMAN"};
-  made.cameras = {{.camera = DeviceId("C1"), .at = now - 10s + 250ms, .duration = 20s, .activities = {"MOTION_HUMAN"}}};
+  made.cameras = {
+      {.camera = DeviceId("C1"), .at = now - 10s + 250ms, .duration = 20s, .activities = {"MOTION_HUMAN"}}};
   return made;
 }
 
@@ -51,7 +54,8 @@ TEST_CASE("what an alert leaves out has a default") {
 
 TEST_CASE("several events on a camera are one window, the last one's duration included") {
   auto two = alert();
-  two.cameras[0] = {.camera = DeviceId("C1"), .at = now - 60s, .last_at = now - 57s, .duration = {}, .activities = {}};
+  two.cameras[0] = {
+      .camera = DeviceId("C1"), .at = now - 60s, .last_at = now - 57s, .duration = {}, .activities = {}};
   const auto captures = plan(two);
   CHECK(WallTime(captures[0].window_start) == now - 90s);
   CHECK(WallTime(captures[0].window_end) == now - 57s + 120s + 30s);
@@ -108,6 +112,7 @@ TEST_CASE("the intake answers when it is on disk, and wakes the workers once") {
   diagnostic.diagnostic = true;
   intake.accept(diagnostic, journal::Via::webhook, now, note);
   writer.stop();
-  CHECK(answers == std::vector{Answer::Kind::accepted, Answer::Kind::duplicate, Answer::Kind::accepted, Answer::Kind::ignored});
+  CHECK(answers ==
+        std::vector{Answer::Kind::accepted, Answer::Kind::duplicate, Answer::Kind::accepted, Answer::Kind::ignored});
   CHECK(woken.size() == 2);
 }

@@ -1,7 +1,8 @@
+#include "responder/journal/journal.hpp"
+
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
-#include "responder/journal/journal.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;

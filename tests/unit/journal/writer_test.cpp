@@ -1,8 +1,10 @@
+#include "responder/journal/writer.hpp"
+
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <thread>
 
-#include "responder/journal/writer.hpp"
+#include <catch2/catch.hpp>
+
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -44,7 +46,8 @@ TEST_CASE("what many threads submit is all written, and each is told") {
     for (int t = 0; t < 8; ++t) {
       threads.emplace_back([&, t] {
         for (int i = 0; i < 200; ++i) {
-          writer.submit(accepting(std::to_string(t) + "-" + std::to_string(i)), [&](Result<void> result) { told += result ? 1 : 0; });
+          writer.submit(accepting(std::to_string(t) + "-" + std::to_string(i)),
+                        [&](Result<void> result) { told += result ? 1 : 0; });
         }
       });
     }
@@ -62,7 +65,11 @@ TEST_CASE("one bad change does not take its neighbours down") {
     Writer writer(*Journal::open(folder / "j.db", Journal::Mode::read_write), 1000);
     for (int i = 0; i < 50; ++i) {
       writer.submit(accepting("a" + std::to_string(i)), [&](Result<void> result) { good += result ? 1 : 0; });
-      writer.submit([](Journal&) -> Result<void> { return Error{ErrorKind::permanent, "bad"}; }, [&](Result<void> result) { bad += result ? 0 : 1; });
+      writer.submit(
+          [](Journal&) -> Result<void> {
+            return Error{ErrorKind::permanent, "bad"};
+          },
+          [&](Result<void> result) { bad += result ? 0 : 1; });
     }
   }
   CHECK(good == 50);

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/media/manifest.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder;
 using namespace responder::media;
@@ -17,9 +17,11 @@ std::string mpd(const std::string& periods, const std::string& attributes = "med
   return "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" " + attributes + ">" + periods + "</MPD>";
 }
 std::string video(const std::string& inner, const std::string& attributes = "") {
-  return "<Period><AdaptationSet mimeType=\"video/mp4\">" + inner + "<Representation id=\"r1\" bandwidth=\"100\" " + attributes + "/></AdaptationSet></Period>";
+  return "<Period><AdaptationSet mimeType=\"video/mp4\">" + inner + "<Representation id=\"r1\" bandwidth=\"100\" " +
+         attributes + "/></AdaptationSet></Period>";
 }
-const std::string numbered = R"(<SegmentTemplate media="seg_$Number$.m4v" initialization="seg_init.mp4" startNumber="1" duration="2000" timescale="1000"/>)";
+const std::string numbered =
+    R"(<SegmentTemplate media="seg_$Number$.m4v" initialization="seg_init.mp4" startNumber="1" duration="2000" timescale="1000"/>)";
 
 }  // namespace
 
@@ -66,15 +68,17 @@ TEST_CASE("prefixes, base URLs at every level, absolute and relative") {
 TEST_CASE("other vendors' elements are not ours") {
   const auto manifest = parse(
       R"(<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:x="urn:example" mediaPresentationDuration="P0Y0M0DT0H0M4S"><x:BaseURL>https://other/</x:BaseURL><x:Period/>)"
-      R"(<Period><AdaptationSet mimeType="video/mp4"><x:SegmentTemplate media="no"/>)" + numbered + R"(<Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)");
+      R"(<Period><AdaptationSet mimeType="video/mp4"><x:SegmentTemplate media="no"/>)" +
+      numbered + R"(<Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)");
   REQUIRE(manifest);
   CHECK(manifest->video->size() == 2);
   CHECK(manifest->video->at(0)->url.host == "h");
 }
 
 TEST_CASE("a SegmentTimeline gives the times") {
-  const auto manifest = parse(mpd(video(R"(<SegmentTemplate media="t$Time$" initialization="i" timescale="10"><SegmentTimeline>)"
-                                        R"(<S t="0" d="20" r="2"/><S d="15"/><S t="100" d="20" r="-1"/></SegmentTimeline></SegmentTemplate>)")));
+  const auto manifest = parse(mpd(
+      video(R"(<SegmentTemplate media="t$Time$" initialization="i" timescale="10"><SegmentTimeline>)"
+            R"(<S t="0" d="20" r="2"/><S d="15"/><S t="100" d="20" r="-1"/></SegmentTimeline></SegmentTemplate>)")));
   REQUIRE(manifest);
   const auto& track = *manifest->video;
   REQUIRE(track.size() == 4 + 25);
@@ -100,8 +104,10 @@ TEST_CASE("timelines in epoch time and with an offset begin at the session's sta
 }
 
 TEST_CASE("several Periods follow one another") {
-  const std::string set = R"(<AdaptationSet mimeType="video/mp4">)" + numbered + R"(<Representation id="r" bandwidth="1"/></AdaptationSet>)";
-  const auto manifest = parse(mpd("<Period duration=\"PT20S\">" + set + "</Period><Period start=\"PT20S\">" + set + "</Period>"));
+  const std::string set = R"(<AdaptationSet mimeType="video/mp4">)" + numbered +
+                          R"(<Representation id="r" bandwidth="1"/></AdaptationSet>)";
+  const auto manifest =
+      parse(mpd("<Period duration=\"PT20S\">" + set + "</Period><Period start=\"PT20S\">" + set + "</Period>"));
   REQUIRE(manifest);
   CHECK(manifest->video->size() == 30);
   CHECK(manifest->video->time_of(10).start == 20s);
@@ -141,18 +147,25 @@ TEST_CASE("what cannot be used is refused with a reason, in bounded time and mem
   has(mpd(video("")), "SegmentTemplate");
   has(mpd(video(numbered, "codecs=\"av01.0\"")), "av01.0");
   has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="0"/>)")), "duration");
-  has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="1" timescale="0"/>)")), "timescale");
-  has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="1" timescale="100000"/>)")), "more than 50000");
-  has(mpd(video(R"(<SegmentTemplate media="s$Time$" initialization="i"><SegmentTimeline><S t="0" d="1" r="99999999999"/></SegmentTimeline></SegmentTemplate>)")), "more than 50000");
+  has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="1" timescale="0"/>)")),
+      "timescale");
+  has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="1" timescale="100000"/>)")),
+      "more than 50000");
+  has(mpd(video(
+          R"(<SegmentTemplate media="s$Time$" initialization="i"><SegmentTimeline><S t="0" d="1" r="99999999999"/></SegmentTimeline></SegmentTemplate>)")),
+      "more than 50000");
   has(mpd(video(numbered), "mediaPresentationDuration=\"forever\""), "mediaPresentationDuration");
   std::string long_list;
   for (int i = 0; i < 120'000; ++i) long_list += "<S d=\"1\"/>";
-  has(mpd(video("<SegmentTemplate media=\"s$Time$\" initialization=\"i\"><SegmentTimeline>" + long_list + "</SegmentTimeline></SegmentTemplate>")), "too many");
+  has(mpd(video("<SegmentTemplate media=\"s$Time$\" initialization=\"i\"><SegmentTimeline>" + long_list +
+                "</SegmentTimeline></SegmentTemplate>")),
+      "too many");
   std::string deep;
   for (int i = 0; i < 1000; ++i) deep += "<x>";
   has(deep, "nested too deeply");
 
-  const auto manifest = parse(mpd(video(R"(<SegmentTemplate media="s$Nonsense$" initialization="i" duration="2"/>)")));
+  const auto manifest =
+      parse(mpd(video(R"(<SegmentTemplate media="s$Nonsense$" initialization="i" duration="2"/>)")));
   REQUIRE(manifest);
   CHECK_FALSE(manifest->video->at(0));
 }

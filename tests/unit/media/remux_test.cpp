@@ -1,10 +1,12 @@
-#include <catch2/catch.hpp>
+#include "responder/media/remux.hpp"
+
 #include <cmath>
 #include <fstream>
 
+#include <catch2/catch.hpp>
+
 #include "clip_reader.hpp"
 #include "media_loop.hpp"
-#include "responder/media/remux.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -19,7 +21,8 @@ constexpr std::int64_t start = 1'700'000'000;
 struct Fixture {
   test::TempFolder folder;
 
-  TakenTrack take(const fake_rhombus::TrackLoop& loop, TrackKind kind, std::int64_t seconds, std::int64_t base, const std::vector<int>& missing = {}) {
+  TakenTrack take(const fake_rhombus::TrackLoop& loop, TrackKind kind, std::int64_t seconds, std::int64_t base,
+                  const std::vector<int>& missing = {}) {
     TakenTrack track;
     track.kind = kind;
     const auto prefix = std::string(to_string(kind)) + std::to_string(base);
@@ -40,17 +43,21 @@ struct Fixture {
   }
 
   ClipSummary mux(const std::vector<TakenTrack>& tracks) {
-    const auto clip = remux(tracks, folder / "clip.mp4", {"a title", std::chrono::sys_seconds(std::chrono::seconds(start))}, {});
+    const auto clip =
+        remux(tracks, folder / "clip.mp4", {"a title", std::chrono::sys_seconds(std::chrono::seconds(start))}, {});
     REQUIRE(clip);
     return *clip;
   }
 
   // Every packet of the truth, in order, at its time; `audio_delay`: what the codec's own delay shifts.
-  void check_packets(const std::vector<test::ClipPacket>& found, const std::vector<fake_rhombus::Sample>& truth, std::int64_t timescale, double offset) {
+  void check_packets(const std::vector<test::ClipPacket>& found, const std::vector<fake_rhombus::Sample>& truth,
+                     std::int64_t timescale, double offset) {
     REQUIRE(found.size() == truth.size());
     for (std::size_t i = 0; i < truth.size(); ++i) {
       REQUIRE(found[i].data == truth[i].data);
-      const double wanted = static_cast<double>(truth[i].presentation_time - start * timescale) / static_cast<double>(timescale) + offset;
+      const double wanted =
+          static_cast<double>(truth[i].presentation_time - start * timescale) / static_cast<double>(timescale) +
+          offset;
       REQUIRE(std::abs(found[i].presentation - wanted) < 0.002);
     }
   }
@@ -62,7 +69,8 @@ TEST_CASE_METHOD(Fixture, "every packet passes through untouched, in order, at i
   const int b_frames = GENERATE(0, 2);
   const bool hevc = GENERATE(false, true);
   const std::int64_t base = GENERATE(std::int64_t{0}, start, start - 20);  // epoch, session, arbitrary
-  const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .b_frames = b_frames, .hevc = hevc});
+  const auto video = fake_rhombus::make_video(
+      {.width = 64, .height = 64, .frames_per_second = 5, .b_frames = b_frames, .hevc = hevc});
   const auto summary = mux({take(*video, TrackKind::video, 12, base)});
   CHECK(summary.streams.at(0).packets == 60);
   CHECK(std::chrono::abs(summary.duration - Micros(12s)) < 1ms);

@@ -1,8 +1,10 @@
-#include <catch2/catch.hpp>
+#include "responder/media/segment_check.hpp"
+
 #include <fstream>
 
+#include <catch2/catch.hpp>
+
 #include "media_loop.hpp"
-#include "responder/media/segment_check.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;

@@ -1,12 +1,14 @@
-#include <catch2/catch.hpp>
-#include <fmt/format.h>
+#include "responder/media/session.hpp"
+
 #include <fstream>
 #include <map>
 #include <mutex>
 
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
 #include "manual_clock.hpp"
 #include "media_loop.hpp"
-#include "responder/media/session.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -25,18 +27,21 @@ class Device final : public Source {
 
   bool clamped = false;
   bool gone = false;
-  std::map<int, Error> broken;            // by segment, until removed
-  std::map<int, std::string> replaced;    // by segment, with status 200
-  std::map<std::string, int> asked;       // by file name
+  std::map<int, Error> broken;          // by segment, until removed
+  std::map<int, std::string> replaced;  // by segment, with status 200
+  std::map<std::string, int> asked;     // by file name
 
   Result<Document> text(const net::Url& url, std::size_t, std::stop_token) override {
     const std::lock_guard lock(mutex_);
     ++asked["mpd"];
     const double shown = clamped ? std::clamp(recorded(), 0.0, 20.0) : 20.0;
     if (gone) return Error{ErrorKind::transient, "cannot connect"};
-    return Document{url, fmt::format(R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
-                       R"(startNumber="0" duration="2"/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
-                       shown)};
+    return Document{
+        url,
+        fmt::format(
+            R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
+            R"(startNumber="0" duration="2"/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
+            shown)};
   }
 
   Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
@@ -62,7 +67,9 @@ class Device final : public Source {
   std::size_t parallel() const override { return 3; }
 
  private:
-  double recorded() const { return static_cast<double>(clock_.wall_now().time_since_epoch().count()) / 1000.0 - start - 0.2; }
+  double recorded() const {
+    return static_cast<double>(clock_.wall_now().time_since_epoch().count()) / 1000.0 - start - 0.2;
+  }
 
   Clock& clock_;
   std::mutex mutex_;
@@ -212,7 +219,7 @@ TEST_CASE_METHOD(Fixture, "what an earlier attempt took is there though the devi
 }
 
 TEST_CASE_METHOD(Fixture, "media that is not where it should be is left out, alone") {
-  device.replaced[4] = video->segment(start + 14, 2, start);       // another segment's bytes
+  device.replaced[4] = video->segment(start + 14, 2, start);           // another segment's bytes
   device.replaced[6] = video->segment(start + 12, 2, start - 86'400);  // a day ahead
   auto one = session();
   const auto taken = follow(one);

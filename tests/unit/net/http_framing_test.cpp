@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/net/http_framing.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder::net;
 using State = RequestFramer::State;
@@ -32,7 +32,8 @@ TEST_CASE("a request is found however it is cut") {
 }
 
 TEST_CASE("chunks are joined, byte by byte") {
-  const std::string text = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n";
+  const std::string text =
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n";
   RequestFramer framer(limits);
   State state = State::need_more;
   for (const char c : text) state = framer.feed(std::string_view(&c, 1));
@@ -77,7 +78,8 @@ TEST_CASE("caps hold before memory is spent") {
   CHECK(refusal_of("POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n") == 413);
   CHECK(refusal_of("POST / HTTP/1.1\r\nContent-Length: 999999999999999\r\n\r\n") == 413);
   CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n") == 413);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n60\r\n" + std::string(96, 'x') + "\r\n60\r\n") == 413);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n60\r\n" + std::string(96, 'x') +
+                   "\r\n60\r\n") == 413);
   CHECK(refusal_of("GET / HTTP/1.1\r\nA: " + std::string(2000, 'x')) == 431);
   std::string many = "GET / HTTP/1.1\r\n";
   for (int i = 0; i < 11; ++i) many += "A: b\r\n";

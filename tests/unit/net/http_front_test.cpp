@@ -1,11 +1,12 @@
+#include "responder/net/http_front.hpp"
+
+#include <thread>
+
 #include <arpa/inet.h>
 #include <catch2/catch.hpp>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <thread>
 #include <unistd.h>
-
-#include "responder/net/http_front.hpp"
 
 using namespace responder;
 using namespace responder::net;
@@ -30,7 +31,9 @@ class RawClient {
   RawClient& operator=(const RawClient&) = delete;
 
   bool connected() const { return connected_; }
-  void send(const std::string& text) { CHECK(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size())); }
+  void send(const std::string& text) {
+    CHECK(::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
+  }
 
   // One answer with its Content-Length, or what came before the connection ended.
   std::string answer() {
@@ -73,7 +76,9 @@ FrontOptions quick_options() {
 }
 
 RequestHandler echo() {
-  return [](ServerRequest request, ReplySlot reply) { reply.send({.status = 200, .body = request.method + " " + request.path + " " + request.body}); };
+  return [](ServerRequest request, ReplySlot reply) {
+    reply.send({.status = 200, .body = request.method + " " + request.path + " " + request.body});
+  };
 }
 
 }  // namespace
@@ -97,7 +102,8 @@ TEST_CASE("an answer may come later and from another thread") {
   auto front = HttpFront::open(
       quick_options(),
       [&](ServerRequest, ReplySlot reply) {
-        threads.emplace_back([slot = std::make_shared<ReplySlot>(std::move(reply))] { slot->send({.status = 200, .body = "late"}); });
+        threads.emplace_back(
+            [slot = std::make_shared<ReplySlot>(std::move(reply))] { slot->send({.status = 200, .body = "late"}); });
       },
       clock);
   REQUIRE(front);
@@ -109,7 +115,8 @@ TEST_CASE("an answer may come later and from another thread") {
 
 TEST_CASE("a slot that is dropped answers 500") {
   SystemClock clock;
-  auto front = HttpFront::open(quick_options(), [](ServerRequest, ReplySlot) {}, clock);
+  auto front = HttpFront::open(
+      quick_options(), [](ServerRequest, ReplySlot) {}, clock);
   RawClient client((*front)->port());
   client.send("GET / HTTP/1.1\r\n\r\n");
   CHECK(client.answer().starts_with("HTTP/1.1 500 "));
@@ -118,7 +125,8 @@ TEST_CASE("a slot that is dropped answers 500") {
 TEST_CASE("malformed requests are refused and the connection is closed") {
   SystemClock clock;
   auto front = HttpFront::open(quick_options(), echo(), clock);
-  for (const auto* text : {"nonsense\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
+  for (const auto* text :
+       {"nonsense\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
     CAPTURE(text);
     RawClient client((*front)->port());
     client.send(text);
@@ -138,9 +146,15 @@ TEST_CASE("a method nobody knows is the handler's to refuse") {
 TEST_CASE("headers that cpp-httplib would act on change nothing") {
   SystemClock clock;
   auto front = HttpFront::open(
-      quick_options(), [](ServerRequest request, ReplySlot reply) { reply.send({.status = 200, .body = request.remote_address + " " + request.body}); }, clock);
+      quick_options(),
+      [](ServerRequest request, ReplySlot reply) {
+        reply.send({.status = 200, .body = request.remote_address + " " + request.body});
+      },
+      clock);
   RawClient client((*front)->port());
-  client.send("POST / HTTP/1.1\r\nRange: bytes=0-1\r\nREMOTE_ADDR: 6.6.6.6\r\nContent-Encoding: gzip\r\nContent-Type: multipart/form-data\r\nContent-Length: 3\r\n\r\nabc");
+  client.send(
+      "POST / HTTP/1.1\r\nRange: bytes=0-1\r\nREMOTE_ADDR: 6.6.6.6\r\nContent-Encoding: gzip\r\nContent-Type: "
+      "multipart/form-data\r\nContent-Length: 3\r\n\r\nabc");
   const auto answer = client.answer();
   CHECK(answer.starts_with("HTTP/1.1 200 "));
   CHECK(answer.ends_with("127.0.0.1 abc"));

@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/net/trusted_proxies.hpp"
+
+#include <catch2/catch.hpp>
 
 using responder::net::TrustedProxies;
 

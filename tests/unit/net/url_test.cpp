@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/net/url.hpp"
+
+#include <catch2/catch.hpp>
 
 using responder::net::Url;
 
@@ -16,7 +16,8 @@ TEST_CASE("absolute URLs are taken apart") {
 }
 
 TEST_CASE("what is no usable URL is refused") {
-  for (const auto* bad : {"", "ftp://h/x", "https:///x", "https://user:pass@h/", "https://h:0/", "https://h:70000/", "https://h/a b", "/path", "https://h/\n"}) {
+  for (const auto* bad : {"", "ftp://h/x", "https:///x", "https://user:pass@h/", "https://h:0/", "https://h:70000/",
+                          "https://h/a b", "/path", "https://h/\n"}) {
     CAPTURE(bad);
     CHECK_FALSE(Url::parse(bad));
   }
@@ -27,11 +28,29 @@ TEST_CASE("references are resolved by the RFC's table") {
   const auto base = Url::parse("http://a/b/c/d?q");
   REQUIRE(base);
   const std::pair<const char*, const char*> table[] = {
-      {"g", "/b/c/g"},         {"./g", "/b/c/g"},        {"g/", "/b/c/g/"},     {"/g", "/g"},           {"?y", "/b/c/d?y"},
-      {"g?y", "/b/c/g?y"},     {"#s", "/b/c/d?q"},       {"g;x", "/b/c/g;x"},   {"", "/b/c/d?q"},       {".", "/b/c/"},
-      {"./", "/b/c/"},         {"..", "/b/"},            {"../g", "/b/g"},      {"../..", "/"},         {"../../g", "/g"},
-      {"../../../g", "/g"},    {"/./g", "/g"},           {"/../g", "/g"},       {"g.", "/b/c/g."},      {"..g", "/b/c/..g"},
-      {"./g/.", "/b/c/g/"},    {"g/../h", "/b/c/h"},     {"g?y/../x", "/b/c/g?y/../x"},
+      {"g", "/b/c/g"},
+      {"./g", "/b/c/g"},
+      {"g/", "/b/c/g/"},
+      {"/g", "/g"},
+      {"?y", "/b/c/d?y"},
+      {"g?y", "/b/c/g?y"},
+      {"#s", "/b/c/d?q"},
+      {"g;x", "/b/c/g;x"},
+      {"", "/b/c/d?q"},
+      {".", "/b/c/"},
+      {"./", "/b/c/"},
+      {"..", "/b/"},
+      {"../g", "/b/g"},
+      {"../..", "/"},
+      {"../../g", "/g"},
+      {"../../../g", "/g"},
+      {"/./g", "/g"},
+      {"/../g", "/g"},
+      {"g.", "/b/c/g."},
+      {"..g", "/b/c/..g"},
+      {"./g/.", "/b/c/g/"},
+      {"g/../h", "/b/c/h"},
+      {"g?y/../x", "/b/c/g?y/../x"},
   };
   for (const auto& [reference, target] : table) {
     CAPTURE(reference);

@@ -1,8 +1,9 @@
 #include <catch2/catch.hpp>
 
-#include "fake_rhombus.hpp"
 #include "responder/rhombus/directory.hpp"
 #include "responder/rhombus/media_access.hpp"
+
+#include "fake_rhombus.hpp"
 
 using namespace responder;
 using namespace responder::rhombus;
@@ -24,10 +25,14 @@ struct Fixture {
     options.ca_file = fake.ca_file();
     return options;
   }
-  ApiClient client(ApiOptions with) { return {std::move(with), clock, [](std::string_view, int) {}}; }
+  ApiClient client(ApiOptions with) {
+    return {std::move(with), clock, [](std::string_view, int) {}};
+  }
 
   void answer(std::string body, int status = 200) {
-    fake.intercept([=](const fake_rhombus::Request&) { return fake_rhombus::Reply{status, body, "application/json"}; });
+    fake.intercept([=](const fake_rhombus::Request&) {
+      return fake_rhombus::Reply{status, body, "application/json"};
+    });
   }
 };
 
@@ -52,7 +57,8 @@ TEST_CASE_METHOD(Fixture, "media paths: LAN first, templates filled in") {
   REQUIRE(paths);
   REQUIRE(paths->size() == 2);
   CHECK((*paths)[0].route == Route::lan);
-  const auto mpd = (*paths)[0].mpd(std::chrono::sys_seconds(std::chrono::seconds(1700000000)), std::chrono::seconds(60));
+  const auto mpd =
+      (*paths)[0].mpd(std::chrono::sys_seconds(std::chrono::seconds(1700000000)), std::chrono::seconds(60));
   CHECK(mpd->path == "/" + camera + "/store/1700000000_60/clip.mpd");
   CHECK_FALSE(locator.locate(DeviceKind::camera, DeviceId("nobody"), {}));
   CHECK_FALSE(MediaPath{Route::lan, "http://h/{START_TIME}"}.mpd({}, {}));
@@ -83,7 +89,8 @@ TEST_CASE_METHOD(Fixture, "credentials stay with their origin") {
   // One token for the device, one for the organization, however often they are used; another after a refusal.
   const auto count = [&] {
     const auto requests = fake.requests();
-    return std::count_if(requests.begin(), requests.end(), [](const auto& r) { return r.path.ends_with("generateFederatedSessionToken"); });
+    return std::count_if(requests.begin(), requests.end(),
+                         [](const auto& r) { return r.path.ends_with("generateFederatedSessionToken"); });
   };
   REQUIRE(lan.headers_for(mpd, {}));
   CHECK(count() == 2);

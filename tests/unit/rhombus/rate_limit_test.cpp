@@ -1,7 +1,8 @@
+#include "responder/rhombus/rate_limit.hpp"
+
 #include <catch2/catch.hpp>
 
 #include "manual_clock.hpp"
-#include "responder/rhombus/rate_limit.hpp"
 
 using namespace responder;
 using namespace std::chrono_literals;

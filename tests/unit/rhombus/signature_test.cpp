@@ -1,6 +1,6 @@
-#include <catch2/catch.hpp>
-
 #include "responder/rhombus/signature.hpp"
+
+#include <catch2/catch.hpp>
 
 using namespace responder;
 using namespace responder::rhombus;

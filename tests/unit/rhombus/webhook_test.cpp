@@ -12,9 +12,10 @@ const std::string base = R"("alertUuid":"A1","deviceUuid":"C1","timestampMs":170
 }  // namespace
 
 TEST_CASE("an organization webhook of a camera") {
-  const auto alert = parse(R"({"version":2,"activityTrigger":"MOTION_HUMAN,FACE","summary":"x","deviceUuid":"C1","deviceType":"CAMERA",)"
-                           R"("location":"L1","timestampMs":"1700000000000","alertUuid":"A1","durationSec":12.0,"thumbnailLocation":null,)"
-                           R"("clipLocationMap":{"C1":"us-west-2"},"later":{"deep":[1,{"x":null}]}})");
+  const auto alert = parse(
+      R"({"version":2,"activityTrigger":"MOTION_HUMAN,FACE","summary":"x","deviceUuid":"C1","deviceType":"CAMERA",)"
+      R"("location":"L1","timestampMs":"1700000000000","alertUuid":"A1","durationSec":12.0,"thumbnailLocation":null,)"
+      R"("clipLocationMap":{"C1":"us-west-2"},"later":{"deep":[1,{"x":null}]}})");
   REQUIRE(alert);
   CHECK(alert->id.str() == "A1");
   CHECK(alert->location.str() == "L1");
@@ -49,10 +50,11 @@ TEST_CASE("a diagnostic has nothing to capture") {
 }
 
 TEST_CASE("a rule action may name several cameras, and one of them several times") {
-  const auto alert = parse(R"({"uuid":"R1","orgUuid":"O","ruleUuid":"U","triggeredTimestampMs":1700000005000,"deviceEvents":[)"
-                           R"({"deviceUuid":"C1","timestampMs":1700000000000,"activities":["MOTION_HUMAN"]},)"
-                           R"({"deviceUuid":"C2","activities":null},null,)"
-                           R"({"deviceUuid":"C1","timestampMs":1700000007500,"activities":["FACE",3,"../x"]}],"ruleTriggers":[]})");
+  const auto alert =
+      parse(R"({"uuid":"R1","orgUuid":"O","ruleUuid":"U","triggeredTimestampMs":1700000005000,"deviceEvents":[)"
+            R"({"deviceUuid":"C1","timestampMs":1700000000000,"activities":["MOTION_HUMAN"]},)"
+            R"({"deviceUuid":"C2","activities":null},null,)"
+            R"({"deviceUuid":"C1","timestampMs":1700000007500,"activities":["FACE",3,"../x"]}],"ruleTriggers":[]})");
   REQUIRE(alert);
   REQUIRE(alert->cameras.size() == 2);
   CHECK(alert->cameras[0].at == WallTime(1'700'000'000s));
