@@ -216,16 +216,6 @@ Result<std::vector<CaptureId>> Journal::due(WallTime now, std::size_t limit) {
   }
 }
 
-Result<std::optional<WallTime>> Journal::next_due() {
-  auto query = impl_->statement("SELECT min(next_attempt_ms) FROM captures WHERE state = 'waiting'");
-  if (!query) return query.error();
-  if (auto row = (*query)->bind().step(); !row) return row.error();
-  std::optional<WallTime> next;
-  if (!(*query)->is_null(0)) next = from_ms((*query)->integer(0));
-  (*query)->reset();
-  return next;
-}
-
 Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view owner, WallTime now,
                                               WallTime lease_until) {
   static const std::string sql = fmt::format(

@@ -114,8 +114,6 @@ class Journal {
 
   // Captures to work on now, the earliest first: waiting ones whose time has come, and those of a lease that ran out.
   Result<std::vector<CaptureId>> due(WallTime now, std::size_t limit);
-  // When the next waiting capture becomes due, if any does.
-  Result<std::optional<WallTime>> next_due();
 
   // Takes a due capture for `owner` until `lease_until`; nullopt when somebody else has it or it is finished.
   Result<std::optional<Capture>> claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until);
