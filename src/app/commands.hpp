@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config.hpp"
 
@@ -28,5 +29,18 @@ struct EventsOptions {
 int events(const Config& config, const EventsOptions& options);
 
 int status(const Config& config, bool json);
+
+// Keys of LAN devices.
+int list_pins(const Config& config);
+int forget_pin(const Config& config, const std::string& device);
+
+// Makes the folder of archive.directory the journal's archive, whatever it was before.
+int adopt_archive(const Config& config);
+
+struct RetryOptions {
+  std::vector<std::string> alerts;
+  bool failed = false;  // all that failed
+};
+int retry(const Config& config, const RetryOptions& options);
 
 }  // namespace responder::app

@@ -198,6 +198,13 @@ const std::vector<Key>& known_keys() {
       integer(
           "capture.segment_connections", 1, 16, [](Config & c) -> auto& { return c.capture.segment_connections; }),
       integer(
+          "capture.recording_lag_milliseconds", 0, 8000,
+          [](Config & c) -> auto& { return c.capture.recording_lag_milliseconds; }),
+      text(
+          "capture.spool_directory", [](Config & c) -> auto& { return c.capture.spool_directory; }),
+      integer(
+          "capture.spool_max_bytes", 1 << 20, any, [](Config & c) -> auto& { return c.capture.spool_max_bytes; }),
+      integer(
           "capture.retry_for_seconds", 0, year, [](Config & c) -> auto& { return c.capture.retry_for_seconds; }),
       integer(
           "catch_up.interval_seconds", 0, year, [](Config & c) -> auto& { return c.catch_up.interval_seconds; }),
@@ -220,6 +227,8 @@ const std::vector<Key>& known_keys() {
       choice<NameZone>(
           "archive.timezone", {{"local", NameZone::local}, {"UTC", NameZone::utc}},
           [](Config & c) -> auto& { return c.archive.timezone; }),
+      flag(
+          "archive.thumbnails", [](Config & c) -> auto& { return c.archive.thumbnails; }),
       integer(
           "archive.retention_days", 0, 36500, [](Config & c) -> auto& { return c.archive.retention_days; }),
       integer(
@@ -380,6 +389,13 @@ void give_way_to_plain_users(Config& config, const Environ& environment) {
   }
 }
 
+// European organizations have their clips where their API is.
+void follow_the_region(Config& config) {
+  if (config.set_keys.contains("rhombus.media_url")) return;
+  if (config.rhombus.api_url.find("//api2.eu.rhombussystems.com") != std::string::npos)
+    config.rhombus.media_url = "https://mediaapi-v2.eu.rhombussystems.com";
+}
+
 Result<void> check_values(const Config& config) {
   for (const auto& [name, text_] :
        {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
@@ -446,6 +462,7 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   if (auto applied = apply_environment(config, environment); !applied) return applied.error();
   if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   give_way_to_plain_users(config, environment);
+  follow_the_region(config);
   if (auto checked = check_values(config); !checked) return checked.error();
   return config;
 }

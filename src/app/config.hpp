@@ -51,6 +51,9 @@ struct Config {
     capture::LanTls lan_tls = capture::LanTls::pin;
     std::int64_t segment_connections = 4;
     std::int64_t retry_for_seconds = 86400;
+    std::int64_t recording_lag_milliseconds = 300;
+    std::string spool_directory;  // empty: beside the journal
+    std::int64_t spool_max_bytes = std::int64_t{20} << 30;
   } capture;
   struct {
     std::int64_t interval_seconds = 300;
@@ -65,6 +68,7 @@ struct Config {
     std::string directory = "/var/lib/rhombus-responder/clips";
     archive::Layout layout = archive::Layout::flat;
     NameZone timezone = NameZone::local;
+    bool thumbnails = true;
     std::int64_t retention_days = 0;
     std::int64_t max_bytes = 0;
     std::int64_t min_free_bytes = std::int64_t{1} << 30;
@@ -84,7 +88,8 @@ struct Config {
   std::vector<std::string> remarks;  // for the log: defaults that had to give way
 
   std::filesystem::path spool_directory() const {
-    return std::filesystem::path(journal.path).parent_path() / "spool";
+    return capture.spool_directory.empty() ? std::filesystem::path(journal.path).parent_path() / "spool"
+                                           : std::filesystem::path(capture.spool_directory);
   }
 };
 

@@ -14,6 +14,12 @@ namespace {
 
 double to_seconds(WallTime time) { return static_cast<double>(time.time_since_epoch().count()) / 1000.0; }
 
+// Nothing more will be tried for it.
+bool is_final(const journal::Capture& capture) {
+  return capture.state != journal::State::waiting && capture.state != journal::State::capturing &&
+         !capture.next_attempt_at;
+}
+
 std::string as_json(const journal::Capture& capture) {
   JsonWriter json;
   json.begin_object()
@@ -30,7 +36,8 @@ std::string as_json(const journal::Capture& capture) {
       .field("received_at", to_seconds(capture.received_at))
       .field("window_start", capture.window_start.time_since_epoch().count())
       .field("window_end", capture.window_end.time_since_epoch().count())
-      .field("attempts", capture.attempts);
+      .field("attempts", capture.attempts)
+      .field("final", is_final(capture));
   json.key("next_attempt_at");
   capture.next_attempt_at ? json.value(to_seconds(*capture.next_attempt_at)) : json.null();
   const auto& published = capture.published;

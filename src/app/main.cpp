@@ -55,6 +55,18 @@ int run(int argc, char** argv) {
   bool status_json = false;
   status->add_flag("--json", status_json, "one JSON object");
 
+  auto* pins = program.add_subcommand("pins", "TLS keys of LAN devices that are remembered");
+  pins->require_subcommand(0, 1);
+  pins->add_subcommand("list", "device, SHA-256 of its key, since when (also without a word)");
+  auto* forget = pins->add_subcommand("forget", "Accept the key that a device shows next");
+  std::string forgotten_device;
+  forget->add_option("DEVICE", forgotten_device, "the device's UUID")->required();
+  auto* adopt = program.add_subcommand("adopt-archive", "Accept the folder of archive.directory as the archive");
+  auto* retry = program.add_subcommand("retry", "Put captures back in line");
+  app::RetryOptions retry_options;
+  retry->add_option("ALERT", retry_options.alerts, "alerts whose captures are tried again");
+  retry->add_flag("--failed", retry_options.failed, "all that failed or stayed partial");
+
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& success) {
@@ -77,6 +89,13 @@ int run(int argc, char** argv) {
   if (serve->parsed()) code = app::serve(*config, config_file, *signals);
   if (events->parsed()) code = app::events(*config, events_options);
   if (status->parsed()) code = app::status(*config, status_json);
+  if (forget->parsed()) {
+    code = app::forget_pin(*config, forgotten_device);
+  } else if (pins->parsed()) {
+    code = app::list_pins(*config);
+  }
+  if (adopt->parsed()) code = app::adopt_archive(*config);
+  if (retry->parsed()) code = app::retry(*config, retry_options);
   shutdown_logging();
   return code;
 }

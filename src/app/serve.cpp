@@ -14,10 +14,13 @@
 #include "responder/archive/archive.hpp"
 #include "responder/archive/spool.hpp"
 #include "responder/base/file.hpp"
+#include "responder/base/log.hpp"
+#include "responder/capture/publisher.hpp"
 #include "responder/capture/worker_pool.hpp"
 #include "responder/ingest/webhook_endpoint.hpp"
 #include "responder/ops/admin_endpoint.hpp"
 
+#include "archive_marker.hpp"
 #include "commands.hpp"
 #include "serve_lock.hpp"
 #include "signals.hpp"
@@ -30,6 +33,7 @@ using std::chrono::seconds;
 
 constexpr std::size_t max_queued_changes = 100'000;
 constexpr milliseconds drain_deadline{5000};
+constexpr milliseconds archive_deadline{10'000};  // for the clip in hand
 
 void tell_service_manager([[maybe_unused]] const char* state) {
 #ifdef RESPONDER_HAVE_SYSTEMD
@@ -39,7 +43,8 @@ void tell_service_manager([[maybe_unused]] const char* state) {
 
 rhombus::ApiOptions api_options(const Config& config) {
   rhombus::ApiOptions options;
-  options.url = *net::Url::parse(config.rhombus.api_url);  // load_config has parsed it
+  options.url = *net::Url::parse(config.rhombus.api_url);  // load_config has parsed them
+  options.media_url = *net::Url::parse(config.rhombus.media_url);
   options.api_key = config.rhombus.api_key;
   options.client_cert = config.rhombus.client_cert;
   options.client_key = config.rhombus.client_key;
@@ -57,6 +62,17 @@ ingest::IntakePolicy intake_policy(const Config& config) {
           as_set(config.filter.cameras), as_set(config.filter.locations), as_set(config.filter.activities)};
 }
 
+// What is left free of the spool's disk: as much as of the archive's where that is the same.
+std::uint64_t spool_reserve(const Config& config) {
+  constexpr std::uint64_t of_its_own_disk = 256U << 20U;
+  const auto min_free = static_cast<std::uint64_t>(config.archive.min_free_bytes);
+  struct stat spool {};
+  struct stat archive {};
+  const bool known = ::stat(config.spool_directory().c_str(), &spool) == 0 &&
+                     ::stat(config.archive.directory.c_str(), &archive) == 0;
+  return known && spool.st_dev != archive.st_dev ? std::min(min_free, of_its_own_disk) : min_free;
+}
+
 // Unique to this process, for as long as its leases may live.
 constexpr std::string_view lease_owner_prefix = "serve-";
 std::string lease_owner() {
@@ -65,7 +81,7 @@ std::string lease_owner() {
 
 // Pins of LAN devices: looked up and set through the journal, by the thread that connects.
 capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
-  return [&writer, &clock](const DeviceId& device, const std::string& key) {
+  return [&writer, &clock](const DeviceId& device, const std::string& key) -> Result<void> {
     std::optional<std::string> pinned;
     const auto checked = writer.run([&](journal::Journal& journal) -> Result<void> {
       auto known = journal.pin(device);
@@ -73,17 +89,15 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
       pinned = std::move(*known);
       return pinned ? Result<void>{} : journal.set_pin(device, key, clock.wall_now());
     });
-    if (!checked) {
-      spdlog::error("device {}: its key cannot be compared: {}", device.str(), checked.error().message);
-      return false;
-    }
+    if (!checked) return with_context(checked.error(), "its key cannot be compared");
     if (pinned && *pinned != key) {
-      spdlog::error("device {} shows another TLS key than before and is refused (capture.lan_tls is pin)",
-                    device.str());
-      return false;
+      return Error{ErrorKind::auth,
+                   fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
+                               "it with: rhombus-responder pins forget {0}",
+                               device.str())};
     }
     if (!pinned) spdlog::info("device {}: its TLS key is remembered from now on", device.str());
-    return true;
+    return {};
   };
 }
 
@@ -91,8 +105,9 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
 // uses.
 class Daemon {
  public:
-  Daemon(const Config& config, journal::Journal writing, journal::Journal reading)
+  Daemon(const Config& config, const std::string& archive_marker, journal::Journal writing, journal::Journal reading)
       : config_(config),
+        owner_(lease_owner()),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
         api_(api_options(config), clock_,
@@ -102,7 +117,8 @@ class Daemon {
         directory_(api_, clock_),
         footage_(
             {config.capture.connection, config.capture.lan_tls,
-             static_cast<std::size_t>(config.capture.segment_connections)},
+             static_cast<std::size_t>(config.capture.segment_connections),
+             milliseconds(config.capture.recording_lag_milliseconds)},
             api_, tokens_, locator_, pin_checker(writer_, clock_),
             [this](rhombus::Route route, std::size_t bytes) {
               metrics_.count_bytes(rhombus::to_string(route), bytes);
@@ -110,12 +126,16 @@ class Daemon {
             clock_),
         archive_(config.archive.directory, config.archive.layout, config.archive.timezone,
                  static_cast<std::uint64_t>(config.archive.min_free_bytes)),
-        spool_(config.spool_directory()),
-        environment_{directory_, footage_, archive_, spool_, clock_, seconds(config.capture.retry_for_seconds)},
-        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = lease_owner()}, environment_,
-              writer_, std::move(reading),
-              [this](journal::State state, milliseconds took) { metrics_.count_capture(to_string(state), took); }),
-        intake_(intake_policy(config), writer_, [this](journal::CaptureId id) { pool_.wake(id); }),
+        spool_(config.spool_directory(), static_cast<std::uint64_t>(config.capture.spool_max_bytes),
+               spool_reserve(config)),
+        stretches_(footage_, spool_),
+        environment_{api_,   directory_, footage_, stretches_,
+                     spool_, writer_,    clock_,   seconds(config.capture.retry_for_seconds),
+                     config.archive.thumbnails},
+        publisher_(owner_, archive_marker, archive_, spool_, writer_, clock_, count_capture()),
+        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer_,
+              std::move(reading), [this] { publisher_.notify(); }, count_capture()),
+        intake_(intake_policy(config), writer_, [this](journal::CaptureId id, bool live) { pool_.wake(id, live); }),
         webhook_({config.webhook.path, config.webhook.allow_unsigned,
                   *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
                  config.webhook.secrets, intake_, clock_,
@@ -124,16 +144,21 @@ class Daemon {
 
   Result<void> start();
   void reload(const std::string& config_file);
-  void stop();
+  // False when the archive hangs: a thread is left behind, and the process has to end without this object's end.
+  bool stop();
 
  private:
+  capture::Publisher::Observer count_capture() {
+    return [this](journal::State state, milliseconds took) { metrics_.count_capture(to_string(state), took); };
+  }
+  void add_probes();
   void refresh_gauges() {
     metrics_.set_queue_depth(pool_.queue_depth());
-    if (const auto free = free_bytes(archive_.directory()))
-      metrics_.set_archive_free_bytes(static_cast<double>(*free));
+    metrics_.set_archive_free_bytes(publisher_.health().free_bytes);
   }
 
   const Config& config_;
+  const std::string owner_;  // of leases
   SystemClock clock_;
   ops::Metrics metrics_;
   journal::Writer writer_;
@@ -144,7 +169,9 @@ class Daemon {
   capture::FootageAccess footage_;
   archive::Archive archive_;
   archive::Spool spool_;
+  capture::StretchStore stretches_;
   capture::Environment environment_;
+  capture::Publisher publisher_;
   capture::WorkerPool pool_;
   ingest::Intake intake_;
   ingest::WebhookEndpoint webhook_;
@@ -154,11 +181,20 @@ class Daemon {
   std::jthread warm_up_;
 };
 
-Result<void> Daemon::start() {
+void Daemon::add_probes() {
   admin_.add_probe("archive", [this] {
-    const auto room = archive_.check_space(0);
-    return ops::Readiness{true, room ? "ok" : "degraded: " + room.error().message};
+    const auto health = publisher_.health();
+    return ops::Readiness{
+        true, health.problem.empty() ? "ok" : "degraded, clips wait in the spool: " + health.problem};
   });
+  admin_.add_probe("spool", [this] {
+    const auto room = spool_.check_room();
+    return ops::Readiness{true, room ? "ok" : "degraded, new captures wait: " + room.error().message};
+  });
+}
+
+Result<void> Daemon::start() {
+  add_probes();
   if (!config_.admin.listen.empty()) {
     net::FrontOptions options;
     options.listen = *net::ListenAddress::parse(config_.admin.listen);
@@ -218,30 +254,36 @@ void Daemon::reload(const std::string& config_file) {
 }
 
 // In the order of the flow: no new requests, then no work, then nothing more to write down.
-void Daemon::stop() {
+bool Daemon::stop() {
   webhook_front_->stop(drain_deadline);
   warm_up_.request_stop();
   pool_.stop();
+  const bool let_go = publisher_.stop(archive_deadline);
+  if (!let_go) spdlog::error("the archive does not let go of a clip; it is published at the next start");
   writer_.stop();
   if (admin_front_) admin_front_->stop(milliseconds(0));
+  return let_go;
 }
 
 void say_what_is_not_built_yet(const Config& config) {
   for (const auto& key : config.set_keys) {
-    const bool unused = key.starts_with("catch_up.") || key == "archive.retention_days" ||
-                        key == "archive.max_bytes" || key == "rhombus.media_url";
+    const bool unused =
+        key.starts_with("catch_up.") || key == "archive.retention_days" || key == "archive.max_bytes";
     if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
   }
 }
 
-void sweep_spool(const Config& config, journal::Journal& journal) {
+Result<void> prepare_spool(const Config& config, journal::Journal& journal) {
+  const archive::Spool spool(config.spool_directory(), 0, 0);
+  if (auto made = spool.create(); !made) return made;
   std::set<std::int64_t> open;
-  for (const auto state : {journal::State::waiting, journal::State::capturing}) {
+  for (const auto state : {journal::State::waiting, journal::State::capturing, journal::State::partial}) {
     journal::Filter filter{.state = state, .after = {}, .limit = SIZE_MAX / 2};
     const auto listed = journal.each(filter, [&](const journal::Capture& capture) { open.insert(capture.id); });
-    if (!listed) return;  // nothing is removed on a guess
+    if (!listed) return listed;  // nothing is removed on a guess
   }
-  archive::Spool(config.spool_directory()).sweep([&](std::int64_t id) { return open.contains(id); });
+  spool.sweep_ready([&](std::int64_t id) { return open.contains(id); });
+  return {};
 }
 
 }  // namespace
@@ -258,21 +300,22 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   say_what_is_not_built_yet(config);
 
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
-  if (auto writable = archive.check_writable(); !writable)
-    return complain("archive.directory: " + writable.error().message);
   auto lock = ServeLock::take(config.journal.path);
   if (!lock) return complain("journal.path: " + lock.error().message);
   auto writing = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
   if (!writing) return complain("journal.path: " + writing.error().message);
   auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!reading) return complain("journal.path: " + reading.error().message);
-  sweep_spool(config, *reading);
+  const auto marker = archive_id(archive, *writing);
+  if (!marker) return complain("archive.directory: " + marker.error().message);
+  if (auto prepared = prepare_spool(config, *reading); !prepared)
+    return complain("capture.spool_directory: " + prepared.error().message);
   // We hold the lock, so whatever an earlier serve had in hand is nobody's now.
   if (auto released = writing->release_leases(lease_owner_prefix, SystemClock().wall_now()); !released) {
     return complain("journal.path: " + released.error().message);
   }
 
-  Daemon daemon(config, std::move(*writing), std::move(*reading));
+  Daemon daemon(config, *marker, std::move(*writing), std::move(*reading));
   if (auto started = daemon.start(); !started) return complain(started.error().message);
   tell_service_manager("READY=1");
   while (true) {
@@ -282,8 +325,9 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   }
   spdlog::info("stopping");
   tell_service_manager("STOPPING=1");
-  daemon.stop();
-  return exit_done;
+  if (daemon.stop()) return exit_done;
+  shutdown_logging();
+  ::_exit(exit_done);  // without waiting for the thread that the archive holds
 }
 
 int complain(const std::string& message) {

@@ -74,7 +74,7 @@ void remove_quietly(const fs::path& path) {
 
 // Brings `from` to `to` (synced, hashed): by renaming where both are on one file system, else in one sequential
 // write.
-Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
+Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_token stop) {
   ArchivedClip clip;
   Sha256 hash;
   if (::rename(from.c_str(), to.c_str()) == 0) {
@@ -91,7 +91,8 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
     remove_quietly(to);
     auto output = OutputFile::create(to, OutputFile::Mode::exclusive);
     if (!output) return output.error();
-    const auto size = each_chunk(from, [&](std::span<const unsigned char> bytes) {
+    const auto size = each_chunk(from, [&](std::span<const unsigned char> bytes) -> Result<void> {
+      if (stop.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
       hash.update(bytes);
       return output->write(bytes);
     });
@@ -99,7 +100,6 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to) {
     if (auto synced = output->sync(); !synced) return synced.error();
     if (auto closed = output->close(); !closed) return closed.error();
     clip.bytes = *size;
-    remove_quietly(from);
   } else {
     return errno_error(errno, fmt::format("cannot move {} to {}", from.string(), to.string()));
   }
@@ -120,6 +120,8 @@ fs::path with_ending(fs::path stem, std::string_view ending) {
   stem += ending;
   return stem;
 }
+
+constexpr std::string_view marker_name = ".rhombus-responder-archive";
 
 // Hidden, so that nobody takes it for a clip.
 fs::path temporary(const fs::path& final_path) {
@@ -143,6 +145,28 @@ Result<void> Archive::check_writable() const {
   auto written = write_synced(probe, "");
   remove_quietly(probe);
   return written;
+}
+
+Result<std::optional<std::string>> Archive::marker() const {
+  std::error_code failed;
+  const auto path = directory_ / marker_name;
+  if (!fs::exists(path, failed)) {
+    if (failed && failed != std::errc::no_such_file_or_directory && failed != std::errc::not_a_directory)
+      return errno_error(failed.value(), fmt::format("cannot look at {}", path.string()));
+    return std::optional<std::string>{};
+  }
+  auto content = read_file(path, 4096);
+  if (!content) return content.error();
+  return std::optional(content->substr(0, content->find('\n')));
+}
+
+Result<void> Archive::write_marker(const std::string& id) const {
+  if (auto made = make_directories(directory_); !made) return made;
+  const auto path = directory_ / marker_name;
+  const auto part = temporary(path);
+  auto named = write_synced(part, id + "\nrhombus-responder's archive: without this file nothing is written here.\n");
+  if (named) named = rename_file(part, path);
+  return named ? sync_directory(directory_) : named;
 }
 
 Result<void> Archive::check_space(std::uint64_t more) const {
@@ -174,24 +198,26 @@ Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
 }
 
 Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity,
-                                      const std::function<std::string(const ArchivedClip&)>& sidecar) const {
+                                      const std::function<std::string(const ArchivedClip&)>& sidecar,
+                                      std::stop_token stop) const {
   const auto stem = free_stem(identity);
   if (!stem) return stem.error();
-  auto clip = publish_as(*stem, finished, sidecar);
+  auto clip = publish_as(*stem, finished, sidecar, std::move(stop));
   // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.
-  if (!clip) clip.error().kind = ErrorKind::no_space;
+  if (!clip && clip.error().kind != ErrorKind::cancelled) clip.error().kind = ErrorKind::no_space;
   return clip;
 }
 
 Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& finished,
-                                         const std::function<std::string(const ArchivedClip&)>& sidecar) const {
+                                         const std::function<std::string(const ArchivedClip&)>& sidecar,
+                                         std::stop_token stop) const {
   const auto clip_path = with_ending(stem, ".mp4");
   const auto sidecar_path = with_ending(stem, ".json");
   if (auto made = make_directories(clip_path.parent_path()); !made) return made.error();
 
   const auto clip_part = temporary(clip_path);
   const auto sidecar_part = temporary(sidecar_path);
-  auto clip = bring(finished, clip_part);
+  auto clip = bring(finished, clip_part, std::move(stop));
   if (!clip) {
     remove_quietly(clip_part);
     return clip;
@@ -211,7 +237,24 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
     remove_quietly(clip_part);
     return named.error();
   }
+  remove_quietly(finished);  // where it was copied
   return clip;
+}
+
+Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::string& clip) const {
+  const auto path = with_ending(directory_ / fs::path(clip).replace_extension(), ".jpg");
+  const auto content = read_file(finished);
+  if (!content) return content.error();
+  const auto part = temporary(path);
+  auto named = write_synced(part, *content);
+  if (named) named = rename_file(part, path);
+  if (!named) remove_quietly(part);
+  return named;
+}
+
+void Archive::remove(const std::string& clip) const {
+  const auto stem = directory_ / fs::path(clip).replace_extension();
+  for (const auto* ending : {".mp4", ".jpg", ".json"}) remove_quietly(with_ending(stem, ending));
 }
 
 }  // namespace responder::archive

@@ -1,6 +1,6 @@
 #include "responder/archive/spool.hpp"
 
-#include <spdlog/spdlog.h>
+#include <fmt/format.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
@@ -9,23 +9,57 @@ namespace responder::archive {
 
 namespace fs = std::filesystem;
 
-Result<fs::path> Spool::folder_of(std::int64_t capture) const {
-  const auto folder = directory_ / std::to_string(capture);
-  if (auto made = make_directories(folder); !made) return made.error();
-  return folder;
+Spool::Spool(fs::path directory, std::uint64_t max_bytes, std::uint64_t min_free_bytes)
+    : directory_(std::move(directory)), max_bytes_(max_bytes), min_free_bytes_(min_free_bytes) {}
+
+Result<void> Spool::create() const {
+  if (auto made = make_directories(directory_ / "ready"); !made) return made;
+  return make_directories(work());
 }
 
-void Spool::remove(std::int64_t capture) const {
-  std::error_code failed;
-  fs::remove_all(directory_ / std::to_string(capture), failed);
-  if (failed) spdlog::warn("spool: cannot remove the folder of capture {}: {}", capture, failed.message());
+fs::path Spool::ready_clip(std::int64_t capture) const {
+  return directory_ / "ready" / fmt::format("{}.mp4", capture);
 }
 
-void Spool::sweep(const std::function<bool(std::int64_t)>& still_wanted) const {
+fs::path Spool::ready_thumbnail(std::int64_t capture) const {
+  return directory_ / "ready" / fmt::format("{}.jpg", capture);
+}
+
+Result<void> Spool::check_room() const {
+  if (used_ >= max_bytes_) {
+    return Error{ErrorKind::no_space, fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise "
+                                                  "capture.spool_max_bytes",
+                                                  used_ >> 20U, max_bytes_ >> 20U)};
+  }
+  const auto left = free_bytes(directory_);
+  if (!left || *left >= min_free_bytes_) return {};
+  return Error{ErrorKind::no_space,
+               fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
+                           directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
+}
+
+void Spool::measure() {
+  std::uint64_t total = 0;
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory_, failed)) {
-    const auto capture = parse_int(entry.path().filename().string());
-    if (capture && !still_wanted(*capture)) remove(*capture);
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (auto entry = fs::recursive_directory_iterator(directory_, options, failed);
+       !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
+    std::error_code gone;
+    if (entry->is_regular_file(gone)) {
+      const auto size = entry->file_size(gone);
+      if (!gone) total += size;
+    }
+  }
+  used_ = total;
+}
+
+void Spool::sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(directory_ / "ready", failed)) {
+    const auto capture = parse_int(entry.path().stem().string());
+    if (capture && still_wanted(*capture)) continue;
+    std::error_code ignored;
+    fs::remove(entry.path(), ignored);
   }
 }
 

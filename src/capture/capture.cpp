@@ -6,41 +6,61 @@
 #include <spdlog/spdlog.h>
 
 #include "responder/base/text.hpp"
+#include "responder/media/assemble.hpp"
+#include "responder/media/coverage.hpp"
+#include "responder/media/thumbnail.hpp"
 
 #include "sidecar.hpp"
 
 namespace responder::capture {
 namespace {
 
-// A clip's size is not known before it is taken; a minute of 4K serves as a first measure.
-constexpr std::uint64_t room_to_begin = 150ULL << 20U;
+using journal::Gap;
+using journal::State;
+using media::Micros;
+using media::TrackKind;
+using std::chrono::seconds;
 
-constexpr int least_attempts = 2;                // before the last one
+constexpr int least_attempts = 2;                // before a result counts that another attempt may better
 constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some minutes
+constexpr seconds recorded_by{5};                // after its end, a window is as good as it will be just now
+constexpr std::chrono::minutes index_is_current{10};  // after that, what Rhombus knows of a camera's footage counts
+constexpr std::chrono::minutes goes_on_at_most{10};   // an alert that is never said to be final
 
-std::vector<journal::Gap> wall_clock_gaps(const std::vector<media::TakenTrack>& tracks,
-                                          std::chrono::sys_seconds start) {
-  std::vector<journal::Gap> gaps;
-  const auto wall = [&](media::Micros offset) {
-    return WallTime(start) + std::chrono::floor<std::chrono::milliseconds>(offset);
+// From a window's timeline to the wall clock.
+Gap to_gap(const media::Interval& interval, std::chrono::sys_seconds window_start) {
+  const auto wall = [&](Micros offset) {
+    return WallTime(window_start) + std::chrono::floor<std::chrono::milliseconds>(offset);
   };
-  for (const auto& track : tracks) {
-    for (const auto& gap : track.gaps) {
-      const journal::Gap one{wall(gap.start), wall(gap.end)};
-      if (std::find(gaps.begin(), gaps.end(), one) == gaps.end()) gaps.push_back(one);
-    }
-  }
-  std::sort(gaps.begin(), gaps.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
-  return gaps;
+  return {wall(interval.start), wall(interval.end)};
+}
+
+WallTime::duration total(const std::vector<Gap>& gaps) {
+  WallTime::duration sum{0};
+  for (const auto& gap : gaps) sum += gap.end - gap.start;
+  return sum;
+}
+
+bool is_complete(const std::vector<media::TakenTrack>& tracks) {
+  return std::all_of(tracks.begin(), tracks.end(), [](const auto& track) { return track.gaps.empty(); });
 }
 
 }  // namespace
 
 Capture::Capture(journal::Capture row, Environment& environment) : row_(std::move(row)), environment_(environment) {}
-Capture::~Capture() = default;
+Capture::~Capture() {
+  early_.reset();
+  if (!stored_clip_) return;
+  std::error_code ignored;
+  std::filesystem::remove_all(stored_clip_folder(), ignored);
+}
+
+std::filesystem::path Capture::stored_clip_folder() const {
+  return environment_.spool.work() / fmt::format("alert-{}", row_.id);
+}
 
 Result<void> Capture::prepare(std::stop_token stop) {
-  if (auto room = environment_.archive.check_space(room_to_begin); !room) return room.error();
+  if (auto room = environment_.spool.check_room(); !room) return room.error();
   auto camera = environment_.directory.find(row_.camera, stop);
   if (!camera) return camera.error();
   if (!*camera) {
@@ -49,59 +69,39 @@ Result<void> Capture::prepare(std::stop_token stop) {
     return Error{kind, fmt::format("Rhombus lists no camera {}", row_.camera.str())};
   }
   camera_ = std::move(*camera);
-  auto folder = environment_.spool.folder_of(row_.id);
-  if (!folder) return folder.error();
-  folder_ = std::move(*folder);
-
   const auto& gateway = camera_->gateway;
-  FootageRequest request;
-  request.device = camera_->camera.id;
-  request.start = row_.window_start;
-  request.duration = row_.window_end - row_.window_start;
-  request.want_audio = !gateway;
-  request.folder = folder_ / "camera";
-  if (!gateway)
-    request.on_foreseen = [this, stop](media::TakenTrack foreseen) { begin_early(std::move(foreseen), stop); };
-  video_.emplace(request, environment_.footage);
-  if (gateway) {
-    request.kind = rhombus::DeviceKind::audio_gateway;
-    request.device = gateway->id;
-    request.want_video = false;
-    request.want_audio = true;
-    request.folder = folder_ / "gateway";
-    request.on_foreseen = nullptr;
-    audio_request_ = request;
-    audio_.emplace(request, environment_.footage);
-    audio_next_at_ = environment_.clock.wall_now();
-  }
   spdlog::info("alert {} on {} ({}): taking {} s{}", row_.alert.str(), printable(camera_->camera.name, 60),
-               row_.camera.str(), request.duration.count(),
+               row_.camera.str(), window().count(),
                gateway ? " with the sound of " + printable(gateway->name, 60) : "");
+  cover();
   return {};
 }
 
-// Sound never keeps a picture from being published: what goes wrong with it is said in the clip's reason.
-void Capture::advance_audio(std::stop_token stop) {
-  if (!audio_next_at_ || *audio_next_at_ > environment_.clock.wall_now()) return;
-  const auto progress = audio_->advance(stop);
-  if (progress && !progress->finished) {
-    audio_next_at_ = progress->next_at;
-    return;
+// Finds the stretches of the window; those that are new to this attempt begin it.
+void Capture::cover() {
+  const Span span{row_.window_start, row_.window_end};
+  const auto join = [&](std::vector<std::shared_ptr<Stretch>>& known, const Recorder& recorder) {
+    auto all = environment_.stretches.cover(recorder, span);
+    for (const auto& stretch : all) {
+      if (std::find(known.begin(), known.end(), stretch) == known.end()) stretch->begin_attempt();
+    }
+    known = std::move(all);
+  };
+  const auto& gateway = camera_->gateway;
+  join(stretches_, {.device = camera_->camera.id, .video = true, .audio = !gateway});
+  if (gateway) {
+    join(sound_, {.kind = rhombus::DeviceKind::audio_gateway, .device = gateway->id, .video = false, .audio = true});
   }
-  constexpr int tries_for_sound = 4;
-  const auto kind = progress ? ErrorKind::permanent : progress.error().kind;
-  if ((kind == ErrorKind::transient || kind == ErrorKind::not_found || kind == ErrorKind::auth) &&
-      ++audio_failures_ < tries_for_sound) {
-    audio_.emplace(audio_request_, environment_.footage);  // goes on from what is on disk
-    audio_next_at_ = environment_.clock.wall_now() + std::chrono::seconds(audio_failures_);
-    return;
-  }
-  audio_next_at_.reset();
-  if (!progress && kind != ErrorKind::cancelled) {
-    audio_problem_ =
-        fmt::format("no complete sound from {}: {}", printable(camera_->gateway->name, 60), progress.error().message);
-    spdlog::warn("alert {}: {}", row_.alert.str(), audio_problem_);
-  }
+}
+
+void Capture::extend(std::chrono::sys_seconds window_end) {
+  if (window_end <= row_.window_end) return;
+  spdlog::info("alert {} went on: {} s more", row_.alert.str(), (window_end - row_.window_end).count());
+  row_.duration += window_end - row_.window_end;
+  row_.window_end = window_end;
+  early_.reset();
+  asked_whether_it_goes_on_ = false;
+  if (camera_) cover();
 }
 
 media::ClipMetadata Capture::metadata() const {
@@ -112,110 +112,343 @@ media::ClipMetadata Capture::metadata() const {
 // While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
 void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
   constexpr auto longest = std::chrono::minutes(15);  // for the sake of memory
-  if (early_ || row_.window_end - row_.window_start > longest || !environment_.remuxing_early.try_acquire()) return;
+  const bool alone = stretches_.size() == 1 && sound_.empty() &&
+                     stretches_[0]->span().start == row_.window_start &&
+                     stretches_[0]->span().end == row_.window_end;
+  if (!alone || early_ || window() > longest || !environment_.remuxing_early.try_acquire()) return;
   early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, std::move(foreseen));
   early_->thread = std::thread([this, clip = early_.get(), stop] {
-    clip->summary = media::remux(std::span(&clip->foreseen, 1), folder_ / "clip.mp4", metadata(), stop);
+    const std::stop_callback stop_too(stop, [&] { clip->stop.request_stop(); });
+    clip->summary = media::remux(std::span(&clip->foreseen, 1), environment_.spool.ready_clip(row_.id), metadata(),
+                                 clip->stop.get_token());
   });
 }
 
 // The clip that was begun early, if it has become just what was taken.
 std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::TakenTrack>& tracks) {
   if (!early_) return std::nullopt;
-  early_->thread.join();
   const auto clip = std::move(early_);
+  const auto& foreseen = clip->foreseen.parts[0];
   const bool as_foreseen = tracks.size() == 1 && tracks[0].gaps.empty() && tracks[0].parts.size() == 1 &&
-                           tracks[0].parts[0].segments == clip->foreseen.parts[0].segments &&
-                           tracks[0].parts[0].origin == clip->foreseen.parts[0].origin &&
-                           tracks[0].init.sha256 == clip->foreseen.init.sha256;
-  if (!as_foreseen || !*clip->summary) return std::nullopt;
-  return **clip->summary;
+                           tracks[0].parts[0].segments == foreseen.segments &&
+                           tracks[0].parts[0].origin == foreseen.origin && !tracks[0].parts[0].from &&
+                           !tracks[0].parts[0].to && tracks[0].parts[0].init.sha256 == foreseen.init.sha256;
+  if (!as_foreseen) return std::nullopt;
+  clip->thread.join();
+  return *clip->summary ? std::optional(**clip->summary) : std::nullopt;
 }
 
 Step Capture::step(std::stop_token stop) {
-  if (!video_) {
+  if (!camera_) {
     if (auto ready = prepare(stop); !ready) return conclude(ready.error(), stop);
   }
-  const auto progress = video_->advance(stop);
-  if (!progress) return conclude(progress.error(), stop);
-  advance_audio(stop);
-  if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
-  if (progress->finished && !audio_next_at_) return conclude(std::nullopt, stop);
-  if (progress->finished) return Waiting{*audio_next_at_};
-  return Waiting{audio_next_at_ ? std::min(*audio_next_at_, progress->next_at) : progress->next_at};
+  if (stored_clip_ && !stored_clip_over_) {
+    const auto progress = stored_clip_->advance(stop);
+    if (progress && !progress->finished) return Waiting{progress->next_at};
+    if (!progress && progress.error().kind == ErrorKind::cancelled) return Postponed{progress.error()};
+    if (!progress) stored_clip_problem_ = progress.error().message;
+    stored_clip_over_ = true;
+    return conclude(taking_error_, stop);
+  }
+  return take(stop);
 }
 
-// A capture that only waited (the program was off, the archive full) has not been tried yet.
+// Whether the alert has turned out longer than its webhook said; asked while the time after it is still recorded, so
+// that the answer is waited for by nobody. True: it is known to go on.
+Result<bool> Capture::goes_on(std::stop_token stop) {
+  const auto details = environment_.api.alert_details(row_.alert, stop);
+  if (!details) return details.error();
+  if (details->duration && *details->duration > row_.duration) {
+    const auto longer = *details->duration - row_.duration;
+    const auto grown = environment_.writer.run(
+        [&](journal::Journal& journal) { return journal.grow(row_.id, *details->duration); });
+    if (!grown) return grown.error();
+    extend(row_.window_end + longer);
+  }
+  return !details->finalized;
+}
+
+Step Capture::take(std::stop_token stop) {
+  auto& clock = environment_.clock;
+  const bool was_live = WallTime(row_.window_end) > row_.received_at;
+  if (was_live && !asked_whether_it_goes_on_ && clock.wall_now() >= row_.alert_at + row_.duration) {
+    asked_whether_it_goes_on_ = true;
+    const auto more = goes_on(stop);
+    if (!more) spdlog::debug("alert {}: not known whether it goes on: {}", row_.alert.str(), more.error().message);
+    asked_whether_it_goes_on_ = !more || !*more || clock.wall_now() > WallTime(row_.window_end) + goes_on_at_most;
+    if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  }
+
+  bool over = true;
+  WallTime next_at = WallTime::max();
+  std::optional<Error> error;
+  const auto advance = [&](const std::vector<std::shared_ptr<Stretch>>& stretches, bool is_sound) {
+    for (const auto& stretch : stretches) {
+      const auto progress = stretch->advance(
+          {.bytes = bytes_,
+           .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
+          stop);
+      if (!progress.over) {
+        over = false;
+        next_at = std::min(next_at, progress.next_at);
+      }
+      if (!progress.error) continue;
+      const auto kind = progress.error->kind;
+      if (!is_sound || kind == ErrorKind::cancelled || kind == ErrorKind::no_space) {
+        if (!error) error = progress.error;
+      } else {
+        // Sound never keeps a picture from being published: what goes wrong with it is said in the clip's reason.
+        sound_problem_ = fmt::format("{}: {}", printable(camera_->gateway->name, 60), progress.error->message);
+      }
+    }
+  };
+  advance(stretches_, false);
+  if (!error) advance(sound_, true);
+  if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  if (!error && !over) return Waiting{next_at};
+  return conclude(error, stop);
+}
+
+void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches, Collected& collected) const {
+  std::vector<Footage::Share> shares;
+  std::vector<std::pair<Micros, Micros>> places;  // of each share: shift and span
+  for (const auto& stretch : stretches) {
+    const auto span = stretch->span();
+    for (auto& share : stretch->taken()) {
+      shares.push_back(std::move(share));
+      places.emplace_back(span.start - row_.window_start, span.end - span.start);
+    }
+  }
+  std::vector<media::Contribution> contributions;
+  std::map<rhombus::Route, std::size_t> segments;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    contributions.push_back({&shares[i].taken, places[i].first, places[i].second});
+    for (const auto& run : shares[i].taken.runs) segments[shares[i].route] += run.segments.size();
+    if (!shares[i].problem.empty() && collected.reason.empty()) collected.reason = shares[i].problem;
+  }
+  for (const auto& [route, count] : segments) {
+    if (!collected.has_video && count > segments[collected.route]) collected.route = route;
+  }
+  for (auto& track : media::assemble(contributions, window())) {
+    std::vector<Gap> gaps;
+    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap, row_.window_start));
+    if (!track.reason.empty()) {
+      collected.reason += fmt::format("{}{}: {}", collected.reason.empty() ? "" : "; ", track.kind == TrackKind::video ? "video" : "sound", track.reason);
+      if (track.why_missing != ErrorKind::not_found) collected.why_missing = track.why_missing;
+    }
+    collected.track_gaps.emplace_back(track.kind, gaps);
+    if (track.parts.empty()) continue;
+    (track.kind == TrackKind::video ? collected.has_video : collected.has_audio) = true;
+    for (const auto& gap : gaps) {
+      if (std::find(collected.gaps.begin(), collected.gaps.end(), gap) == collected.gaps.end())
+        collected.gaps.push_back(gap);
+    }
+    collected.tracks.push_back(std::move(track));
+  }
+  std::sort(collected.gaps.begin(), collected.gaps.end(), [](const Gap& a, const Gap& b) { return a.start < b.start; });
+}
+
+Capture::Collected Capture::collect(const std::optional<Error>& error) const {
+  Collected collected;
+  collect_tracks(stretches_, collected);
+  if (!sound_.empty()) {
+    collect_tracks(sound_, collected);
+    if (!collected.has_audio && collected.reason.find("sound") == std::string::npos) {
+      collected.reason += fmt::format("{}no sound from {}", collected.reason.empty() ? "" : "; ",
+                                      sound_problem_.empty() ? printable(camera_->gateway->name, 60) : sound_problem_);
+    }
+  }
+  const bool picture_is_whole =
+      collected.has_video && std::none_of(collected.tracks.begin(), collected.tracks.end(), [](const auto& track) {
+        return track.kind == TrackKind::video && !track.gaps.empty();
+      });
+  if (error && !picture_is_whole) {
+    collected.reason = error->message;
+    collected.why_missing = error->kind;
+  } else if (collected.reason.empty() && (!collected.has_video || !is_complete(collected.tracks))) {
+    collected.reason = "the camera has no footage of this window";
+  }
+  return collected;
+}
+
+// The last rung: the alert's own clip, as Rhombus stores it. True when it is to be waited for.
+bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
+  const auto& clock = environment_.clock;
+  if (collected.has_video || stored_clip_ || environment_.footage.connection() != ConnectionMode::automatic ||
+      clock.wall_now() < row_.alert_at + row_.duration || (row_.published && row_.published->source != "cloud"))
+    return false;
+  if (row_.clip_region.empty()) {
+    const auto details = environment_.api.alert_details(row_.alert, stop);
+    const auto found = details ? details->clip_regions.find(row_.camera) : decltype(details->clip_regions.end()){};
+    if (!details || found == details->clip_regions.end()) return false;
+    row_.clip_region = found->second;
+  }
+  FootageRequest request;
+  request.device = row_.camera;
+  request.start = std::chrono::floor<seconds>(row_.alert_at);
+  request.duration = std::max(seconds(1), std::chrono::ceil<seconds>(WallTime(row_.window_end) - row_.alert_at));
+  request.folder = stored_clip_folder();
+  request.only_way =
+      rhombus::stored_clip(environment_.api.options().media_url, row_.camera, row_.clip_region, row_.alert);
+  request.on_bytes = [this](std::size_t bytes) {
+    bytes_ += bytes;
+    environment_.spool.add(bytes);
+  };
+  request.room = [this] { return environment_.spool.check_room(); };
+  stored_clip_.emplace(std::move(request), environment_.footage);
+  return true;
+}
+
+Capture::Collected Capture::collect_stored_clip(std::string why_not_better) const {
+  Collected collected;
+  const auto shares = stored_clip_->taken();
+  std::vector<media::Contribution> contributions;
+  const auto shift = std::chrono::duration_cast<Micros>(row_.alert_at - WallTime(row_.window_start));
+  for (const auto& share : shares) contributions.push_back({&share.taken, shift, window() - shift});
+  for (auto& track : media::assemble(contributions, window())) {
+    std::vector<Gap> gaps;
+    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap, row_.window_start));
+    collected.track_gaps.emplace_back(track.kind, gaps);
+    if (track.parts.empty()) continue;
+    (track.kind == TrackKind::video ? collected.has_video : collected.has_audio) = true;
+    if (track.kind == TrackKind::video) collected.gaps = gaps;
+    collected.tracks.push_back(std::move(track));
+  }
+  collected.route = rhombus::Route::cloud;
+  collected.reason = "only the alert's stored clip, shorter and of lower quality: " + std::move(why_not_better);
+  collected.why_missing = ErrorKind::transient;
+  return collected;
+}
+
+// Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says so
+// too, or when that has had time to become known.
+bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
+  const auto& clock = environment_.clock;
+  if (collected.why_missing != ErrorKind::not_found && clock.wall_now() < WallTime(row_.window_end) + index_is_current)
+    return false;
+  if (clock.wall_now() < WallTime(row_.window_end) + recorded_by) return false;
+  const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
+  if (!held) spdlog::debug("alert {}: {}", row_.alert.str(), held.error().message);
+  if (!held || !*held) return false;
+  std::vector<Gap> missing;
+  for (const auto& [kind, gaps] : collected.track_gaps) missing.insert(missing.end(), gaps.begin(), gaps.end());
+  if (!collected.has_video) missing = {{WallTime(row_.window_start), WallTime(row_.window_end)}};
+  return std::none_of(missing.begin(), missing.end(), [&](const Gap& gap) {
+    return std::any_of((*held)->begin(), (*held)->end(), [&](const rhombus::Presence& presence) {
+      constexpr seconds more_than_rounding{1};
+      return std::min(gap.end, WallTime(presence.end)) - std::max(gap.start, WallTime(presence.start)) >
+             more_than_rounding;
+    });
+  });
+}
+
+bool Capture::is_better(const Collected& collected) const {
+  if (!row_.published) return true;
+  const auto& before = *row_.published;
+  const auto covered = [&](std::chrono::sys_seconds end, const std::vector<Gap>& gaps) {
+    return WallTime(end) - WallTime(row_.window_start) - total(gaps);
+  };
+  const bool from_camera = collected.route != rhombus::Route::cloud;
+  if (from_camera != (before.source != "cloud")) return from_camera;
+  if (collected.has_audio != before.clip.ends_with("_combined.mp4")) return collected.has_audio;
+  constexpr std::chrono::milliseconds noticeable{250};
+  return collected.reason.empty() ||
+         covered(row_.window_end, collected.gaps) > covered(before.window_end, before.gaps) + noticeable;
+}
+
+// A capture that only waited (the program was off, the spool full) has not been tried yet.
 bool Capture::out_of_time() const {
-  return row_.attempts >= least_attempts &&
+  return row_.attempts + 1 >= least_attempts &&
          environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
 }
 
 // Decides what an attempt that came to its end (or was ended by `error`) amounts to.
 Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   if (error && (error->kind == ErrorKind::cancelled || error->kind == ErrorKind::no_space)) return Postponed{*error};
-  const bool last_attempt = out_of_time() || (error && error->kind == ErrorKind::permanent);
-  Footage::Taken taken = video_ ? video_->taken() : Footage::Taken{};
-  if (error && !last_attempt) return Postponed{*error};
-  // Missing sound does not hold the picture back.
-  const auto improvable = std::find_if(taken.tracks.begin(), taken.tracks.end(), [](const auto& track) {
-    return track.may_improve && track.kind == media::TrackKind::video;
-  });
-  if (improvable != taken.tracks.end() && !last_attempt) {
-    return Postponed{Error{ErrorKind::transient, improvable->reason}};
+  auto collected = collect(error);
+  const bool complete = collected.has_video && collected.reason.empty();
+  if (complete && !asked_whether_it_goes_on_ && WallTime(row_.window_end) > row_.received_at) {
+    // It goes on, for all that is known: what there is now is kept meanwhile.
+    return make_ready(std::move(collected), Error{ErrorKind::transient, "the alert is still going on"}, stop);
   }
-  const bool has_video = std::any_of(taken.tracks.begin(), taken.tracks.end(),
-                                     [](const auto& t) { return t.kind == media::TrackKind::video; });
-  const std::string camera_name = camera_ ? camera_->camera.name : "";
-  if (!has_video) {
-    const std::string why = error ? error->message : "the camera has no footage of this window";
-    return Finished{journal::State::failed, why, camera_name, std::nullopt};
+  if (complete) return make_ready(std::move(collected), std::nullopt, stop);
+
+  if (try_stored_clip(collected, stop)) {
+    taking_error_ = error;
+    return Waiting{environment_.clock.wall_now()};
   }
-  if (audio_) {
-    auto sound = audio_->taken();
-    for (auto& track : sound.tracks) taken.tracks.push_back(std::move(track));
+  const bool gone = is_gone(collected, stop);
+  if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  if (!collected.has_video && stored_clip_) {
+    auto stored = collect_stored_clip(collected.reason);
+    if (stored.has_video) {
+      collected = std::move(stored);
+    } else if (!stored_clip_problem_.empty()) {
+      collected.reason += "; nor is there a stored clip: " + stored_clip_problem_;
+    }
   }
-  if (audio_problem_.empty()) audio_problem_ = taken.problem;
-  if (error && audio_problem_.empty()) audio_problem_ = error->message;
-  auto published = publish(std::move(taken.tracks), taken.route, stop);
-  if (!published && published.error().kind == ErrorKind::permanent) {
-    return Finished{journal::State::failed, published.error().message, camera_name, std::nullopt};
+  const bool final = gone || out_of_time() || (error && error->kind == ErrorKind::permanent);
+  const Error why{error ? error->kind : collected.why_missing, collected.reason,
+                  error ? error->retry_after : std::nullopt};
+  const bool may_come_soon = row_.attempts + 1 < least_attempts ||
+                             environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
+  if (!final && (may_come_soon || !collected.has_video)) return Postponed{why};
+  if (final) {
+    collected.reason += gone ? "; final: the camera no longer holds it"
+                             : fmt::format("; final after {} attempts", row_.attempts + 1);
   }
-  if (!published) return Postponed{published.error()};
-  return *published;
+  const auto try_again = final ? std::nullopt : std::optional(why);
+  if (collected.has_video && is_better(collected)) return make_ready(std::move(collected), try_again, stop);
+  const auto state = row_.published ? State::partial : State::failed;
+  return Finished{{.state = state,
+                   .reason = collected.reason,
+                   .camera_name = camera_ ? camera_->camera.name : "",
+                   .published = {},
+                   .next_attempt_at = {},
+                   .window_end = row_.window_end},
+                  try_again};
 }
 
-Result<Finished> Capture::publish(std::vector<media::TakenTrack> tracks, rhombus::Route route, std::stop_token stop) {
-  const auto gaps = wall_clock_gaps(tracks, row_.window_start);
-  const bool has_audio =
-      std::any_of(tracks.begin(), tracks.end(), [](const auto& t) { return t.kind == media::TrackKind::audio; });
-  std::string reason;
-  for (const auto& track : tracks) {
-    if (!track.reason.empty())
-      reason += fmt::format("{}{}: {}", reason.empty() ? "" : "; ", to_string(track.kind), track.reason);
-  }
-  if (!audio_problem_.empty()) reason += (reason.empty() ? "" : "; ") + audio_problem_;
-  const auto state = reason.empty() ? journal::State::done : journal::State::partial;
-
-  const archive::ClipIdentity identity{camera_->camera.name, row_.camera,       row_.alert,
-                                       row_.activities,      row_.window_start, has_audio};
-  const auto clip_file = folder_ / "clip.mp4";
+// Puts the clip together in the spool.
+Step Capture::make_ready(Collected collected, std::optional<Error> try_again, std::stop_token stop) {
+  const auto file = environment_.spool.ready_clip(row_.id);
   auto summary = [&]() -> Result<media::ClipSummary> {
-    if (auto early = end_early(tracks)) return *early;
+    if (auto early = end_early(collected.tracks)) return *early;
     const std::lock_guard lock(environment_.remuxing);
-    return media::remux(tracks, clip_file, metadata(), stop);
+    return media::remux(collected.tracks, file, metadata(), stop);
   }();
-  if (!summary) return summary.error();
-  if (auto room = environment_.archive.check_space(0); !room) return room.error();
-  const SidecarFacts facts{
-      row_, identity, *summary, state, reason, rhombus::to_string(route), gaps, environment_.clock.wall_now()};
-  auto archived = environment_.archive.publish(
-      clip_file, identity, [&](const archive::ArchivedClip& clip) { return sidecar_text(facts, clip); });
-  if (!archived) return archived.error();
-  Finished finished{state, reason, camera_->camera.name, journal::Published{}};
-  finished.published = journal::Published{archived->path, std::string(rhombus::to_string(route)), archived->bytes,
-                                          archived->sha256, gaps};
-  return finished;
+  if (!summary) {
+    if (summary.error().kind != ErrorKind::permanent) return Postponed{summary.error()};
+    return Finished{{.state = row_.published ? State::partial : State::failed,
+                     .reason = summary.error().message,
+                     .camera_name = camera_->camera.name,
+                     .published = {},
+                     .next_attempt_at = {},
+                     .window_end = row_.window_end},
+                    std::nullopt};
+  }
+  environment_.spool.add(summary->bytes);
+  if (environment_.thumbnails) {
+    const auto at = std::max(Micros(0), std::chrono::duration_cast<Micros>(row_.alert_at - summary->starts_at));
+    const std::lock_guard lock(environment_.remuxing);
+    if (auto drawn = media::write_thumbnail(file, at, environment_.spool.ready_thumbnail(row_.id)); !drawn)
+      spdlog::warn("alert {}: {}", row_.alert.str(), drawn.error().message);
+  }
+  if (try_again && collected.reason.empty()) collected.reason = try_again->message;
+  journal::ReadyClip clip{.state = collected.reason.empty() ? State::done : State::partial,
+                          .reason = collected.reason,
+                          .camera_name = camera_->camera.name,
+                          .source = std::string(rhombus::to_string(collected.route)),
+                          .gaps = collected.gaps,
+                          .has_audio = collected.has_audio,
+                          .window_end = row_.window_end,
+                          .next_attempt_at = {},
+                          .sidecar = {}};
+  const archive::ClipIdentity identity{clip.camera_name, row_.camera,       row_.alert,
+                                       row_.activities,  row_.window_start, clip.has_audio};
+  clip.sidecar = sidecar_beginning({row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps,
+                                    collected.track_gaps, !try_again});
+  return Ready{std::move(clip), std::move(try_again)};
 }
 
 }  // namespace responder::capture

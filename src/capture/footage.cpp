@@ -7,6 +7,8 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
+#include "responder/media/assemble.hpp"
+#include "responder/media/coverage.hpp"
 
 namespace responder::capture {
 namespace {
@@ -15,6 +17,13 @@ using rhombus::MediaPath;
 using rhombus::Route;
 
 constexpr std::chrono::seconds unreachable_for{60};
+constexpr std::chrono::seconds reachable_for{60};
+constexpr net::ClientTimeouts probe_timeouts{.connect = std::chrono::milliseconds(2000),
+                                             .read = std::chrono::milliseconds(3000)};
+constexpr int turns_at_once = 2;  // of one device
+// More than this for one window is no footage: 100 Mbit/s, and something for the beginning.
+constexpr std::uint64_t most_bytes_a_second = 12'500'000;
+constexpr std::uint64_t most_bytes_to_begin = 64U << 20U;
 constexpr std::chrono::minutes connections_kept_for{2};
 // A device on the LAN answers at once or is not there; auto falls back to the WAN meanwhile.
 constexpr net::ClientTimeouts lan_timeouts{.connect = std::chrono::milliseconds(3000),
@@ -35,6 +44,26 @@ class DeviceCredentials final : public media::Credentials {
   std::unique_ptr<rhombus::MediaCredentials> rules_;
 };
 
+// For a session that only remembers.
+class NoSource final : public media::Source {
+ public:
+  Result<media::Document> text(const net::Url&, std::size_t, std::stop_token) override { return gone(); }
+  Result<void> file(const net::Url&, const std::filesystem::path&, std::size_t, std::stop_token) override {
+    return gone();
+  }
+  std::size_t parallel() const override { return 1; }
+
+ private:
+  static Error gone() { return {ErrorKind::permanent, "nothing is asked for"}; }
+};
+
+std::optional<Route> route_of(std::string_view folder) {
+  for (const auto route : {Route::lan, Route::wan, Route::cloud}) {
+    if (folder.starts_with(rhombus::to_string(route))) return route;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 FootageAccess::FootageAccess(FootageOptions options, rhombus::ApiClient& api, rhombus::TokenCache& tokens,
@@ -45,7 +74,8 @@ FootageAccess::FootageAccess(FootageOptions options, rhombus::ApiClient& api, rh
       locator_(locator),
       check_pin_(std::move(check_pin)),
       count_(std::move(count)),
-      clock_(clock) {}
+      clock_(clock),
+      stalls_(clock) {}
 
 Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, const DeviceId& device,
                                                       std::stop_token stop) {
@@ -62,23 +92,84 @@ Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, 
     return Error{ErrorKind::transient, std::string(why[static_cast<std::size_t>(options_.connection)])};
   }
   // Off the LAN every attempt would begin with a timeout: a way that just failed goes to the end.
-  auto unreachable = lan_unreachable_until_.lock();
-  const auto until = unreachable->find(device);
-  if (until != unreachable->end() && clock_.steady_now() < until->second) {
+  const auto until = (*known_.lock())[device].unreachable_until;
+  if (until && clock_.steady_now() < *until) {
     std::stable_partition(paths->begin(), paths->end(),
                           [](const MediaPath& path) { return path.route != Route::lan; });
   }
   return paths;
 }
 
+bool FootageAccess::is_reachable(const DeviceId& device, const MediaPath& way, std::stop_token stop) {
+  if (way.checks.empty()) return true;
+  if (const auto until = (*known_.lock())[device].reachable_until; until && clock_.steady_now() < *until) return true;
+  for (const auto& check : way.checks) {
+    const auto url = net::Url::parse(check);
+    if (!url) continue;
+    net::HttpConnection connection(*url, trust(device, Route::lan), probe_timeouts);
+    const std::stop_callback break_off(stop, [&] { connection.abort(); });
+    constexpr std::size_t most_of_answer = 64 * 1024;
+    // Any answer will do, and whom to believe is decided when footage is asked for.
+    const auto answer = connection.get(url->target(), {}, most_of_answer);
+    if (!answer && answer.error().kind != ErrorKind::auth) continue;
+    (*known_.lock())[device].reachable_until = clock_.steady_now() + reachable_for;
+    return true;
+  }
+  return false;
+}
+
 void FootageAccess::note_unreachable(const DeviceId& device, Route route) {
-  if (route == Route::lan) (*lan_unreachable_until_.lock())[device] = clock_.steady_now() + unreachable_for;
+  if (route != Route::lan) return;
+  auto known = known_.lock();
+  (*known)[device].unreachable_until = clock_.steady_now() + unreachable_for;
+  (*known)[device].reachable_until.reset();
+}
+
+void FootageAccess::note_worked(const DeviceId& device) { (*known_.lock())[device].failures = 0; }
+
+void FootageAccess::note_failed(const DeviceId& device, const Error& error) {
+  constexpr int longest_after = 6;
+  auto known = known_.lock();
+  auto& one = (*known)[device];
+  one.failures = std::min(one.failures + 1, longest_after);
+  one.last_failure = error;
+  // The first failures are left to the captures' own tries.
+  if (one.failures > 2) one.rests_until = clock_.steady_now() + std::chrono::seconds(1 << (one.failures - 1));
+}
+
+std::optional<Error> FootageAccess::resting(const DeviceId& device) {
+  auto known = known_.lock();
+  const auto& one = (*known)[device];
+  const auto left = one.rests_until - clock_.steady_now();
+  if (one.failures == 0 || !one.last_failure || left <= SteadyTime::duration(0)) return std::nullopt;
+  Error error = *one.last_failure;
+  error.retry_after = std::chrono::ceil<std::chrono::seconds>(left);
+  return error;
+}
+
+FootageAccess::Turn::~Turn() {
+  if (access_ != nullptr) --(*access_->known_.lock())[device_].turns;
+}
+
+std::optional<FootageAccess::Turn> FootageAccess::take_turn(const DeviceId& device) {
+  auto known = known_.lock();
+  auto& one = (*known)[device];
+  if (one.turns >= turns_at_once) return std::nullopt;
+  ++one.turns;
+  return Turn(*this, device);
+}
+
+std::shared_ptr<media::RecordingLag> FootageAccess::recording_lag(const DeviceId& device) {
+  auto known = known_.lock();
+  auto& lag = (*known)[device].lag;
+  if (!lag) lag = std::make_shared<media::RecordingLag>(options_.recording_lag);
+  return lag;
 }
 
 net::Trust FootageAccess::trust(const DeviceId& device, Route route) const {
   net::Trust trust;
   trust.ca_file = api_.options().ca_file;
-  if (route == Route::wan) {
+  if (route != Route::lan) {
     trust.client_cert = api_.options().client_cert;
     trust.client_key = api_.options().client_key;
     return trust;
@@ -113,81 +204,173 @@ std::shared_ptr<net::Connections> FootageAccess::connections(const DeviceId& dev
   return entry.connections;
 }
 
-std::unique_ptr<media::Source> FootageAccess::source(const DeviceId& device, Route route, const net::Url& mpd) {
+std::unique_ptr<media::Source> FootageAccess::source(const DeviceId& device, Route route, const net::Url& mpd,
+                                                     std::function<void(std::size_t)> on_bytes) {
   auto rules = std::make_unique<rhombus::MediaCredentials>(route, device, mpd, api_, tokens_);
-  return std::make_unique<media::HttpSource>(connections(device, route, mpd),
-                                             std::make_unique<DeviceCredentials>(std::move(rules)),
-                                             [count = count_, route](std::size_t bytes) { count(route, bytes); });
+  return std::make_unique<media::HttpSource>(
+      connections(device, route, mpd), std::make_unique<DeviceCredentials>(std::move(rules)), stalls_,
+      [count = count_, route, on_bytes = std::move(on_bytes)](std::size_t bytes) {
+        count(route, bytes);
+        if (on_bytes) on_bytes(bytes);
+      });
+}
+
+Result<void> Footage::find_ways(std::stop_token stop) {
+  if (request_.only_way) {
+    ways_ = {*request_.only_way};
+    return {};
+  }
+  if (auto failure = access_.resting(request_.device)) return *failure;
+  auto ways = access_.ways_to(request_.kind, request_.device, stop);
+  if (!ways) return ways.error();
+  ways_ = std::move(*ways);
+  return {};
+}
+
+// Worth asking for: what no session has brought yet.
+std::function<bool(media::TrackKind, const media::SegmentTime&)> Footage::still_wanted() const {
+  if (attempts_.empty()) return {};
+  std::map<media::TrackKind, media::Coverage> taken;
+  for (const auto& attempt : attempts_) {
+    for (const auto& run : attempt.session->taken().runs) {
+      for (const auto& segment : run.segments) taken[run.kind].add({segment.time.start, segment.time.end()});
+    }
+  }
+  return [taken = std::move(taken), end = media::Micros(request_.duration)](media::TrackKind kind,
+                                                                           const media::SegmentTime& time) {
+    const auto found = taken.find(kind);
+    return found == taken.end() ||
+           found->second.uncovered({time.start, std::min(time.end(), end)}) > media::rounding;
+  };
 }
 
 Result<void> Footage::open_next(std::stop_token stop) {
-  if (!ways_) {
-    auto ways = access_.ways_to(request_.kind, request_.device, stop);
-    if (!ways) return ways.error();
-    ways_ = std::move(*ways);
-  }
   const MediaPath& way = ways_->at(next_way_++);
   auto mpd = way.mpd(request_.start, request_.duration);
   if (!mpd) return mpd.error();
+  if (!access_.is_reachable(request_.device, way, stop)) {
+    access_.note_unreachable(request_.device, way.route);
+    return Error{ErrorKind::transient, fmt::format("{} does not answer at the URLs for checking", mpd->origin())};
+  }
   // Each way has its own folder: the segments of two sessions need not be cut alike.
   const auto same_route = std::count_if(ways_->begin(), ways_->begin() + static_cast<std::ptrdiff_t>(next_way_),
                                         [&](const MediaPath& path) { return path.route == way.route; });
   const auto folder = request_.folder / fmt::format("{}-{}", rhombus::to_string(way.route), same_route);
   if (auto made = make_directories(folder); !made) return made.error();
 
-  media::SessionOptions options;
+  auto options = session_options(folder);
   options.mpd = *mpd;
-  options.start = request_.start;
-  options.duration = request_.duration;
-  options.want_video = request_.want_video;
-  options.want_audio = request_.want_audio;
-  options.directory = folder;
-  options.on_foreseen = request_.on_foreseen;
-  auto source = access_.source(request_.device, way.route, *mpd);
+  options.wanted = still_wanted();
+  options.max_bytes =
+      most_bytes_a_second * static_cast<std::uint64_t>(request_.duration.count()) + most_bytes_to_begin;
+  options.room = request_.room;
+  if (attempts_.empty()) options.on_foreseen = request_.on_foreseen;
+  auto source = access_.source(request_.device, way.route, *mpd, request_.on_bytes);
   auto session = std::make_unique<media::Session>(std::move(options), *source, access_.clock());
-  attempts_.push_back({way.route, std::move(source), std::move(session)});
+  attempts_.push_back({way.route, folder, std::move(source), std::move(session)});
   current_works_ = true;
   return {};
 }
 
+void Footage::note_failure(Route route, const Error& error) {
+  if (error.kind == ErrorKind::transient) access_.note_unreachable(request_.device, route);
+  failures_ += fmt::format("{}{}: {}", failures_.empty() ? "" : "; ", rhombus::to_string(route), error.message);
+  // One way that may work later is reason enough to try again.
+  if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;
+}
+
 Result<media::Session::Progress> Footage::advance(std::stop_token stop) {
-  while (true) {
-    Error error;
-    if (!current_works_) {
-      if (auto opened = open_next(stop); !opened) error = opened.error();
+  const auto ends_it = [](const Error& error) {
+    return error.kind == ErrorKind::cancelled || error.kind == ErrorKind::no_space;
+  };
+  if (!ways_) {
+    if (auto found = find_ways(stop); !found) {
+      if (!ends_it(found.error())) recall();
+      return found.error();
     }
+  }
+  while (true) {
     if (current_works_) {
       auto progress = attempts_.back().session->advance(stop);
-      if (progress) return progress;
-      error = std::move(progress.error());
-      if (error.kind == ErrorKind::cancelled || error.kind == ErrorKind::no_space) return error;
-      attempts_.back().session->recall();
+      if (progress && !progress->finished) return progress;
+      if (!progress && ends_it(progress.error())) return progress;
       current_works_ = false;
-      const Route route = attempts_.back().route;
-      if (error.kind == ErrorKind::transient) access_.note_unreachable(request_.device, route);
-      spdlog::info("{} of device {}: {}", rhombus::to_string(route), request_.device.str(), error.message);
+      if (progress) {
+        some_way_ended_well_ = true;
+        if (complete()) return end();
+      } else {
+        attempts_.back().session->recall();
+        note_failure(attempts_.back().route, progress.error());
+        retry_after_ = progress.error().retry_after;
+      }
     }
-    if (!failures_.empty()) failures_ += "; ";
-    failures_ += error.message;
-    // One way that may work later is reason enough to try again.
-    if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;
-    if (!ways_ || next_way_ >= ways_->size()) return Error{*failure_kind_, failures_, error.retry_after};
+    if (next_way_ < ways_->size()) {
+      const auto route = ways_->at(next_way_).route;
+      const auto opened = open_next(stop);
+      if (opened) continue;
+      if (ends_it(opened.error())) return opened.error();
+      note_failure(route, opened.error());
+      continue;
+    }
+    return end();
   }
 }
 
-Footage::Taken Footage::taken() const {
-  Taken best;
-  std::size_t best_samples = 0;
-  for (const auto& attempt : attempts_) {
-    auto tracks = attempt.session->taken();
-    std::size_t samples = 0;
-    for (const auto& track : tracks) samples += track.samples;
-    if (samples > best_samples) {
-      best_samples = samples;
-      best = {attempt.route, std::move(tracks), attempt.session->problem()};
-    }
+media::SessionOptions Footage::session_options(std::filesystem::path folder) const {
+  media::SessionOptions options;
+  options.start = request_.start;
+  options.duration = request_.duration;
+  options.want_video = request_.want_video;
+  options.want_audio = request_.want_audio;
+  options.directory = std::move(folder);
+  options.lag = access_.recording_lag(request_.device);
+  return options;
+}
+
+// What earlier runs took by ways that this one could not go.
+void Footage::recall() {
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(request_.folder, failed)) {
+    const auto name = entry.path().filename().string();
+    const auto route = route_of(name);
+    const bool opened = std::any_of(attempts_.begin(), attempts_.end(),
+                                    [&](const Attempt& attempt) { return attempt.folder == entry.path(); });
+    if (!route || opened) continue;
+    auto source = std::make_unique<NoSource>();
+    auto session = std::make_unique<media::Session>(session_options(entry.path()), *source, access_.clock());
+    session->recall();
+    attempts_.push_back({*route, entry.path(), std::move(source), std::move(session)});
   }
-  return best;
+}
+
+// All ways have been gone.
+Result<media::Session::Progress> Footage::end() {
+  if (!complete()) recall();
+  if (some_way_ended_well_ || complete()) {
+    if (!request_.only_way) access_.note_worked(request_.device);
+    return media::Session::Progress{.finished = true, .next_at = {}};
+  }
+  Error error{failure_kind_.value_or(ErrorKind::transient), failures_, retry_after_};
+  if (!request_.only_way) access_.note_failed(request_.device, error);
+  return error;
+}
+
+std::vector<Footage::Share> Footage::taken() const {
+  std::vector<Share> shares;
+  for (const auto& attempt : attempts_)
+    shares.push_back({attempt.route, attempt.session->taken(), attempt.session->problem()});
+  return shares;
+}
+
+bool Footage::complete() const {
+  const auto shares = taken();
+  std::vector<media::Contribution> contributions;
+  for (const auto& share : shares) contributions.push_back({&share.taken, media::Micros(0), request_.duration});
+  const auto tracks = media::assemble(contributions, request_.duration);
+  const bool problems =
+      std::any_of(shares.begin(), shares.end(), [](const Share& share) { return !share.problem.empty(); });
+  return !tracks.empty() && !problems &&
+         std::all_of(tracks.begin(), tracks.end(), [](const auto& track) { return track.gaps.empty(); });
 }
 
 }  // namespace responder::capture

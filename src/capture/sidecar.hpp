@@ -18,9 +18,12 @@ struct SidecarFacts {
   const std::string& reason;
   std::string_view source;
   const std::vector<journal::Gap>& gaps;
-  WallTime published_at;
+  const std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>>& track_gaps;
+  bool final;  // nothing better will be tried for
 };
 
-std::string sidecar_text(const SidecarFacts& facts, const archive::ArchivedClip& clip);
+// In two steps: what is known when the clip is made, an object that is still open, and what publishing adds.
+std::string sidecar_beginning(const SidecarFacts& facts);
+std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at);
 
 }  // namespace responder::capture

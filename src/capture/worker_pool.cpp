@@ -6,7 +6,7 @@
 #include <thread>
 #include <unordered_map>
 
-#include <concurrentqueue/blockingconcurrentqueue.h>
+#include <concurrentqueue/concurrentqueue.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -19,71 +19,150 @@ namespace {
 using journal::CaptureId;
 using std::chrono::milliseconds;
 
-constexpr CaptureId end_of_work = 0;  // SQLite's ids begin at 1
 constexpr milliseconds scan_interval{1000};
 constexpr std::chrono::seconds lease_for{20};
 constexpr std::chrono::seconds renew_interval{5};
+constexpr std::chrono::seconds tidy_interval{5};
+constexpr milliseconds stands_still_after{1000};
+constexpr std::uint64_t least_bytes_to_move = 32 * 1024;  // in that time
+constexpr std::size_t most_lent = 12;                     // places of steps that stand still
 
 }  // namespace
 
 struct WorkerPool::Impl {
   // Where each known capture is. A capture is in exactly one place: queued, in a worker's hands, or waiting for its
   // time.
+  struct Entry {
+    std::unique_ptr<Capture> capture;  // empty while queued for the first time and while a worker has it
+    bool live = false;
+    bool grown = false;  // its row has a longer window than the capture knows
+  };
   struct Known {
-    // Empty while queued for the first time and while a worker has it.
-    std::unordered_map<CaptureId, std::unique_ptr<Capture>> captures;
+    std::unordered_map<CaptureId, Entry> captures;
     std::set<std::pair<WallTime, CaptureId>> timers;
+    std::size_t caught_up = 0;  // of the captures, those that are not live
+  };
+  // A step that a worker takes.
+  struct Running {
+    const Capture* capture = nullptr;
+    std::uint64_t bytes = 0;
+    SteadyTime moved_at;
+    bool lent = false;  // it stands still: another may run in its place
+  };
+  // Who may run. `queued` are the ids in the queues.
+  struct Places {
+    std::size_t queued_live = 0;
+    std::size_t queued_others = 0;
+    std::size_t running = 0;
+    std::size_t lent = 0;
+    std::size_t others = 0;  // of the running, those not live
+    std::map<CaptureId, Running> steps;
+    bool over = false;
   };
 
   const PoolOptions options;
   Environment& environment;
   journal::Writer& writer;
   journal::Journal reader;
+  const std::function<void()> clip_is_ready;
   const Observer observer;
 
   Synchronized<Known> known;
-  moodycamel::BlockingConcurrentQueue<CaptureId> queue;
+  moodycamel::ConcurrentQueue<CaptureId> live_queue;
+  moodycamel::ConcurrentQueue<CaptureId> other_queue;
+  Synchronized<Places> places;
   std::stop_source stopping;
   std::vector<std::thread> workers;
   std::thread scheduler;
 
   Impl(PoolOptions options_, Environment& environment_, journal::Writer& writer_, journal::Journal reader_,
-       Observer observer_)
+       std::function<void()> clip_is_ready_, Observer observer_)
       : options(std::move(options_)),
         environment(environment_),
         writer(writer_),
         reader(std::move(reader_)),
+        clip_is_ready(std::move(clip_is_ready_)),
         observer(std::move(observer_)) {}
 
-  void wake(CaptureId id);
+  void wake(CaptureId id, bool live);
+  void enqueue(CaptureId id, bool live);
   void work();
+  std::optional<std::pair<CaptureId, bool>> next();
   void take_step(CaptureId id);
+  Step step(Capture& capture);
   std::unique_ptr<Capture> claim(CaptureId id);
-  void forget(CaptureId id) { known.lock()->captures.erase(id); }
-  bool record(const Capture& capture, const Step& step);
+  std::unique_ptr<Capture> take(CaptureId id);
+  void forget(CaptureId id);
+  void record(Capture& capture, Step step);
   bool write_down(const Capture& capture, const journal::Writer::Work& change);
-  bool finish(const Capture& capture, const Finished& finished);
-  bool postpone(const Capture& capture, const Postponed& postponed);
+  std::optional<WallTime> next_attempt(const Capture& capture, const Error& why);
+  void put_ready(const Capture& capture, Ready ready);
+  void finish(const Capture& capture, Finished finished);
+  void postpone(const Capture& capture, const Postponed& postponed);
   void schedule();
   void wake_timers();
   void scan();
+  void renew();
+  void tidy();
+  void lend_places();
 };
 
-void WorkerPool::Impl::wake(CaptureId id) {
+void WorkerPool::Impl::wake(CaptureId id, bool live) {
   {
     auto held = known.lock();
+    if (const auto found = held->captures.find(id); found != held->captures.end()) {
+      found->second.grown = true;
+      return;
+    }
     // What does not fit stays a row; the scan finds it when there is room.
-    if (held->captures.size() >= options.max_active || !held->captures.emplace(id, nullptr).second) return;
+    if (held->captures.size() >= options.max_active || (!live && held->caught_up >= options.max_active / 2)) return;
+    Entry entry;
+    entry.live = live;
+    held->captures.emplace(id, std::move(entry));
+    if (!live) ++held->caught_up;
   }
-  queue.enqueue(id);
+  enqueue(id, live);
+}
+
+void WorkerPool::Impl::enqueue(CaptureId id, bool live) {
+  (live ? live_queue : other_queue).enqueue(id);
+  {
+    auto held = places.lock();
+    ++(live ? held->queued_live : held->queued_others);
+  }
+  places.notify_all();
+}
+
+// Waits for something to do and a place to do it in. nullopt: the pool ends.
+std::optional<std::pair<CaptureId, bool>> WorkerPool::Impl::next() {
+  auto held = places.lock();
+  const auto has_place = [&] { return held->running - held->lent < options.workers; };
+  // One place stays free for what is live.
+  const auto others_may = [&] { return held->others < std::max<std::size_t>(1, options.workers - 1) + held->lent; };
+  held.wait({}, [&] {
+    return held->over ||
+           (has_place() && (held->queued_live > 0 || (held->queued_others > 0 && others_may())));
+  });
+  if (held->queued_live + held->queued_others == 0) return std::nullopt;
+  const bool live = held->queued_live > 0;
+  --(live ? held->queued_live : held->queued_others);
+  ++held->running;
+  if (!live) ++held->others;
+  CaptureId id = 0;
+  // It was queued before it was counted.
+  while (!(live ? live_queue : other_queue).try_dequeue(id)) std::this_thread::yield();
+  return std::pair(id, live);
 }
 
 void WorkerPool::Impl::work() {
-  while (true) {
-    CaptureId id = end_of_work;
-    queue.wait_dequeue(id);
-    if (id == end_of_work) return;
-    take_step(id);
+  while (const auto taken = next()) {
+    take_step(taken->first);
+    {
+      auto held = places.lock();
+      --held->running;
+      if (!taken->second) --held->others;
+    }
+    places.notify_all();
   }
 }
 
@@ -101,39 +180,93 @@ std::unique_ptr<Capture> WorkerPool::Impl::claim(CaptureId id) {
   return std::make_unique<Capture>(std::move(*row), environment);
 }
 
-void WorkerPool::Impl::take_step(CaptureId id) {
+// The capture itself, with what has been learnt of its alert meanwhile.
+std::unique_ptr<Capture> WorkerPool::Impl::take(CaptureId id) {
   std::unique_ptr<Capture> capture;
+  bool grown = false;
   {
     auto held = known.lock();
-    const auto found = held->captures.find(id);
-    if (found != held->captures.end()) capture = std::move(found->second);
+    if (const auto found = held->captures.find(id); found != held->captures.end()) {
+      capture = std::move(found->second.capture);
+      grown = std::exchange(found->second.grown, false);
+    }
   }
-  if (!capture) {
-    if (stopping.stop_requested()) return forget(id);
-    capture = claim(id);
-    if (!capture) return forget(id);
-  }
-  Step step = stopping.stop_requested()
-                  ? Step{Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}}}
-                  : capture->step(stopping.get_token());
-  if (const auto* waiting = std::get_if<Waiting>(&step)) {
+  if (!capture) return stopping.stop_requested() ? nullptr : claim(id);
+  if (!grown) return capture;
+  std::optional<std::chrono::sys_seconds> end;
+  const auto read = writer.run([&](journal::Journal& journal) -> Result<void> {
+    auto found = journal.window_end(id);
+    if (found) end = *found;
+    return found ? Result<void>{} : found.error();
+  });
+  if (read && end) capture->extend(*end);
+  return capture;
+}
+
+void WorkerPool::Impl::forget(CaptureId id) {
+  auto held = known.lock();
+  const auto found = held->captures.find(id);
+  if (found == held->captures.end()) return;
+  if (!found->second.live) --held->caught_up;
+  held->captures.erase(found);
+}
+
+Step WorkerPool::Impl::step(Capture& capture) {
+  if (stopping.stop_requested())
+    return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  places.lock()->steps[capture.row().id] = {&capture, capture.progress(), environment.clock.steady_now(), false};
+  auto taken = capture.step(stopping.get_token());
+  auto held = places.lock();
+  const auto running = held->steps.find(capture.row().id);
+  if (running->second.lent) --held->lent;
+  held->steps.erase(running);
+  return taken;
+}
+
+void WorkerPool::Impl::take_step(CaptureId id) {
+  auto capture = take(id);
+  if (!capture) return forget(id);
+  Step taken = step(*capture);
+  if (stopping.stop_requested() && std::holds_alternative<Waiting>(taken))
+    taken = Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  if (const auto* waiting = std::get_if<Waiting>(&taken)) {
     auto held = known.lock();
-    held->captures[id] = std::move(capture);
+    held->captures[id].capture = std::move(capture);
     held->timers.emplace(waiting->at, id);
     known.notify_all();
     return;
   }
-  const bool over = record(*capture, step);
-  const auto spool_id = capture->row().id;
+  record(*capture, std::move(taken));
   capture.reset();
-  if (over) environment.spool.remove(spool_id);
   forget(id);
 }
 
-// True when the capture is finished and its work in progress no longer needed.
-bool WorkerPool::Impl::record(const Capture& capture, const Step& step) {
-  if (const auto* finished = std::get_if<Finished>(&step)) return finish(capture, *finished);
-  return postpone(capture, std::get<Postponed>(step));
+// Steps without progress give their place to others for as long as they stand still.
+void WorkerPool::Impl::lend_places() {
+  bool lent = false;
+  {
+    auto held = places.lock();
+    const auto now = environment.clock.steady_now();
+    for (auto& [id, running] : held->steps) {
+      const auto bytes = running.capture->progress();
+      if (bytes >= running.bytes + least_bytes_to_move) {
+        running.bytes = bytes;
+        running.moved_at = now;
+        if (std::exchange(running.lent, false)) --held->lent;
+      } else if (!running.lent && now - running.moved_at >= stands_still_after && held->lent < most_lent) {
+        running.lent = true;
+        ++held->lent;
+        lent = true;
+      }
+    }
+  }
+  if (lent) places.notify_all();
+}
+
+void WorkerPool::Impl::record(Capture& capture, Step step) {
+  if (auto* ready = std::get_if<Ready>(&step)) return put_ready(capture, std::move(*ready));
+  if (auto* finished = std::get_if<Finished>(&step)) return finish(capture, std::move(*finished));
+  postpone(capture, std::get<Postponed>(step));
 }
 
 // The end of an attempt, written until it is: while the journal cannot be written nothing else could go on either. At
@@ -148,52 +281,71 @@ bool WorkerPool::Impl::write_down(const Capture& capture, const journal::Writer:
   }
 }
 
-bool WorkerPool::Impl::finish(const Capture& capture, const Finished& finished) {
-  const auto& row = capture.row();
-  const auto now = environment.clock.wall_now();
-  const bool written = write_down(capture, [&](journal::Journal& journal) {
-    return journal.finish(row.id, options.owner, finished.state, finished.reason, finished.camera_name,
-                          finished.published, now);
-  });
-  if (!written) return false;
-  observer(finished.state, now - row.received_at);
-  const std::string what = finished.published ? finished.published->clip : std::string("no clip");
-  if (finished.state == journal::State::done) {
-    spdlog::info("alert {}: done, {} ({} bytes)", row.alert.str(), what, finished.published->bytes);
-  } else {
-    spdlog::warn("alert {} on {}: {}, {}: {}", row.alert.str(), row.camera.str(), to_string(finished.state), what,
-                 finished.reason);
-  }
-  return true;
+std::optional<WallTime> WorkerPool::Impl::next_attempt(const Capture& capture, const Error& why) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto delay = retry_delay(why, capture.row().attempts + 1, std::uniform_real_distribution<>(0, 1)(random));
+  if (!delay) return std::nullopt;
+  return environment.clock.wall_now() + *delay;
 }
 
-bool WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postponed) {
+void WorkerPool::Impl::put_ready(const Capture& capture, Ready ready) {
+  const auto& row = capture.row();
+  if (ready.try_again) ready.clip.next_attempt_at = next_attempt(capture, *ready.try_again);
+  const bool written = write_down(capture, [&](journal::Journal& journal) {
+    return journal.ready(row.id, options.owner, ready.clip, environment.clock.wall_now());
+  });
+  if (written) clip_is_ready();
+}
+
+void WorkerPool::Impl::finish(const Capture& capture, Finished finished) {
+  const auto& row = capture.row();
+  const auto now = environment.clock.wall_now();
+  auto& outcome = finished.outcome;
+  if (finished.try_again) outcome.next_attempt_at = next_attempt(capture, *finished.try_again);
+  const bool written = write_down(
+      capture, [&](journal::Journal& journal) { return journal.finish(row.id, options.owner, outcome, now); });
+  if (!written) return;
+  if (!outcome.next_attempt_at) observer(outcome.state, now - row.received_at);
+  spdlog::warn("alert {} on {}: {}: {}", row.alert.str(), row.camera.str(), to_string(outcome.state), outcome.reason);
+}
+
+void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postponed) {
   const auto& row = capture.row();
   const auto& error = postponed.error;
-  thread_local std::minstd_rand random{std::random_device{}()};
-  const auto delay = retry_delay(error, row.attempts + 1, std::uniform_real_distribution<>(0, 1)(random));
+  const auto next = next_attempt(capture, error);
   const auto now = environment.clock.wall_now();
-  if (!delay) {
-    return finish(capture, Finished{journal::State::failed, error.message, "", std::nullopt});
+  if (!next) {
+    const auto state = row.published ? journal::State::partial : journal::State::failed;
+    return finish(capture, {{.state = state,
+                             .reason = error.message,
+                             .camera_name = "",
+                             .published = {},
+                             .next_attempt_at = {},
+                             .window_end = row.window_end},
+                            std::nullopt});
   }
   const bool counts = error.kind != ErrorKind::cancelled && error.kind != ErrorKind::no_space;
   const bool written = write_down(capture, [&](journal::Journal& journal) {
-    return journal.postpone(row.id, options.owner, error.message, now + *delay, counts);
+    return journal.postpone(row.id, options.owner, error.message, *next, counts, now);
   });
   if (written && error.kind != ErrorKind::cancelled) {
     spdlog::warn("alert {} on {}: {}; next attempt in {} s", row.alert.str(), row.camera.str(), error.message,
-                 std::chrono::ceil<std::chrono::seconds>(*delay).count());
+                 std::chrono::ceil<std::chrono::seconds>(*next - now).count());
   }
-  return false;
 }
 
 void WorkerPool::Impl::wake_timers() {
-  auto held = known.lock();
-  const auto now = environment.clock.wall_now();
-  while (!held->timers.empty() && held->timers.begin()->first <= now) {
-    queue.enqueue(held->timers.begin()->second);
-    held->timers.erase(held->timers.begin());
+  std::vector<std::pair<CaptureId, bool>> due;
+  {
+    auto held = known.lock();
+    const auto now = environment.clock.wall_now();
+    while (!held->timers.empty() && held->timers.begin()->first <= now) {
+      const auto id = held->timers.begin()->second;
+      due.emplace_back(id, held->captures[id].live);
+      held->timers.erase(held->timers.begin());
+    }
   }
+  for (const auto& [id, live] : due) enqueue(id, live);
 }
 
 void WorkerPool::Impl::scan() {
@@ -202,7 +354,27 @@ void WorkerPool::Impl::scan() {
     spdlog::error("cannot look for due captures: {}", due.error().message);
     return;
   }
-  for (const auto id : *due) wake(id);
+  for (const auto& one : *due) {
+    // A row that is claimed just now is in our hands and not due any more.
+    const bool ours = known.lock()->captures.contains(one.id);
+    if (!ours) wake(one.id, one.live);
+  }
+}
+
+void WorkerPool::Impl::renew() {
+  writer.submit(
+      [this](journal::Journal& journal) {
+        return journal.renew_leases(options.owner, environment.clock.wall_now() + lease_for);
+      },
+      [](const Result<void>& renewed) {
+        if (!renewed) spdlog::error("leases not renewed: {}", renewed.error().message);
+      });
+}
+
+void WorkerPool::Impl::tidy() {
+  environment.spool.measure();
+  // Nothing is removed on a guess.
+  if (const auto open = reader.open_windows()) environment.stretches.tidy(*open);
 }
 
 void WorkerPool::Impl::schedule() {
@@ -210,21 +382,21 @@ void WorkerPool::Impl::schedule() {
   auto& clock = environment.clock;
   SteadyTime next_scan = clock.steady_now();
   SteadyTime next_renewal = clock.steady_now() + renew_interval;
+  SteadyTime next_tidy = clock.steady_now();
   while (!stop.stop_requested()) {
     const auto now = clock.steady_now();
     if (now >= next_scan) {
       scan();
+      lend_places();
       next_scan = now + scan_interval;
     }
     if (now >= next_renewal) {
+      renew();
       next_renewal = now + renew_interval;
-      writer.submit(
-          [this](journal::Journal& journal) {
-            return journal.renew_leases(options.owner, environment.clock.wall_now() + lease_for);
-          },
-          [](const Result<void>& renewed) {
-            if (!renewed) spdlog::error("leases not renewed: {}", renewed.error().message);
-          });
+    }
+    if (now >= next_tidy) {
+      tidy();
+      next_tidy = now + tidy_interval;
     }
     wake_timers();
     auto held = known.lock();
@@ -238,37 +410,37 @@ void WorkerPool::Impl::schedule() {
 }
 
 WorkerPool::WorkerPool(PoolOptions options, Environment& environment, journal::Writer& writer,
-                       journal::Journal reader, Observer observer)
-    : impl_(std::make_unique<Impl>(std::move(options), environment, writer, std::move(reader), std::move(observer))) {
-  for (std::size_t i = 0; i < std::max<std::size_t>(1, impl_->options.workers); ++i) {
-    impl_->workers.emplace_back([loop = impl_.get()] { loop->work(); });
-  }
+                       journal::Journal reader, std::function<void()> clip_is_ready, Observer observer)
+    : impl_(std::make_unique<Impl>(std::move(options), environment, writer, std::move(reader),
+                                   std::move(clip_is_ready), std::move(observer))) {
+  const std::size_t threads = std::max<std::size_t>(1, impl_->options.workers) + most_lent;
+  for (std::size_t i = 0; i < threads; ++i) impl_->workers.emplace_back([loop = impl_.get()] { loop->work(); });
   impl_->scheduler = std::thread([loop = impl_.get()] { loop->schedule(); });
 }
 
 WorkerPool::~WorkerPool() { stop(); }
 
-void WorkerPool::wake(CaptureId id) { impl_->wake(id); }
+void WorkerPool::wake(CaptureId id, bool live) { impl_->wake(id, live); }
 
-std::size_t WorkerPool::queue_depth() const { return impl_->queue.size_approx(); }
+std::size_t WorkerPool::queue_depth() const {
+  return impl_->live_queue.size_approx() + impl_->other_queue.size_approx();
+}
 
 void WorkerPool::stop() {
   if (!impl_->scheduler.joinable()) return;
   impl_->stopping.request_stop();
   impl_->scheduler.join();
+  std::vector<CaptureId> waiting;
   {
     // Those that wait for their camera are given back as well.
     auto held = impl_->known.lock();
-    for (const auto& [at, id] : held->timers) impl_->queue.enqueue(id);
+    for (const auto& [at, id] : held->timers) waiting.push_back(id);
     held->timers.clear();
   }
-  for (std::size_t i = 0; i < impl_->workers.size(); ++i) impl_->queue.enqueue(end_of_work);
+  for (const auto id : waiting) impl_->enqueue(id, true);
+  impl_->places.lock()->over = true;
+  impl_->places.notify_all();
   for (auto& worker : impl_->workers) worker.join();
-  // The queue is in order for one producer only: an id may have been behind the ends.
-  CaptureId left = end_of_work;
-  while (impl_->queue.try_dequeue(left)) {
-    if (left != end_of_work) impl_->take_step(left);
-  }
 }
 
 }  // namespace responder::capture

@@ -65,6 +65,7 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
       auto capture = base;
       capture.camera = camera.camera;
       capture.activities = activities;
+      capture.clip_region = camera.clip_region;
       const auto at = camera.at.value_or(received_at);
       const auto until =
           std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
@@ -93,14 +94,15 @@ void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime rece
     }
     return {};
   };
-  auto done = [pending, wake = &wake_, answer = std::move(answer)](Result<void> committed) {
+  auto done = [pending, via, wake = &wake_, answer = std::move(answer)](Result<void> committed) {
     if (!committed) return answer(committed.error());
     Answer result{Answer::Kind::duplicate, {}};
     for (std::size_t i = 0; i < pending->captures.size(); ++i) {
+      if (pending->accepted[i].grew) (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
       if (pending->accepted[i].duplicate) continue;
       const auto& reason = pending->captures[i].ignored_reason;
       result = reason.empty() ? Answer{Answer::Kind::accepted, {}} : Answer{Answer::Kind::ignored, reason};
-      if (reason.empty()) (*wake)(pending->accepted[i].id);
+      if (reason.empty()) (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
     }
     answer(std::move(result));
   };

@@ -26,9 +26,10 @@ constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State:
 
 constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
-    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps";
+    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, clip_end_s";
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
+std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
 WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
 
 Via parse_via(std::string_view text) {
@@ -77,8 +78,11 @@ Capture read_capture(const Statement& row) {
                                   .source = row.text(17),
                                   .bytes = static_cast<std::uint64_t>(row.integer(18)),
                                   .sha256 = row.text(19),
-                                  .gaps = decode_gaps(row.text(20))};
+                                  .gaps = decode_gaps(row.text(20)),
+                                  .window_end = row.is_null(22) ? capture.window_end
+                                                                : sys_seconds(seconds(row.integer(22)))};
   }
+  capture.clip_region = row.text(21);
   return capture;
 }
 
@@ -97,9 +101,10 @@ Result<void> migrate(Database& database, const std::filesystem::path& path) {
                     "program, or name another journal.path",
                     path.string(), version, schema_version)};
   }
-  if (version == 0) {
-    if (auto created = database.execute(create_schema); !created) return created.error();
-  }
+  const auto execute = [&](bool needed, const char* sql) { return needed ? database.execute(sql) : Result<void>{}; };
+  if (auto done = execute(version == 1, set_version_1_aside); !done) return done.error();
+  if (auto done = execute(version < schema_version, create_schema); !done) return done.error();
+  if (auto done = execute(version == 1, take_over_version_1); !done) return done.error();
   return transaction->commit();
 }
 
@@ -184,45 +189,67 @@ Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
 Result<Accepted> Journal::accept(const NewCapture& capture) {
   const bool ignored = !capture.ignored_reason.empty();
   const std::optional<std::int64_t> now = to_ms(capture.received_at);
+  const auto duration = static_cast<std::int64_t>(capture.duration.count());
+  const auto window_end = to_s(capture.window_end);
   const auto inserted = impl_->run(
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
-      "window_start_s, "
-      "window_end_s, state, reason, next_attempt_ms, finished_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-      "ON CONFLICT (alert, camera) DO NOTHING",
+      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
-      to_string(capture.via), *now, to_ms(capture.alert_at), static_cast<std::int64_t>(capture.duration.count()),
-      static_cast<std::int64_t>(capture.window_start.time_since_epoch().count()),
-      static_cast<std::int64_t>(capture.window_end.time_since_epoch().count()),
+      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start), window_end,
       to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason, ignored ? std::nullopt : now,
-      ignored ? now : std::nullopt);
+      ignored ? now : std::nullopt, capture.clip_region);
   if (!inserted) return inserted.error();
-  if (impl_->database.changes() == 0) return Accepted{.duplicate = true};
-  return Accepted{.duplicate = false, .id = impl_->database.last_id()};
+  if (impl_->database.changes() > 0) return Accepted{.id = impl_->database.last_id()};
+  if (ignored) return Accepted{.duplicate = true};
+
+  // The alert went on: its window grows, and what was finished is work again.
+  auto grown = impl_->statement(
+      "UPDATE captures SET window_end_s = ?3, duration_s = max(duration_s, ?4), "
+      "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?5 END, "
+      "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END "
+      "WHERE alert = ?1 AND camera = ?2 AND window_end_s < ?3 AND state <> 'ignored' RETURNING id");
+  if (!grown) return grown.error();
+  const auto row = (*grown)->bind(capture.alert.str(), capture.camera.str(), window_end, duration, *now).step();
+  if (!row) return row.error();
+  Accepted accepted{.duplicate = true, .grew = *row};
+  if (*row) accepted.id = (*grown)->integer(0);
+  (*grown)->reset();
+  return accepted;
 }
 
-Result<std::vector<CaptureId>> Journal::due(WallTime now, std::size_t limit) {
+Result<void> Journal::grow(CaptureId id, seconds duration) {
+  return impl_->run(
+      "UPDATE captures SET window_end_s = window_end_s + (?2 - duration_s), duration_s = ?2 "
+      "WHERE id = ?1 AND duration_s < ?2",
+      id, static_cast<std::int64_t>(duration.count()));
+}
+
+Result<std::vector<Due>> Journal::due(WallTime now, std::size_t limit) {
   auto query = impl_->statement(
-      "SELECT id FROM captures WHERE state = 'capturing' AND lease_until_ms < ?1 "
-      "UNION ALL SELECT id FROM (SELECT id FROM captures WHERE state = 'waiting' AND next_attempt_ms <= ?1 "
-      "ORDER BY next_attempt_ms LIMIT ?2)");
+      "SELECT id, via = 'webhook' FROM captures WHERE state = 'capturing' AND lease_until_ms < ?1 "
+      "AND id NOT IN (SELECT capture FROM ready) "
+      "UNION ALL SELECT * FROM (SELECT id, 1 FROM captures WHERE via = 'webhook' AND next_attempt_ms <= ?1 "
+      "AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
+      "UNION ALL SELECT * FROM (SELECT id, 0 FROM captures WHERE via IN ('catch-up', 'manual') "
+      "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2)");
   if (!query) return query.error();
-  std::vector<CaptureId> ids;
+  std::vector<Due> due;
   (*query)->bind(to_ms(now), static_cast<std::int64_t>(limit));
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
-    if (!*row) return ids;
-    ids.push_back((*query)->integer(0));
+    if (!*row) return due;
+    due.push_back({(*query)->integer(0), (*query)->integer(1) != 0});
   }
 }
 
 Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view owner, WallTime now,
                                               WallTime lease_until) {
   static const std::string sql = fmt::format(
-      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL "
-      "WHERE id = ?1 AND ((state = 'waiting' AND next_attempt_ms <= ?4) OR (state = 'capturing' AND lease_until_ms < "
-      "?4)) "
-      "RETURNING {}",
+      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL, "
+      "finished_ms = NULL WHERE id = ?1 AND (next_attempt_ms <= ?4 OR (state = 'capturing' AND lease_until_ms < ?4)) "
+      "AND id NOT IN (SELECT capture FROM ready) RETURNING {}",
       capture_columns);
   auto query = impl_->statement(sql);
   if (!query) return query.error();
@@ -238,8 +265,9 @@ Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view own
 
 Result<void> Journal::release_leases(std::string_view owner_prefix, WallTime now) {
   return impl_->run(
-      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, lease_owner = NULL, lease_until_ms = NULL "
-      "WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
+      "UPDATE captures SET state = CASE WHEN clip IS NULL THEN 'waiting' ELSE 'partial' END, "
+      "finished_ms = CASE WHEN clip IS NULL THEN NULL ELSE ?2 END, next_attempt_ms = ?2, lease_owner = NULL, "
+      "lease_until_ms = NULL WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
       owner_prefix, to_ms(now));
 }
 
@@ -248,32 +276,148 @@ Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until)
                     to_ms(lease_until));
 }
 
-Result<void> Journal::finish(CaptureId id, std::string_view owner, State state, std::string_view reason,
-                             std::string_view camera_name, const std::optional<Published>& published, WallTime now) {
+Result<std::optional<sys_seconds>> Journal::window_end(CaptureId id) {
+  auto query = impl_->statement("SELECT window_end_s FROM captures WHERE id = ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(id).step();
+  if (!row) return row.error();
+  std::optional<sys_seconds> end;
+  if (*row) end = sys_seconds(seconds((*query)->integer(0)));
+  (*query)->reset();
+  return end;
+}
+
+Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome& outcome, WallTime now) {
   std::optional<std::string_view> source, clip, sha256;
   std::optional<std::int64_t> bytes;
-  std::string gaps;
-  if (published) {
+  std::optional<std::string> gaps;
+  std::optional<std::int64_t> clip_end;
+  if (const auto& published = outcome.published) {
     source = published->source;
     clip = published->clip;
     sha256 = published->sha256;
     bytes = static_cast<std::int64_t>(published->bytes);
     gaps = encode_gaps(published->gaps);
+    clip_end = to_s(published->window_end);
   }
-  return impl_->run(
-      "UPDATE captures SET state = ?3, reason = ?4, camera_name = ?5, source = ?6, clip = ?7, sha256 = ?8, bytes = "
-      "?9, "
-      "gaps = ?10, finished_ms = ?11, attempts = attempts + 1, lease_owner = NULL, lease_until_ms = NULL "
+  std::optional<std::int64_t> next;
+  if (outcome.next_attempt_at) next = to_ms(*outcome.next_attempt_at);
+  const auto finished = impl_->run(
+      "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
+      "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
+      "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), attempts = attempts + 1, lease_owner = NULL, "
+      "lease_until_ms = NULL, "
+      "state = CASE WHEN window_end_s > ?13 THEN 'waiting' ELSE ?3 END, "
+      "next_attempt_ms = CASE WHEN window_end_s > ?13 THEN ?12 ELSE ?11 END, "
+      "finished_ms = CASE WHEN window_end_s > ?13 THEN NULL ELSE ?12 END "
       "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
-      id, owner, to_string(state), reason, camera_name, source, clip, sha256, bytes, gaps, to_ms(now));
+      id, owner, to_string(outcome.state), outcome.reason, outcome.camera_name, source, clip, sha256, bytes, gaps,
+      next, to_ms(now), to_s(outcome.window_end), clip_end);
+  if (!finished || impl_->database.changes() == 0) return finished;
+  return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }
 
 Result<void> Journal::postpone(CaptureId id, std::string_view owner, std::string_view reason,
-                               WallTime next_attempt_at, bool count_attempt) {
+                               WallTime next_attempt_at, bool count_attempt, WallTime now) {
   return impl_->run(
-      "UPDATE captures SET state = 'waiting', reason = ?3, next_attempt_ms = ?4, attempts = attempts + ?5, "
-      "lease_owner = NULL, lease_until_ms = NULL WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
-      id, owner, reason, to_ms(next_attempt_at), std::int64_t{count_attempt ? 1 : 0});
+      "UPDATE captures SET state = CASE WHEN clip IS NULL THEN 'waiting' ELSE 'partial' END, "
+      "finished_ms = CASE WHEN clip IS NULL THEN NULL ELSE ?6 END, reason = ?3, next_attempt_ms = ?4, "
+      "attempts = attempts + ?5, lease_owner = NULL, lease_until_ms = NULL "
+      "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
+      id, owner, reason, to_ms(next_attempt_at), std::int64_t{count_attempt ? 1 : 0}, to_ms(now));
+}
+
+Result<void> Journal::ready(CaptureId id, std::string_view owner, const ReadyClip& clip, WallTime now) {
+  const auto waits = impl_->run(
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?3, lease_owner = NULL, lease_until_ms = NULL, "
+      "camera_name = ?4 WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
+      id, owner, to_ms(now), clip.camera_name);
+  if (!waits || impl_->database.changes() == 0) return waits;
+  std::optional<std::int64_t> next;
+  if (clip.next_attempt_at) next = to_ms(*clip.next_attempt_at);
+  return impl_->run(
+      "INSERT INTO ready (capture, state, reason, camera_name, source, gaps, has_audio, window_end_s, "
+      "next_attempt_ms, sidecar) VALUES (?,?,?,?,?,?,?,?,?,?)",
+      id, to_string(clip.state), clip.reason, clip.camera_name, clip.source, encode_gaps(clip.gaps),
+      std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar);
+}
+
+Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner, WallTime now, WallTime lease_until) {
+  auto query = impl_->statement(
+      "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
+      "r.next_attempt_ms, r.sidecar FROM ready r JOIN captures c ON c.id = r.capture "
+      "WHERE c.state <> 'capturing' OR c.lease_until_ms < ? ORDER BY r.capture LIMIT 1");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(to_ms(now)).step();
+  if (!row) return row.error();
+  if (!*row) return std::optional<ReadyCapture>{};
+  const auto id = (*query)->integer(0);
+  ReadyClip clip;
+  clip.state = parse_state((*query)->text(1)).value_or(State::partial);
+  clip.reason = (*query)->text(2);
+  clip.camera_name = (*query)->text(3);
+  clip.source = (*query)->text(4);
+  clip.gaps = decode_gaps((*query)->text(5));
+  clip.has_audio = (*query)->integer(6) != 0;
+  clip.window_end = sys_seconds(seconds((*query)->integer(7)));
+  if (!(*query)->is_null(8)) clip.next_attempt_at = from_ms((*query)->integer(8));
+  clip.sidecar = (*query)->text(9);
+  (*query)->reset();
+
+  static const std::string sql = fmt::format(
+      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL "
+      "WHERE id = ?1 RETURNING {}",
+      capture_columns);
+  auto claim = impl_->statement(sql);
+  if (!claim) return claim.error();
+  const auto claimed = (*claim)->bind(id, owner, to_ms(lease_until)).step();
+  if (!claimed) return claimed.error();
+  ReadyCapture ready{read_capture(**claim), std::move(clip)};
+  if (auto rest = (*claim)->run(); !rest) return rest.error();
+  return std::optional(std::move(ready));
+}
+
+Result<void> Journal::return_ready(CaptureId id, std::string_view owner, std::string_view reason, bool clip_is_lost,
+                                   WallTime now) {
+  const auto returned = impl_->run(
+      "UPDATE captures SET state = 'waiting', reason = ?3, next_attempt_ms = ?4, lease_owner = NULL, "
+      "lease_until_ms = NULL WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
+      id, owner, reason, to_ms(now));
+  if (!returned || impl_->database.changes() == 0 || !clip_is_lost) return returned;
+  return impl_->run("DELETE FROM ready WHERE capture = ?", id);
+}
+
+Result<void> Journal::explain_ready(std::string_view reason) {
+  return impl_->run(
+      "UPDATE captures SET reason = ?1 WHERE id IN (SELECT capture FROM ready) AND state <> 'capturing' AND reason <> ?1",
+      reason);
+}
+
+Result<std::int64_t> Journal::retry(const AlertId& alert, WallTime now) {
+  const auto done = impl_->run(
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, attempts = 0, finished_ms = NULL "
+      "WHERE alert = ?1 AND state IN ('waiting', 'done', 'partial', 'failed')",
+      alert.str(), to_ms(now));
+  if (!done) return done.error();
+  return impl_->database.changes();
+}
+
+Result<std::int64_t> Journal::retry_failed(WallTime now) {
+  const auto done = impl_->run(
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?1, attempts = 0, finished_ms = NULL "
+      "WHERE state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)",
+      to_ms(now));
+  if (!done) return done.error();
+  return impl_->database.changes();
+}
+
+Result<std::uint64_t> Journal::ready_count() {
+  auto query = impl_->statement("SELECT count(*) FROM ready");
+  if (!query) return query.error();
+  if (const auto row = (*query)->bind().step(); !row) return row.error();
+  const auto count = static_cast<std::uint64_t>((*query)->integer(0));
+  (*query)->reset();
+  return count;
 }
 
 Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
@@ -336,6 +480,57 @@ Result<void> Journal::set_pin(const DeviceId& device, std::string_view key_sha25
   return impl_->run(
       "INSERT INTO pins (device, key_sha256, first_seen_ms) VALUES (?,?,?) ON CONFLICT (device) DO NOTHING",
       device.str(), key_sha256, to_ms(now));
+}
+
+Result<std::vector<Pin>> Journal::pins() {
+  auto query = impl_->statement("SELECT device, key_sha256, first_seen_ms FROM pins ORDER BY first_seen_ms");
+  if (!query) return query.error();
+  std::vector<Pin> pins;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return pins;
+    pins.push_back({DeviceId((*query)->text(0)), (*query)->text(1), from_ms((*query)->integer(2))});
+  }
+}
+
+Result<bool> Journal::forget_pin(const DeviceId& device) {
+  const auto removed = impl_->run("DELETE FROM pins WHERE device = ?", device.str());
+  if (!removed) return removed.error();
+  return impl_->database.changes() > 0;
+}
+
+Result<std::vector<OpenWindow>> Journal::open_windows() {
+  auto query = impl_->statement(
+      "SELECT camera, window_start_s, window_end_s FROM captures WHERE next_attempt_ms IS NOT NULL "
+      "UNION ALL SELECT camera, window_start_s, window_end_s FROM captures WHERE state = 'capturing'");
+  if (!query) return query.error();
+  std::vector<OpenWindow> windows;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return windows;
+    windows.push_back({DeviceId((*query)->text(0)), sys_seconds(seconds((*query)->integer(1))),
+                       sys_seconds(seconds((*query)->integer(2)))});
+  }
+}
+
+Result<std::optional<std::string>> Journal::fact(std::string_view name) {
+  auto query = impl_->statement("SELECT value FROM facts WHERE name = ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(name).step();
+  if (!row) return row.error();
+  std::optional<std::string> value;
+  if (*row) value = (*query)->text(0);
+  (*query)->reset();
+  return value;
+}
+
+Result<void> Journal::set_fact(std::string_view name, std::string_view value) {
+  return impl_->run("INSERT INTO facts (name, value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    name, value);
 }
 
 }  // namespace responder::journal

@@ -1,19 +1,25 @@
 // The journal's tables, in prose and SQL. `PRAGMA user_version` is the schema's version.
 //
-// captures: one row for each (alert, camera), the unit of work, written once when the alert is accepted and never
-// removed.
+// captures: one row for each (alert, camera), the unit of work, written when the alert is accepted and never removed.
 //   waiting    next_attempt_ms says when to work on it (again); no lease.
 //   capturing  lease_owner works on it until lease_until_ms; past that the row is anybody's again.
-//   done, partial, failed, ignored   finished; finished_ms says when. done and partial name a clip.
+//   done, failed, ignored   finished; finished_ms says when. done names a clip.
+//   partial    names a clip with gaps; with next_attempt_ms it is tried again then, without it is final.
 // The alert's own fields stand in each of its rows: an alert seldom has more than one camera, and one row and one
-// index make an accepted webhook cheap.
+// index make an accepted webhook cheap. A row that names a clip keeps it whatever its state becomes: the next clip
+// replaces it; clip_end_s is the window's end that it was made for. window_end_s grows with its alert and never shrinks.
+//
+// ready: what is known of a clip that stands finished in the spool until the archive has it. Its capture is `waiting`
+// (or `capturing`, in the publisher's hands) and is nobody else's work meanwhile.
 //
 // pins: the public key a LAN device was first seen with.
+//
+// facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive.
 #pragma once
 
 namespace responder::journal {
 
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 
 inline constexpr const char* create_schema = R"sql(
 CREATE TABLE captures (
@@ -32,7 +38,8 @@ CREATE TABLE captures (
   state           TEXT    NOT NULL CHECK (state IN ('waiting', 'capturing', 'done', 'partial', 'failed', 'ignored')),
   reason          TEXT    NOT NULL DEFAULT '',
   attempts        INTEGER NOT NULL DEFAULT 0,
-  next_attempt_ms INTEGER CHECK ((next_attempt_ms IS NOT NULL) = (state = 'waiting')),
+  next_attempt_ms INTEGER CHECK (next_attempt_ms IS NOT NULL OR state <> 'waiting')
+                          CHECK (next_attempt_ms IS NULL OR state IN ('waiting', 'partial')),
   lease_owner     TEXT    CHECK ((lease_owner IS NOT NULL) = (state = 'capturing')),
   lease_until_ms  INTEGER CHECK ((lease_until_ms IS NOT NULL) = (state = 'capturing')),
   source          TEXT    CHECK (source IN ('lan', 'wan', 'cloud')),
@@ -40,10 +47,12 @@ CREATE TABLE captures (
   bytes           INTEGER,
   sha256          TEXT,
   gaps            TEXT    NOT NULL DEFAULT '',
+  clip_region     TEXT    NOT NULL DEFAULT '',
+  clip_end_s      INTEGER,
   finished_ms     INTEGER CHECK ((finished_ms IS NULL) = (state IN ('waiting', 'capturing'))),
   UNIQUE (alert, camera)
 ) STRICT;
-CREATE INDEX captures_waiting ON captures (next_attempt_ms) WHERE state = 'waiting';
+CREATE INDEX captures_due ON captures (via, next_attempt_ms) WHERE next_attempt_ms IS NOT NULL;
 CREATE INDEX captures_leased ON captures (lease_until_ms) WHERE state = 'capturing';
 
 CREATE TABLE pins (
@@ -52,7 +61,44 @@ CREATE TABLE pins (
   first_seen_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+CREATE TABLE ready (
+  capture         INTEGER PRIMARY KEY REFERENCES captures (id),
+  state           TEXT    NOT NULL CHECK (state IN ('done', 'partial')),
+  reason          TEXT    NOT NULL,
+  camera_name     TEXT    NOT NULL,
+  source          TEXT    NOT NULL CHECK (source IN ('lan', 'wan', 'cloud')),
+  gaps            TEXT    NOT NULL,
+  has_audio       INTEGER NOT NULL,
+  window_end_s    INTEGER NOT NULL,
+  next_attempt_ms INTEGER,
+  sidecar         TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE facts (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+PRAGMA user_version = 2;
+)sql";
+
+// From version 1: partial captures may be tried again, and the tables that came with that.
+inline constexpr const char* set_version_1_aside = R"sql(
+ALTER TABLE captures RENAME TO captures_1;
+ALTER TABLE pins RENAME TO pins_1;
+DROP INDEX captures_waiting;
+DROP INDEX captures_leased;
+)sql";
+inline constexpr const char* take_over_version_1 = R"sql(
+INSERT INTO captures (id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s,
+    window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, lease_owner, lease_until_ms, source, clip,
+    bytes, sha256, gaps, finished_ms)
+  SELECT id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s,
+    window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, lease_owner, lease_until_ms, source, clip,
+    bytes, sha256, gaps, finished_ms FROM captures_1;
+INSERT INTO pins SELECT * FROM pins_1;
+DROP TABLE captures_1;
+DROP TABLE pins_1;
 )sql";
 
 }  // namespace responder::journal

@@ -111,6 +111,7 @@ struct Period {
   const XmlElement* element;
   Micros start;
   Micros duration;
+  Micros wanted{0};  // how much of it the window can use: what a manifest names beyond is not looked at
 };
 
 Result<net::Url> with_base_url(const net::Url& base, const XmlElement& element) {
@@ -140,11 +141,15 @@ bool codec_is_known(TrackKind kind, std::string_view codecs) {
                                   : starts_with_any({"mp4a", "opus"});
 }
 
-Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros period_duration) {
+Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period& period) {
   std::vector<Track::Run> runs;
   std::int64_t number = t.start_number;
   std::int64_t time = 0;
   std::size_t total = 0;
+  const auto in_ticks = [&](Micros span) {
+    return static_cast<std::int64_t>(static_cast<long double>(span.count()) * static_cast<long double>(t.timescale) /
+                                     1e6L);
+  };
   const auto& entries = t.timeline->children;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const auto& entry = *entries[i];
@@ -156,12 +161,13 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
       return unusable("a SegmentTimeline entry has no sensible time");
     if (repeat < 0) {
       // To the next entry's time, or to the Period's end.
-      std::int64_t until =
-          t.presentation_offset + static_cast<std::int64_t>(static_cast<long double>(period_duration.count()) *
-                                                            static_cast<long double>(t.timescale) / 1e6L);
+      std::int64_t until = t.presentation_offset + in_ticks(period.duration);
       if (i + 1 < entries.size()) until = integer_attribute(*entries[i + 1], "t", until);
       repeat = std::max<std::int64_t>(0, (until - time + duration - 1) / duration - 1);
     }
+    const std::int64_t useful_until = (runs.empty() ? time : runs.front().first_time) + in_ticks(period.wanted);
+    if (!runs.empty() && time > useful_until) break;
+    repeat = std::min(repeat, (useful_until - time) / duration + 1);
     if (repeat >= static_cast<std::int64_t>(max_segments))
       return unusable(fmt::format("it names more than {} segments", max_segments));
     const auto count = static_cast<std::size_t>(repeat) + 1;
@@ -174,11 +180,11 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, Micros perio
   return runs;
 }
 
-Result<std::vector<Track::Run>> runs_of_duration(const Template& t, Micros period_duration) {
+Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period& period) {
   if (t.duration <= 0 || t.duration > longest_segment_ticks)
     return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
-  const long double in_ticks =
-      static_cast<long double>(period_duration.count()) * static_cast<long double>(t.timescale) / 1e6L;
+  const long double in_ticks = static_cast<long double>(std::min(period.duration, period.wanted).count()) *
+                               static_cast<long double>(t.timescale) / 1e6L;
   // A hair over a whole number is rounding in the manifest, not one more segment.
   const long double count = std::ceil(in_ticks / static_cast<long double>(t.duration) - 1e-3L);
   if (count > static_cast<long double>(max_segments))
@@ -193,7 +199,7 @@ Result<Track::Part> make_part(const Template& t, const Period& period, const Xml
   if (t.media.empty() || t.initialization.empty())
     return unusable("its SegmentTemplate lacks media or initialization");
   if (t.timescale <= 0 || t.timescale > 1'000'000'000) return unusable("its timescale makes no sense");
-  auto runs = t.timeline != nullptr ? runs_of_timeline(t, period.duration) : runs_of_duration(t, period.duration);
+  auto runs = t.timeline != nullptr ? runs_of_timeline(t, period) : runs_of_duration(t, period);
   if (!runs) return runs.error();
   Track::Part part;
   part.base = std::move(base);
@@ -269,7 +275,7 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
     const auto duration_text = element->attribute("duration");
     // Not known yet: up to the next Period or the end.
     const Micros duration = duration_text ? parse_duration(*duration_text).value_or(Micros(-1)) : Micros(-1);
-    periods.push_back({element.get(), start, duration});
+    periods.push_back({element.get(), start, duration, start > epoch_like ? asked_duration : std::max(Micros(0), asked_duration - start)});
     next_start = start + std::max(duration, Micros(0));
   }
   if (periods.empty()) return unusable("it has no Period");

@@ -115,8 +115,38 @@ bool sample_entry_fits(TrackKind kind, std::string_view codec) {
 
 bool is_h264(const InitInfo& init) { return init.codec.starts_with("avc"); }
 
-// How long the lengths before the NAL units are, from avcC or hvcC (ISO/IEC 14496-15).
-Result<unsigned> nal_length_bytes(const ByteReader& file, const Box& stsd, const InitInfo& init) {
+Result<std::string> bytes_of(const ByteReader& file, std::uint64_t begin, std::uint64_t end) {
+  std::string content(end - begin, '\0');
+  if (!file.read(begin, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size())))
+    return bad("it cannot be read");
+  return content;
+}
+
+std::string sha256_hex(std::string_view content) {
+  std::array<unsigned char, 32> hash{};
+  EVP_Digest(content.data(), content.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
+  return to_hex(hash);
+}
+
+// The sequence parameter sets of an avcC (ISO/IEC 14496-15, 5.3.3.1).
+std::vector<std::string> sequence_parameter_sets(std::string_view config) {
+  std::vector<std::string> sets;
+  const auto byte = [&](std::size_t at) {
+    return at < config.size() ? static_cast<unsigned char>(config[at]) : static_cast<unsigned char>(0);
+  };
+  std::size_t at = 6;
+  for (int left = byte(5) & 0x1F; left > 0; --left) {
+    const std::size_t size = static_cast<std::size_t>(byte(at)) << 8U | byte(at + 1);
+    if (at + 2 + size > config.size()) break;
+    sets.emplace_back(config.substr(at + 2, size));
+    at += 2 + size;
+  }
+  return sets;
+}
+
+// What avcC or hvcC says: how long the lengths before the NAL units are, the SPS, and all of it as the encoding's
+// identity (ISO/IEC 14496-15).
+Result<void> read_video_configuration(const ByteReader& file, const Box& stsd, InitInfo& init) {
   const auto entry = box_at(file, stsd.payload + 8, stsd.end);
   if (!entry) return entry.error();
   constexpr std::uint64_t visual_sample_entry = 78;
@@ -124,9 +154,14 @@ Result<unsigned> nal_length_bytes(const ByteReader& file, const Box& stsd, const
                                is_h264(init) ? fourcc("avcC") : fourcc("hvcC"));
   if (!config) return config.error();
   if (!*config) return bad("its codec configuration is missing");
-  const auto field = file.integer((*config)->payload + (is_h264(init) ? 4 : 21), 1);
-  if (!field) return bad("its codec configuration is cut off");
-  return static_cast<unsigned>(*field & 3U) + 1;
+  const std::size_t length_field = is_h264(init) ? 4 : 21;
+  auto content = bytes_of(file, (*config)->payload, (*config)->end);
+  if (!content) return content.error();
+  if (content->size() <= length_field) return bad("its codec configuration is cut off");
+  init.nal_length_bytes = (static_cast<unsigned char>((*content)[length_field]) & 3U) + 1;
+  if (is_h264(init)) init.parameter_sets = sequence_parameter_sets(*content);
+  init.encoding = sha256_hex(init.codec + *content);
+  return {};
 }
 
 // Whether a NAL unit's header is one the codec can have: H.265 read as H.264 (or the other way round) is not.
@@ -154,6 +189,13 @@ Result<void> check_first_nal_units(const ByteReader& file, std::uint64_t at, con
       return bad("its video data is damaged");
     if (!nal_header_fits(is_h264(init), *first, *second))
       return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
+    constexpr std::uint64_t sequence_parameter_set = 7;
+    if (is_h264(init) && (*first & 0x1FU) == sequence_parameter_set) {
+      const auto set = bytes_of(file, at + init.nal_length_bytes, at + init.nal_length_bytes + *size);
+      if (!set) return set.error();
+      if (std::find(init.parameter_sets.begin(), init.parameter_sets.end(), *set) == init.parameter_sets.end())
+        return bad("its video has other parameters (another resolution, say) than its initialization");
+    }
     at += init.nal_length_bytes + *size;
   }
   return {};
@@ -185,13 +227,19 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
   info.track_id = static_cast<std::uint32_t>(*track_id);
   info.timescale = static_cast<std::int64_t>(*timescale);
   info.codec = fourcc_text(*entry);
+  if (const auto trex = find_path(file, **moov, {fourcc("mvex"), fourcc("trex")}); trex && *trex) {
+    info.default_duration = static_cast<std::uint32_t>(file.integer((*trex)->payload + 12, 4).value_or(0));
+    info.default_size = static_cast<std::uint32_t>(file.integer((*trex)->payload + 16, 4).value_or(0));
+  }
   if (!sample_entry_fits(kind, info.codec))
     return bad(fmt::format("it is '{}', not {} this program knows", info.codec, to_string(kind)));
   if (kind == TrackKind::video) {
-    const auto bytes = nal_length_bytes(file, **stsd, info);
-    if (!bytes) return bytes.error();
-    info.nal_length_bytes = *bytes;
+    if (auto read = read_video_configuration(file, **stsd, info); !read) return read.error();
+    return info;
   }
+  const auto entries = bytes_of(file, (*stsd)->payload, (*stsd)->end);
+  if (!entries) return entries.error();
+  info.encoding = sha256_hex(*entries);
   return info;
 }
 
@@ -200,33 +248,89 @@ struct Fragments {
   std::optional<std::uint64_t> decode_time;    // of the first sample
   std::optional<std::uint64_t> data_position;  // of the first sample, where the headers give it
   std::size_t samples = 0;
+  std::uint64_t ticks = 0;  // all samples' durations
+  // Where the samples of a run are said to be.
+  struct Data {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+  std::vector<Data> data;
 };
+
+// tfhd's defaults (ISO/IEC 14496-12, 8.8.7).
+struct TrackFragment {
+  bool ours = false;
+  bool counts_from_moof = false;
+  std::uint64_t default_duration = 0;
+  std::uint64_t default_size = 0;
+  std::uint64_t next_data = 0;  // where the next run's samples are, unless it says otherwise
+};
+
+TrackFragment read_tfhd(const ByteReader& file, const Box& box, const InitInfo& init) {
+  const auto flags = file.integer(box.payload + 1, 3).value_or(0);
+  TrackFragment fragment;
+  fragment.ours = file.integer(box.payload + 4, 4) == init.track_id;
+  fragment.default_duration = init.default_duration;
+  fragment.default_size = init.default_size;
+  fragment.counts_from_moof = (flags & 0x1U) == 0;
+  std::uint64_t at = box.payload + 8;
+  if ((flags & 0x1U) != 0) at += 8;  // base data offset
+  if ((flags & 0x2U) != 0) at += 4;  // sample description index
+  if ((flags & 0x8U) != 0) {
+    fragment.default_duration = file.integer(at, 4).value_or(0);
+    at += 4;
+  }
+  if ((flags & 0x10U) != 0) fragment.default_size = file.integer(at, 4).value_or(0);
+  return fragment;
+}
+
+// A trun: how long its samples last and where they are (ISO/IEC 14496-12, 8.8.8).
+Result<void> read_trun(const ByteReader& file, const Box& moof, const Box& box, TrackFragment& fragment,
+                       Fragments& found) {
+  const auto flags = file.integer(box.payload + 1, 3).value_or(0);
+  const auto count = file.integer(box.payload + 4, 4);
+  if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
+  std::uint64_t at = box.payload + 8;
+  std::optional<std::uint64_t> offset;
+  if ((flags & 0x1U) != 0) {
+    offset = file.integer(at, 4);
+    at += 4;
+  }
+  if ((flags & 0x4U) != 0) at += 4;  // first sample's flags
+  const bool has_duration = (flags & 0x100U) != 0;
+  const bool has_size = (flags & 0x200U) != 0;
+  const std::uint64_t entry = 4ULL * ((has_duration ? 1U : 0U) + (has_size ? 1U : 0U) +
+                                      ((flags & 0x400U) != 0 ? 1U : 0U) + ((flags & 0x800U) != 0 ? 1U : 0U));
+  if (entry * *count > box.end - std::min(at, box.end)) return bad("its sample table is cut off");
+  std::uint64_t size = 0;
+  for (std::uint64_t i = 0; i < *count; ++i, at += entry) {
+    found.ticks += has_duration ? file.integer(at, 4).value_or(0) : fragment.default_duration;
+    size += has_size ? file.integer(at + (has_duration ? 4 : 0), 4).value_or(0) : fragment.default_size;
+  }
+  found.samples += static_cast<std::size_t>(*count);
+  if (!fragment.counts_from_moof) return {};
+  if (offset) fragment.next_data = moof.start + *offset;
+  if (!found.data_position) found.data_position = fragment.next_data;
+  found.data.push_back({fragment.next_data, fragment.next_data + size});
+  fragment.next_data += size;
+  return {};
+}
 
 Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitInfo& init, Fragments& found) {
   return each_box(file, moof.payload, moof.end, [&](const Box& traf) -> Result<void> {
     if (traf.type != fourcc("traf")) return {};
-    bool ours = false;
-    bool counts_from_moof = false;
+    TrackFragment fragment;
     return each_box(file, traf.payload, traf.end, [&](const Box& box) -> Result<void> {
-      const auto flags = file.integer(box.payload + 1, 3).value_or(0);
       if (box.type == fourcc("tfhd")) {
-        const auto id = file.integer(box.payload + 4, 4);
-        ours = id && *id == init.track_id;
-        constexpr std::uint64_t base_data_offset_present = 0x1;
-        counts_from_moof = (flags & base_data_offset_present) == 0;
-      } else if (ours && box.type == fourcc("tfdt")) {
+        fragment = read_tfhd(file, box, init);
+        fragment.next_data = moof.end + 8;  // right after the header of the mdat that follows
+      } else if (fragment.ours && box.type == fourcc("tfdt")) {
         const auto version = file.integer(box.payload, 1);
         const auto time = file.integer(box.payload + 4, version == 1 ? 8 : 4);
         if (!time || !time_makes_sense(*time, init.timescale)) return bad("its decode time makes no sense");
         if (!found.decode_time) found.decode_time = *time;
-      } else if (ours && box.type == fourcc("trun")) {
-        const auto count = file.integer(box.payload + 4, 4);
-        if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
-        found.samples += static_cast<std::size_t>(*count);
-        constexpr std::uint64_t data_offset_present = 0x1;
-        const auto offset = file.integer(box.payload + 8, 4);
-        if (!found.data_position && counts_from_moof && (flags & data_offset_present) != 0 && offset)
-          found.data_position = moof.start + *offset;
+      } else if (fragment.ours && box.type == fourcc("trun")) {
+        return read_trun(file, moof, box, fragment, found);
       }
       return {};
     });
@@ -235,24 +339,34 @@ Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitIn
 
 Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& init) {
   Fragments found;
-  bool has_data = false;
+  std::vector<Box> media;
   const auto walked = each_box(file, 0, file.size(), [&](const Box& box) -> Result<void> {
     if (box.type == fourcc("moov")) return bad("it brings an initialization of its own");
     if (box.type == fourcc("moof")) return read_fragment(file, box, init, found);
-    if (box.type != fourcc("mdat") || std::exchange(has_data, true) || init.nal_length_bytes == 0) return {};
+    if (box.type != fourcc("mdat")) return {};
+    media.push_back(box);
+    if (media.size() > 1 || init.nal_length_bytes == 0) return {};
     const auto at = found.data_position.value_or(box.payload);
     return at >= box.payload && at < box.end ? check_first_nal_units(file, at, box, init) : Result<void>{};
   });
   if (!walked) return walked.error();
-  if (!found.decode_time || !has_data || found.samples == 0) return bad("it holds no samples of its track");
-  return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples};
+  if (!found.decode_time || media.empty() || found.samples == 0) return bad("it holds no samples of its track");
+  for (const auto& data : found.data) {
+    const bool inside = std::any_of(media.begin(), media.end(), [&](const Box& mdat) {
+      return data.begin >= mdat.payload && data.end <= mdat.end && data.begin <= data.end;
+    });
+    if (!inside) return bad("its sample table names data that is not there");
+  }
+  return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples,
+                     time_makes_sense(found.ticks, init.timescale) ? ticks_to_micros(found.ticks, init.timescale)
+                                                                   : std::chrono::hours(24 * 366)};
 }
 
 // --- WebM (EBML)
 // ------------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t ebml_header = 0x1A45DFA3, webm_segment = 0x18538067, webm_tracks = 0x1654AE6B,
-                        webm_track = 0xAE, webm_codec = 0x86, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1,
+                        webm_track = 0xAE, webm_codec = 0x86, webm_codec_private = 0x63A2, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1,
                         webm_cluster = 0x1F43B675, webm_time = 0xE7, webm_simple_block = 0xA3,
                         webm_block_group = 0xA0;
 
@@ -301,11 +415,14 @@ Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
   InitInfo info;
   info.container = Container::webm;
   std::uint64_t nanoseconds_per_tick = 1'000'000;
+  std::string configuration;
   const auto in_track = [&](const Element& element) -> Result<void> {
+    if (element.id == webm_codec_private) {
+      auto content = bytes_of(file, element.payload, element.end);
+      if (content) configuration = std::move(*content);
+    }
     if (element.id != webm_codec || element.end - element.payload > 32) return {};
-    std::string codec(element.end - element.payload, '\0');
-    if (file.read(element.payload, std::span(reinterpret_cast<unsigned char*>(codec.data()), codec.size())))
-      info.codec = printable(codec);
+    if (const auto codec = bytes_of(file, element.payload, element.end)) info.codec = printable(*codec);
     return {};
   };
   const auto in_segment = [&](const Element& element) -> Result<void> {
@@ -331,6 +448,7 @@ Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
     return bad(fmt::format("it is WebM with '{}', not {} this program knows", info.codec, to_string(kind)));
   }
   info.timescale = static_cast<std::int64_t>(std::max<std::uint64_t>(1, 1'000'000'000 / nanoseconds_per_tick));
+  info.encoding = sha256_hex("webm" + info.codec + configuration);
   return info;
 }
 
@@ -352,15 +470,6 @@ Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& i
     return bad("it holds no sound");
   info.decode_time = ticks_to_micros(*first_time, init.timescale);
   return info;
-}
-
-Result<std::string> sha256_of(const ByteReader& file) {
-  std::string content(file.size(), '\0');
-  if (!file.read(0, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size())))
-    return bad("it cannot be read");
-  std::array<unsigned char, 32> hash{};
-  EVP_Digest(content.data(), content.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
-  return to_hex(hash);
 }
 
 // What came instead, in words, when the first bytes are text.
@@ -385,9 +494,9 @@ Result<InitInfo> check_init(const std::filesystem::path& path, TrackKind kind) {
   const bool webm = file->integer(0, 4) == ebml_header;
   auto info = webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
   if (!info) return info;
-  auto hash = sha256_of(*file);
-  if (!hash) return hash.error();
-  info->sha256 = std::move(*hash);
+  const auto content = bytes_of(*file, 0, file->size());
+  if (!content) return content.error();
+  info->sha256 = sha256_hex(*content);
   return info;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -9,6 +10,7 @@
 #include <spdlog/spdlog.h>
 
 #include "responder/base/file.hpp"
+#include "responder/media/coverage.hpp"
 
 namespace responder::media {
 namespace {
@@ -17,12 +19,12 @@ using std::chrono::milliseconds;
 
 constexpr int max_tries = 4;            // of one segment in one attempt
 constexpr int max_tries_not_found = 2;  // of one that the device says it does not have
+constexpr int max_tries_too_short = 2;
 constexpr int unreachable_after = 8;    // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
 constexpr milliseconds retry_delay{250};  // doubled with each try
 
-// Timelines round: parts shorter than this are not missing.
-constexpr Micros rounding{250'000};
+double seconds_of(Micros span) { return static_cast<double>(span.count()) / 1e6; }
 
 WallTime at(std::chrono::sys_seconds start, Micros offset) {
   return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
@@ -40,47 +42,54 @@ Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros de
   return shown;
 }
 
-// A segment taken: where its media says it is, and where the manifest does.
+// A segment on disk: where its media says it is, and where the manifest does.
 struct Placed {
+  std::size_t index = 0;
   Micros decode_time{0};
   SegmentTime nominal;
 };
 
-// Whether a segment's media is where it should be: after the one taken before it, by about as much as the manifest
-// says. Real segments are a little longer or shorter than their nominal duration, so only the distance counts, not
-// the sum.
-bool decode_time_fits(Micros decode_time, const SegmentTime& nominal, const std::optional<Placed>& before) {
-  const Micros tolerance = nominal.duration * 5 / 4 + Micros(500'000);
-  if (!before) return std::chrono::abs(decode_time - nominal.start) <= tolerance + Micros(30'000'000);
-  if (decode_time <= before->decode_time) return false;
-  const Micros distance = decode_time - before->decode_time;
-  return std::chrono::abs(distance - (nominal.start - before->nominal.start)) <= tolerance;
+// Whether `next` is where it should be: after `before`, by about as much as the manifest says. Real segments are a
+// little longer or shorter than their nominal duration, so only the distance counts, not the sum.
+bool follows(const Placed& next, const Placed& before) {
+  const Micros tolerance = next.nominal.duration * 5 / 4 + Micros(500'000);
+  if (next.decode_time <= before.decode_time) return false;
+  const Micros distance = next.decode_time - before.decode_time;
+  return std::chrono::abs(distance - (next.nominal.start - before.nominal.start)) <= tolerance;
 }
 
-// The parts of [0, window) that no interval covers. `covered` is in order. Less than `negligible` at an end is no
-// gap: a device serves whole segments.
-std::vector<Interval> gaps_between(const std::vector<Interval>& covered, Micros window, Micros negligible) {
-  std::vector<Interval> gaps;
-  Micros reached{0};
-  for (const auto& part : covered) {
-    const Micros allowed = reached == Micros(0) ? negligible : rounding;
-    if (part.start - reached > allowed) gaps.push_back({reached, part.start});
-    reached = std::max(reached, part.end);
+// Whether a segment's media is as long as the manifest names it: a camera's segments differ by some frames, no more.
+enum class Length { right, too_short, too_long };
+Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros window) {
+  if (info.duration == Micros(0)) return Length::right;
+  // The last one may be cut where the window ends.
+  const Micros least = std::min(nominal.duration, window - nominal.start);
+  if (info.duration < least * 3 / 4 - Micros(100'000)) return Length::too_short;
+  return info.duration > nominal.duration * 2 + Micros(1'000'000) ? Length::too_long : Length::right;
+}
+
+// Those of one media timeline that fit to one another; what lies about its time is left out.
+std::vector<Placed> chain_of(const std::vector<Placed>& placed) {
+  std::vector<Placed> chain;
+  for (std::size_t i = 0; i < placed.size(); ++i) {
+    const bool lonely = chain.empty() && i + 1 < placed.size() && !follows(placed[i + 1], placed[i]);
+    if (lonely || (!chain.empty() && !follows(placed[i], chain.back()))) continue;
+    chain.push_back(placed[i]);
   }
-  if (window - reached >= negligible) gaps.push_back({reached, window});
-  return gaps;
+  return chain;
 }
 
 }  // namespace
 
 struct Session::TrackState {
-  enum class Status { pending, fetched, missing };
+  enum class Status { pending, fetched, missing, not_wanted };
   struct SegmentState {
     Status status = Status::pending;
     int tries = 0;
     WallTime not_before;
     SegmentInfo info;
     ErrorKind missing_kind = ErrorKind::not_found;
+    std::string reason;  // why it is missing
   };
 
   explicit TrackState(Track manifest_track) : track(std::move(manifest_track)) {}
@@ -88,7 +97,6 @@ struct Session::TrackState {
   Track track;
   std::vector<std::optional<InitInfo>> inits;  // by part
   std::vector<SegmentState> segments;
-  std::string reason;  // of the first missing segment
 
   bool given_up = false;   // nothing more is asked for
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
@@ -104,7 +112,7 @@ Session::Session(SessionOptions options, Source& source, Clock& clock)
 Session::~Session() = default;
 
 WallTime Session::available_at(Micros segment_end) const {
-  return at(options_.start, std::min(segment_end, Micros(options_.duration))) + options_.lag;
+  return at(options_.start, std::min(segment_end, Micros(options_.duration))) + options_.lag->value();
 }
 
 // Whether some track's manifest ends before the window does: the device may have clamped it to the present.
@@ -154,7 +162,7 @@ void Session::recall() {
       auto init = check_init(init_file(track->track.kind(), part), track->track.kind());
       if (!init) continue;
       track->inits[part] = std::move(*init);
-      reuse_segments(*track, part);
+      reuse_segments(*track, part, true);
     }
   }
 }
@@ -233,26 +241,42 @@ Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net:
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
   track.inits[part] = std::move(*checked);
   // Segments of an earlier attempt fit only the same initialization.
-  if (earlier == track.inits[part]->sha256) reuse_segments(track, part);
+  if (earlier == track.inits[part]->sha256) reuse_segments(track, part, false);
   return {};
 }
 
-void Session::reuse_segments(TrackState& track, std::size_t part) {
+void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_short) {
+  std::vector<Placed> found;
+  std::map<std::size_t, SegmentInfo> infos;
   for (std::size_t i = 0; i < track.usable; ++i) {
     if (track.track.part_of(i) != part) continue;
     const auto info = check_segment(segment_file(track.track.kind(), i), *track.inits[part]);
-    if (info) track.segments[i] = {TrackState::Status::fetched, 0, {}, *info, {}};
+    if (!info) continue;
+    if (!also_too_short && length_of(*info, track.track.time_of(i), options_.duration) != Length::right) continue;
+    found.push_back({i, info->decode_time, track.track.time_of(i)});
+    infos[i] = *info;
+  }
+  // One that lied about its time is asked for again.
+  for (const auto& placed : chain_of(found)) {
+    track.segments[placed.index] = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
+    std::error_code ignored;
+    bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
   }
 }
 
 Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
   const auto segment = track.track.at(index);
   if (!segment) return segment.error();
+  if (options_.room) {
+    if (auto room = options_.room(); !room) return room.error();
+  }
   const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
   if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) return fetched.error();
   auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
+  if (checked && length_of(*checked, segment->time, options_.duration) == Length::too_long)
+    checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
   if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
   std::error_code failed;
   std::filesystem::rename(part, file, failed);
@@ -270,30 +294,40 @@ void Session::foresee(const TrackState& track) {
   foreseen_ = true;
   TakenTrack foreseen;
   foreseen.kind = track.track.kind();
-  foreseen.init = *track.inits[0];
-  foreseen.init_file = init_file(foreseen.kind, 0);
-  foreseen.parts.resize(1);
-  foreseen.parts[0].origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
-                                         track.track.presentation_offset(0), options_.start);
-  for (std::size_t i = 0; i < track.usable; ++i) foreseen.parts[0].segments.push_back(segment_file(foreseen.kind, i).string());
+  TakenPart part;
+  part.init = *track.inits[0];
+  part.init_file = init_file(foreseen.kind, 0);
+  part.origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
+                            track.track.presentation_offset(0), options_.start);
+  for (std::size_t i = 0; i < track.usable; ++i) part.segments.push_back(segment_file(foreseen.kind, i).string());
+  foreseen.parts.push_back(std::move(part));
   // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
   foreseen.samples = track.segments[0].info.samples * (track.usable + 1) * 5 / 4;
-  foreseen.wait_for = [this, &track](std::size_t index) { return wait_for_segment(track, index); };
+  foreseen.wait_for = [this, &track](std::size_t index, std::stop_token stop) {
+    return wait_for_segment(track, index, std::move(stop));
+  };
   options_.on_foreseen(std::move(foreseen));
 }
 
-bool Session::wait_for_segment(const TrackState& track, std::size_t index) {
+bool Session::wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
   std::unique_lock lock(mutex_);
   const auto& segment = track.segments[index];
-  segment_settled_.wait(lock, [&] { return segment.status != TrackState::Status::pending || !fetching_; });
+  segment_settled_.wait(lock, std::move(stop),
+                        [&] { return segment.status != TrackState::Status::pending || over_; });
   return segment.status == TrackState::Status::fetched;
+}
+
+bool Session::is_wanted(const TrackState& track, std::size_t index) const {
+  return !options_.wanted || options_.wanted(track.track.kind(), track.track.time_of(index));
 }
 
 void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   auto& state = track.segments[index];
   const auto now = clock_.wall_now();
-  const auto patient_until = available_at(track.track.time_of(index).end()) + options_.patience;
-  const bool not_yet = error.kind == ErrorKind::not_found && now < patient_until;
+  const auto segment_end = std::min(track.track.time_of(index).end(), Micros(options_.duration));
+  const bool not_yet =
+      error.kind == ErrorKind::not_found && now < available_at(segment_end) + options_.patience;
+  if (not_yet) options_.lag->too_early(now - at(options_.start, segment_end));
   ++state.tries;
   const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
                      (error.kind == ErrorKind::not_found && state.tries < max_tries_not_found);
@@ -303,28 +337,63 @@ void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   }
   state.status = TrackState::Status::missing;
   state.missing_kind = error.kind;
-  if (track.reason.empty()) track.reason = error.message;
+  state.reason = error.message;
   spdlog::debug("{} segment {} given up: {}", to_string(track.track.kind()), index, error.message);
 }
 
-// Fetches all that is due now, several at once. Returns when nothing is due any more.
-Result<void> Session::fetch_due(std::stop_token stop) {
-  struct Job {
-    TrackState* track;
-    std::size_t index;
-  };
-  while (!stop.stop_requested()) {
-    std::vector<Job> jobs;
-    const auto now = clock_.wall_now();
-    for (const auto& track : tracks_) {
-      for (std::size_t i = 0; i < track->usable; ++i) {
-        const auto& state = track->segments[i];
-        if (state.status != TrackState::Status::pending || state.not_before > now) continue;
-        if (available_at(track->track.time_of(i).end()) > now) break;
+std::vector<Session::Job> Session::due_jobs() {
+  std::vector<Job> jobs;
+  const auto now = clock_.wall_now();
+  for (const auto& track : tracks_) {
+    for (std::size_t i = 0; i < track->usable; ++i) {
+      auto& state = track->segments[i];
+      if (state.status != TrackState::Status::pending || state.not_before > now) continue;
+      if (available_at(track->track.time_of(i).end()) > now) break;
+      if (is_wanted(*track, i)) {
         jobs.push_back({track.get(), i});
+      } else {
+        state.status = TrackState::Status::not_wanted;
       }
     }
-    if (jobs.empty()) return {};
+  }
+  return jobs;
+}
+
+// Whether fetching goes on; an Error that ends the attempt.
+Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched, int& failures_in_a_row) {
+  auto& segment = job.track->segments[job.index];
+  // What is too short may be whole the next time; in the end it is better than nothing.
+  if (fetched && segment.tries + 1 < max_tries_too_short &&
+      length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
+    fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
+  if (fetched) {
+    failures_in_a_row = 0;
+    if (segment.tries == 0) options_.lag->there_at_once();
+    segment.info = *fetched;
+    segment.status = TrackState::Status::fetched;
+    foresee(*job.track);
+    segment_settled_.notify_all();
+    std::error_code ignored;
+    bytes_ += std::filesystem::file_size(segment_file(job.track->track.kind(), job.index), ignored);
+    if (bytes_ <= options_.max_bytes) return {};
+    return Error{ErrorKind::permanent, fmt::format("{}: more than {} MiB for a window of {} s is no footage",
+                                                   options_.mpd.loggable(), options_.max_bytes >> 20U,
+                                                   options_.duration.count())};
+  }
+  const auto kind = fetched.error().kind;
+  const bool unreachable = kind == ErrorKind::transient && ++failures_in_a_row >= unreachable_after;
+  if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable)
+    return fetched.error();
+  note_failure(*job.track, job.index, std::move(fetched.error()));
+  segment_settled_.notify_all();
+  return {};
+}
+
+// Fetches what is due now, several at once. Returns when nothing is due any more, or the time slice is over.
+Result<void> Session::fetch_due(SteadyTime slice_end, std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    const auto jobs = due_jobs();
+    if (jobs.empty() || clock_.steady_now() >= slice_end) return {};
 
     std::atomic<std::size_t> next{0};  // hands out the jobs; the threads share nothing else without the mutex
     std::optional<Error> ending;
@@ -333,25 +402,9 @@ Result<void> Session::fetch_due(std::stop_token stop) {
       for (std::size_t i = next++; i < jobs.size() && !stop.stop_requested(); i = next++) {
         auto fetched = fetch_segment(*jobs[i].track, jobs[i].index, stop);
         const std::lock_guard lock(mutex_);
-        if (fetched) {
-          failures_in_a_row = 0;
-          auto& segment = jobs[i].track->segments[jobs[i].index];
-          segment.info = *fetched;
-          segment.status = TrackState::Status::fetched;
-          foresee(*jobs[i].track);
-          segment_settled_.notify_all();
-          if (ending) return;
-          continue;
-        }
-        if (ending) return;
-        const auto kind = fetched.error().kind;
-        const bool unreachable = kind == ErrorKind::transient && ++failures_in_a_row >= unreachable_after;
-        if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable) {
-          ending = fetched.error();
-          return;
-        }
-        note_failure(*jobs[i].track, jobs[i].index, std::move(fetched.error()));
-        segment_settled_.notify_all();
+        const auto settled = settle(jobs[i], std::move(fetched), failures_in_a_row);
+        if (!settled && !ending) ending = settled.error();
+        if (ending || clock_.steady_now() >= slice_end) return;
       }
     };
     {
@@ -365,14 +418,21 @@ Result<void> Session::fetch_due(std::stop_token stop) {
   return Error{ErrorKind::cancelled, "shutting down"};
 }
 
-// Nobody waits for a segment while nobody fetches.
-void Session::set_fetching(bool fetching) {
+// Nobody waits for a segment that nobody will fetch.
+void Session::set_over() {
   const std::lock_guard lock(mutex_);
-  fetching_ = fetching;
+  over_ = true;
   segment_settled_.notify_all();
 }
 
 Result<Session::Progress> Session::advance(std::stop_token stop) {
+  auto progress = advance_for_a_slice(std::move(stop));
+  if (!progress || progress->finished) set_over();
+  return progress;
+}
+
+Result<Session::Progress> Session::advance_for_a_slice(std::stop_token stop) {
+  const auto slice_end = clock_.steady_now() + options_.slice;
   while (true) {
     const bool known_is_settled =
         std::all_of(tracks_.begin(), tracks_.end(), [](const auto& t) { return t->settled(); });
@@ -381,12 +441,10 @@ Result<Session::Progress> Session::advance(std::stop_token stop) {
       if (auto loaded = load_manifest(stop); !loaded) return loaded.error();
     }
     if (auto ready = prepare_tracks(stop); !ready) return ready.error();
-    set_fetching(true);
-    const auto fetched = fetch_due(stop);
-    set_fetching(false);
-    if (!fetched) return fetched.error();
+    if (auto fetched = fetch_due(slice_end, stop); !fetched) return fetched.error();
     const auto now_at = progress();
-    if (now_at.finished || now_at.next_at > clock_.wall_now()) return now_at;
+    const bool more_now = !now_at.finished && now_at.next_at <= clock_.wall_now();
+    if (!more_now || clock_.steady_now() >= slice_end) return now_at;
   }
 }
 
@@ -419,71 +477,65 @@ Session::Progress Session::progress() const {
   return result;
 }
 
-std::vector<TakenTrack> Session::taken() const {
-  std::vector<TakenTrack> tracks;
+Taken Session::taken() const {
+  Taken taken;
   for (const auto& track : tracks_) {
-    auto taken = take(*track);
-    if (!taken.parts.empty()) tracks.push_back(std::move(taken));
-  }
-  return tracks;
-}
-
-TakenTrack Session::take(const TrackState& state) const {
-  const auto kind = state.track.kind();
-  TakenTrack taken;
-  taken.kind = kind;
-  taken.reason = state.reason;
-  std::vector<Interval> covered;
-  std::optional<std::size_t> current_part;
-  std::optional<Placed> last_taken;
-  Micros negligible{2'000'000};
-  bool some_missing = false;
-  const auto leave_out = [&](std::string why) {
-    some_missing = true;
-    if (taken.reason.empty()) taken.reason = std::move(why);
-  };
-  for (std::size_t i = 0; i < state.usable; ++i) {
-    const auto& segment = state.segments[i];
-    const auto time = state.track.time_of(i);
-    const auto part = state.track.part_of(i);
-    negligible = time.duration;
-    if (segment.status != TrackState::Status::fetched) {
-      some_missing = true;
-      taken.may_improve = taken.may_improve || segment.status == TrackState::Status::pending ||
-                          segment.missing_kind == ErrorKind::transient;
-      continue;
-    }
-    const InitInfo& init = *state.inits[part];
-    if (taken.parts.empty()) {
-      taken.init = init;
-      taken.init_file = init_file(kind, part);
-    } else if (init.sha256 != taken.init.sha256) {
-      leave_out(fmt::format("the device changes the {} encoding in the window", to_string(kind)));
-      continue;
-    }
-    const bool new_part = part != current_part;
-    const Micros origin =
-        new_part ? find_origin(segment.info.decode_time, time, state.track.presentation_offset(part), options_.start)
-                 : taken.parts.back().origin;
-    const Micros session_time = segment.info.decode_time - origin;
-    if (!decode_time_fits(session_time, time, last_taken)) {
-      leave_out(fmt::format("the decode time of {} segment {} does not fit", to_string(kind), i));
-      continue;
-    }
-    if (new_part) taken.parts.push_back({{}, origin});
-    current_part = part;
-    last_taken = Placed{session_time, time};
-    covered.push_back({time.start, time.end()});
-    taken.parts.back().segments.push_back(segment_file(kind, i).string());
-    taken.samples += segment.info.samples;
-  }
-  taken.gaps = gaps_between(covered, options_.duration, some_missing ? rounding : negligible);
-  if (taken.gaps.empty()) {
-    taken.reason.clear();
-  } else if (taken.reason.empty()) {
-    taken.reason = "the device recorded less than the window";
+    taken.kinds.push_back(track->track.kind());
+    take(*track, taken);
   }
   return taken;
+}
+
+void Session::take(const TrackState& state, Taken& taken) const {
+  const auto kind = state.track.kind();
+  const auto leave_out = [&](std::size_t index, ErrorKind why, std::string reason) {
+    const auto time = state.track.time_of(index);
+    taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
+  };
+  std::vector<std::vector<Placed>> by_part(state.track.parts());
+  for (std::size_t i = 0; i < state.usable; ++i) {
+    const auto& segment = state.segments[i];
+    switch (segment.status) {
+      case TrackState::Status::not_wanted: break;
+      case TrackState::Status::pending:
+        leave_out(i, ErrorKind::transient, "the device went away before all was fetched");
+        break;
+      case TrackState::Status::missing: leave_out(i, segment.missing_kind, segment.reason); break;
+      case TrackState::Status::fetched:
+        by_part[state.track.part_of(i)].push_back({i, segment.info.decode_time, state.track.time_of(i)});
+        break;
+    }
+  }
+  for (std::size_t part = 0; part < by_part.size(); ++part) {
+    const auto chain = chain_of(by_part[part]);
+    std::size_t next = 0;
+    for (const auto& placed : by_part[part]) {
+      if (next < chain.size() && chain[next].index == placed.index) {
+        ++next;
+      } else {
+        leave_out(placed.index, ErrorKind::transient,
+                  fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
+      }
+    }
+    if (chain.empty()) continue;
+    TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}};
+    run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
+                             options_.start);
+    for (const auto& placed : chain) {
+      const auto& info = state.segments[placed.index].info;
+      auto time = placed.nominal;
+      if (length_of(info, time, options_.duration) == Length::too_short) {
+        time.duration = info.duration;
+        taken.missing.push_back({kind,
+                                 {time.end(), placed.nominal.end()},
+                                 ErrorKind::transient,
+                                 fmt::format("the media of {} segment {} is shorter than its manifest says",
+                                             to_string(kind), placed.index)});
+      }
+      run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
+    }
+    taken.runs.push_back(std::move(run));
+  }
 }
 
 }  // namespace responder::media

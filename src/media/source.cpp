@@ -69,8 +69,11 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
     }
     return !failure;
   };
+  net::StallWatch::Transfer transfer(stalls_, [&] { (*connection)->abort(); });
   receiver.on_data = [&](std::string_view data) {
     received += data.size();
+    transfer.received(data.size());
+    count_(data.size());
     if (received > (wanted ? max_bytes : max_error_page)) {
       failure = Error{ErrorKind::permanent, fmt::format("{} is larger than {} bytes", url.loggable(), max_bytes)};
     } else if (wanted) {
@@ -80,9 +83,12 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
   };
   const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
   auto response = (*connection)->get(url.target(), *headers, receiver);
-  count_(received);
   if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   if (failure && wanted) return *failure;
+  if (!response && transfer.was_cut()) {
+    return Error{ErrorKind::transient,
+                 fmt::format("{}: cut off, it stood still after {} bytes", url.loggable(), received)};
+  }
   if (!response && failure)
     return Error{ErrorKind::transient, fmt::format("{}: an endless error page", url.loggable())};
   return response;
@@ -104,6 +110,8 @@ Result<net::Url> HttpSource::fetch(net::Url url, std::size_t max_bytes, const Bo
       continue;
     }
     auto error = net::status_error(*response, url.loggable());
+    // A media server's 400 says little about the next time.
+    if (error.kind == ErrorKind::permanent) error.kind = ErrorKind::transient;
     if (error.kind != ErrorKind::auth || renewed || !credentials_->renew()) return error;
     renewed = true;
   }

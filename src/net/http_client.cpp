@@ -1,6 +1,7 @@
 #include "responder/net/http_client.hpp"
 
 #include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 #include <httplib.h>
@@ -51,13 +52,23 @@ KeyHash key_hash(X509* certificate) {
   return hash;
 }
 
+// What decides about a key, and what it decided last.
+struct KeyCheck {
+  std::function<Result<void>(const KeyHash&)> accept_key;
+  std::optional<Error> refused;
+};
+
 // OpenSSL's verification hook for Trust::pinned: only the key counts.
 int verify_pinned(X509_STORE_CTX* context, void* argument) {
-  const auto& accept_key = *static_cast<const std::function<bool(const KeyHash&)>*>(argument);
+  auto& check = *static_cast<KeyCheck*>(argument);
   X509* certificate = X509_STORE_CTX_get0_cert(context);
-  const bool accepted = certificate != nullptr && accept_key && accept_key(key_hash(certificate));
-  if (!accepted) X509_STORE_CTX_set_error(context, X509_V_ERR_CERT_UNTRUSTED);
-  return accepted ? 1 : 0;
+  auto accepted = certificate != nullptr && check.accept_key
+                      ? check.accept_key(key_hash(certificate))
+                      : Result<void>(Error{ErrorKind::auth, "it shows no certificate"});
+  if (accepted) return 1;
+  check.refused = accepted.error();
+  X509_STORE_CTX_set_error(context, X509_V_ERR_CERT_UNTRUSTED);
+  return 0;
 }
 
 }  // namespace
@@ -72,6 +83,7 @@ std::optional<std::string> Response::header(std::string_view name) const {
 struct HttpConnection::Impl {
   Url origin;
   Trust trust;
+  KeyCheck key_check;
   std::unique_ptr<httplib::ClientImpl> client;
 
   Impl(const Url& url, const Trust& whom, const ClientTimeouts& timeouts) : origin(url), trust(whom) {
@@ -108,7 +120,8 @@ struct HttpConnection::Impl {
         tls->enable_server_certificate_verification(false);
         if (context != nullptr) {
           SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-          SSL_CTX_set_cert_verify_callback(context, verify_pinned, &trust.accept_key);
+          key_check.accept_key = trust.accept_key;
+          SSL_CTX_set_cert_verify_callback(context, verify_pinned, &key_check);
         }
         break;
       case Trust::Mode::insecure: tls->enable_server_certificate_verification(false); break;
@@ -146,6 +159,7 @@ struct HttpConnection::Impl {
                        (result.error() == httplib::Error::Read || result.error() == httplib::Error::Write);
     if (stale) result = client->send(request);
     if (refused_by_us) return Error{ErrorKind::cancelled, fmt::format("{}: broken off by us", origin.origin())};
+    if (auto refused = std::exchange(key_check.refused, std::nullopt); refused && !result) return *refused;
     if (!result) return client_error(result.error(), origin);
     if (response.status == 0) {
       response.status = result->status;

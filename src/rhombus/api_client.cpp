@@ -175,15 +175,83 @@ Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device,
   if (!answer) return answer.error();
 
   MediaUris uris;
-  if (const auto lan = json::array(answer->object(), "lanVodMpdUrisTemplates")) {
-    for (const auto item : *lan) {
+  const auto read_list = [&](std::string_view name, std::vector<std::string>& into) {
+    const auto list = json::array(answer->object(), name);
+    if (!list) return;
+    for (const auto item : *list) {
       std::string_view uri;
-      if (item.get(uri) == simdjson::SUCCESS && !uri.empty()) uris.lan.emplace_back(uri);
+      if (item.get(uri) == simdjson::SUCCESS && !uri.empty()) into.emplace_back(uri);
     }
-  }
+  };
+  read_list("lanVodMpdUrisTemplates", uris.lan);
+  read_list("lanCheckUrls", uris.lan_checks);
   uris.wan = json::text(answer->object(), "wanVodMpdUriTemplate");
   if (uris.wan && uris.wan->empty()) uris.wan.reset();
   return uris;
+}
+
+Result<std::optional<std::vector<Presence>>> ApiClient::presence(const DeviceId& camera,
+                                                                 std::chrono::sys_seconds start,
+                                                                 std::chrono::seconds duration,
+                                                                 std::stop_token stop) {
+  const std::string path = "/api/camera/getPresenceWindows";
+  JsonWriter body;
+  body.begin_object()
+      .field("cameraUuid", camera.str())
+      .field("startTimeSec", start.time_since_epoch().count())
+      .field("durationSec", duration.count())
+      .end_object();
+  auto text = call(path, std::move(body).str(), stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  const auto by_kind = json::object(answer->object(), "presenceWindows");
+  if (!by_kind) return std::optional<std::vector<Presence>>{};
+  std::vector<Presence> held;
+  for (const auto [kind, list] : *by_kind) {
+    json::Array windows;
+    if (list.get(windows) != simdjson::SUCCESS) continue;
+    for (const auto item : windows) {
+      json::Object window;
+      if (item.get(window) != simdjson::SUCCESS) continue;
+      const auto from = json::integer(window, "startSeconds");
+      const auto length = json::integer(window, "durationSeconds");
+      constexpr std::int64_t end_of_time = 100'000'000'000;
+      if (!from || !*from || !length || !*length || **from < 0 || **from > end_of_time || **length < 0 ||
+          **length > end_of_time)
+        continue;
+      const std::chrono::sys_seconds begin{std::chrono::seconds(**from)};
+      held.push_back({begin, begin + std::chrono::seconds(**length)});
+    }
+  }
+  return std::optional(std::move(held));
+}
+
+Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_token stop) {
+  const std::string path = "/api/event/getPolicyAlertDetails";
+  JsonWriter body;
+  body.begin_object().field("policyAlertUuid", alert.str()).end_object();
+  auto text = call(path, std::move(body).str(), stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  const auto described = json::object(answer->object(), "policyAlert");
+  if (!described) return lacks(path, "policyAlert");
+  AlertDetails details;
+  const auto duration = json::integer(*described, "durationSec");
+  constexpr std::int64_t longest = 86'400;
+  if (duration && *duration && **duration >= 0 && **duration <= longest)
+    details.duration = std::chrono::seconds(**duration);
+  details.finalized = json::boolean(*described, "finalized").value_or(true);
+  for (const auto* name : {"clipLocationMap", "clipLocationMapV2"}) {
+    const auto map = json::object(*described, name);
+    if (!map) continue;
+    for (const auto [camera, region] : *map) {
+      if (auto where = json::clip_region(region); where && is_safe_id(camera))
+        details.clip_regions[DeviceId(std::string(camera))] = std::move(*where);
+    }
+  }
+  return details;
 }
 
 Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,

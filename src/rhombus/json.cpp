@@ -1,5 +1,7 @@
 #include "json.hpp"
 
+#include "responder/base/ids.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -49,6 +51,15 @@ Result<std::optional<std::int64_t>> integer(const Object& from, std::string_view
     return std::optional(static_cast<std::int64_t>(number));
   }
   return Error{ErrorKind::permanent, fmt::format("{} is not an integer", name)};
+}
+
+std::optional<std::string> clip_region(Element value) {
+  std::string_view name;
+  Object described;
+  std::optional<std::string> region;
+  if (value.get(name) == simdjson::SUCCESS) region = std::string(name);
+  if (value.get(described) == simdjson::SUCCESS) region = text(described, "region");
+  return region && is_safe_id(*region) ? region : std::nullopt;
 }
 
 bool has_duplicate_key(Element element) {

@@ -27,6 +27,9 @@ std::optional<bool> boolean(const Object& object, std::string_view name);
 // 2, "2" and 2.0. An Error when the field is there and is no integer.
 Result<std::optional<std::int64_t>> integer(const Object& object, std::string_view name);
 
+// A cloud region of a clipLocationMap ("us-west-2", or {"region": "us-west-2"}) that can stand in a path.
+std::optional<std::string> clip_region(Element value);
+
 // Whether some object in the document, at any depth, has a key twice: two readers could then see two documents.
 bool has_duplicate_key(Element element);
 

@@ -17,7 +17,20 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
 
 }  // namespace
 
-std::string_view to_string(Route route) { return route == Route::lan ? "lan" : "wan"; }
+std::string_view to_string(Route route) {
+  switch (route) {
+    case Route::lan: return "lan";
+    case Route::wan: return "wan";
+    case Route::cloud: return "cloud";
+  }
+  return "lan";
+}
+
+MediaPath stored_clip(const net::Url& media_url, const DeviceId& camera, const std::string& region,
+                      const AlertId& alert) {
+  return {Route::cloud, fmt::format("{}/media/metadata/{}/{}/{}/clip.mpd", media_url.origin(), camera.str(), region,
+                                    alert.str())};
+}
 
 Result<net::Url> MediaPath::mpd(std::chrono::sys_seconds start, std::chrono::seconds duration) const {
   std::string uri = mpd_template;
@@ -62,7 +75,7 @@ Result<std::vector<MediaPath>> MediaLocator::locate(DeviceKind kind, const Devic
   auto uris = api_.media_uris(kind, device, stop);
   if (!uris) return uris.error();
   std::vector<MediaPath> paths;
-  for (auto& lan : uris->lan) paths.push_back({Route::lan, std::move(lan)});
+  for (auto& lan : uris->lan) paths.push_back({Route::lan, std::move(lan), uris->lan_checks});
   if (uris->wan) paths.push_back({Route::wan, std::move(*uris->wan)});
   // A device without a way may be offline just now: that answer is not worth remembering.
   if (!paths.empty()) (*entries_.lock())[device] = Entry{paths, clock_.steady_now()};
@@ -79,6 +92,7 @@ std::optional<DeviceId> MediaCredentials::token_scope() const {
 
 Result<net::Headers> MediaCredentials::headers_for(const net::Url& url, std::stop_token stop) {
   if (url.origin() != origin_) return net::Headers{};
+  if (route_ == Route::cloud) return api_auth_headers(api_.options());
   auto token = tokens_.get(token_scope(), stop);
   if (!token) return token.error();
   *last_token_.lock() = *token;

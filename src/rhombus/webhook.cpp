@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -118,10 +119,12 @@ Result<Alert> parse_organization_webhook(const json::Object& body) {
   const auto type = json::text(body, "deviceType").value_or("");
 
   std::vector<std::string> clip_cameras;
+  std::map<std::string, std::string> regions;
   if (const auto clips = json::object(body, "clipLocationMap")) {
     for (const auto [camera, region] : *clips) {
       auto checked = checked_id(camera, "a camera of clipLocationMap");
       if (!checked) return checked.error();
+      if (auto where = json::clip_region(region)) regions[*checked] = std::move(*where);
       clip_cameras.push_back(std::move(*checked));
       if (clip_cameras.size() > max_cameras) return bad("clipLocationMap names too many cameras");
     }
@@ -134,11 +137,18 @@ Result<Alert> parse_organization_webhook(const json::Object& body) {
   const bool in_map = std::find(clip_cameras.begin(), clip_cameras.end(), alert.device.str()) != clip_cameras.end();
   const bool is_camera = type == "CAMERA" || (type.empty() && (clip_cameras.empty() || in_map));
   if (is_camera && !alert.device.empty())
-    add_camera(alert, {.camera = alert.device, .at = *at, .duration = *duration, .activities = alert.activities});
-  for (auto& camera : clip_cameras)
-    add_camera(
-        alert,
-        {.camera = DeviceId(std::move(camera)), .at = *at, .duration = *duration, .activities = alert.activities});
+    add_camera(alert, {.camera = alert.device,
+                       .at = *at,
+                       .duration = *duration,
+                       .activities = alert.activities,
+                       .clip_region = regions[alert.device.str()]});
+  for (const auto& camera : clip_cameras) {
+    add_camera(alert, {.camera = DeviceId(camera),
+                       .at = *at,
+                       .duration = *duration,
+                       .activities = alert.activities,
+                       .clip_region = regions[camera]});
+  }
   return alert;
 }
 

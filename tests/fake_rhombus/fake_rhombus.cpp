@@ -131,6 +131,12 @@ struct Device {
   Server server;
 };
 
+struct StoredClip {
+  std::int64_t start = 0;
+  std::int64_t duration = 0;
+  Device device;
+};
+
 struct Token {
   std::string device;  // empty: the organization
   std::int64_t expires_ms = 0;
@@ -164,6 +170,8 @@ struct FakeRhombus::Impl {
   mutable std::mutex kept_mutex;
   mutable std::map<std::string, std::string> kept_segments;
   Intercept intercept;
+  Mangle mangle;
+  std::map<std::string, StoredClip> stored_clips;  // by CAMERA/REGION/ALERT
   double bucket = 0;
   std::int64_t bucket_at_ms = now_ms();
 
@@ -182,8 +190,8 @@ struct FakeRhombus::Impl {
   }
 
   std::shared_ptr<const TrackLoop> video_loop(const VideoProfile& p) {
-    auto& loop = videos[fmt::format("{}x{}@{} b{} r{} {}", p.width, p.height, p.frames_per_second, p.b_frames,
-                                    p.bits_per_second, p.hevc)];
+    auto& loop = videos[fmt::format("{}x{}@{} b{} r{} {} {}", p.width, p.height, p.frames_per_second, p.b_frames,
+                                    p.bits_per_second, p.hevc, p.gop_seconds)];
     if (!loop) loop = make_video(p);
     return loop;
   }
@@ -201,13 +209,17 @@ struct FakeRhombus::Impl {
     request.at_ms = now_ms();
     std::optional<Reply> reply;
     Intercept first;
+    Mangle last;
     {
       const std::lock_guard lock(mutex);
       first = intercept;
+      last = mangle;
     }
     if (first) reply = first(request);
     if (!reply) reply = answer(request);
+    if (last) last(request, *reply);
     request.status = reply->status;
+    request.bytes = reply->body.size();
     {
       const std::lock_guard lock(mutex);
       log.push_back(request);
@@ -215,7 +227,24 @@ struct FakeRhombus::Impl {
     if (server != "api" && options.latency.count() > 0) std::this_thread::sleep_for(options.latency);
     out.status = reply->status;
     for (const auto& [name, value] : reply->headers) out.set_header(name, value);
-    out.set_content(std::move(reply->body), reply->type);
+    if (!reply->cut_at && reply->bytes_per_second == 0) {
+      out.set_content(std::move(reply->body), reply->type);
+      return;
+    }
+    const auto size = reply->body.size();
+    out.set_content_provider(
+        std::max<std::size_t>(1, size), reply->type,
+        [reply = std::move(*reply)](std::size_t offset, std::size_t, httplib::DataSink& sink) {
+          const auto end = std::min(reply.body.size(), reply.cut_at.value_or(reply.body.size()));
+          if (offset >= end) return false;
+          constexpr std::size_t in_a_second = 10;
+          const auto most = reply.bytes_per_second > 0
+                                ? std::max<std::size_t>(1, reply.bytes_per_second / in_a_second)
+                                : end;
+          const auto count = std::min(end - offset, most);
+          if (reply.bytes_per_second > 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+          return sink.write(reply.body.data() + offset, count);
+        });
   }
 
   // --- API
@@ -245,6 +274,7 @@ struct FakeRhombus::Impl {
   }
 
   Reply answer_api(const Request& request) {
+    if (request.path.starts_with("/media/metadata/")) return answer_store(request);
     if (request.headers.count("x-auth-scheme") == 0)
       return {401, R"({"error":true,"errorMsg":"not authenticated"})", "application/json"};
     if (!api_authenticated(request)) return {403, R"({"error":true,"errorMsg":"forbidden"})", "application/json"};
@@ -326,11 +356,11 @@ struct FakeRhombus::Impl {
     const std::string duration = alert.duration_s ? std::to_string(*alert.duration_s) : "null";
     return fmt::format(
         R"({{"uuid":{},"deviceUuid":{},"deviceType":"{}","locationUuid":{},"timestampMs":{},"durationSec":{},"policyAlertTriggers":[{}],)"
-        R"("clipLocationMap":{{{}:{{"region":"us-west-2"}}}},"clipLocationMapV2":{{{}:"us-west-2"}},"textDescription":null}})",
+        R"("clipLocationMap":{{{}:{{"region":"us-west-2"}}}},"clipLocationMapV2":{{{}:"us-west-2"}},"finalized":{},"textDescription":null}})",
         json_string(alert.uuid), json_string(alert.device),
         device != nullptr && device->is_camera ? "CAMERA" : "DOOR_SENSOR",
         json_string(device != nullptr ? device->location : ""), alert.timestamp_ms, duration,
-        joined(alert.triggers, json_string), json_string(alert.device), json_string(alert.device));
+        joined(alert.triggers, json_string), json_string(alert.device), json_string(alert.device), alert.finalized);
   }
 
   Reply alert_page(const std::string& body) const {
@@ -460,6 +490,19 @@ struct FakeRhombus::Impl {
     return media(*device, start, duration, file, "file.mpd", 1);
   }
 
+  // The alerts' own clips.
+  Reply answer_store(const Request& request) const {
+    if (!api_authenticated(request)) return {403, "forbidden", "text/plain"};
+    const auto rest = request.path.substr(std::string_view("/media/metadata/").size());
+    const auto slash = rest.rfind('/');
+    if (slash == std::string::npos) return {404, "not found", "text/plain"};
+    const std::lock_guard lock(mutex);
+    const auto found = stored_clips.find(rest.substr(0, slash));
+    if (found == stored_clips.end()) return {404, "not found", "text/plain"};
+    return media(found->second.device, found->second.start, found->second.duration, rest.substr(slash + 1),
+                 "clip.mpd", 1);
+  }
+
   // What is recorded of a session by now, in seconds from its start.
   double recorded(std::int64_t start) const {
     return static_cast<double>(now_ms() - options.recording_lag.count()) / 1000.0 - static_cast<double>(start);
@@ -546,7 +589,7 @@ struct FakeRhombus::Impl {
         [this](const auto& in, auto& out) {
           serve("wan", in, out, [this](const Request& r) { return answer_wan(r); });
         },
-        48);
+        options.wan_connections);
     int last_byte = 1;
     for (const auto& device : devices) {
       if (!device->lan) continue;
@@ -566,7 +609,7 @@ struct FakeRhombus::Impl {
         [this](const auto& in, auto& out) {
           serve("api", in, out, [this](const Request& r) { return answer_api(r); });
         },
-        16);
+        64);
   }
 
   void stop() {
@@ -632,6 +675,27 @@ std::string FakeRhombus::ca_file() const { return (impl_->directory / "ca.pem").
 void FakeRhombus::intercept(Intercept intercept) {
   const std::lock_guard lock(impl_->mutex);
   impl_->intercept = std::move(intercept);
+}
+
+void FakeRhombus::mangle(Mangle mangle) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->mangle = std::move(mangle);
+}
+
+void FakeRhombus::store_clip(const std::string& camera, const std::string& alert, std::int64_t start,
+                             std::int64_t duration, const VideoProfile& video) {
+  const auto loop = impl_->video_loop(video);
+  const std::lock_guard lock(impl_->mutex);
+  auto& clip = impl_->stored_clips[camera + "/us-west-2/" + alert];
+  clip.start = start;
+  clip.duration = duration;
+  clip.device.video = loop;
+}
+
+void FakeRhombus::set_alert(StoredAlert alert) {
+  const std::lock_guard lock(impl_->mutex);
+  std::erase_if(impl_->alerts, [&](const StoredAlert& one) { return one.uuid == alert.uuid; });
+  impl_->alerts.push_back(std::move(alert));
 }
 
 std::vector<Request> FakeRhombus::requests() const {

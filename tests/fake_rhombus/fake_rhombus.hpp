@@ -56,7 +56,8 @@ struct StoredAlert {
   std::string device;
   std::int64_t timestamp_ms = 0;
   std::optional<int> duration_s;
-  std::vector<std::string> triggers;
+  std::vector<std::string> triggers = {};
+  bool finalized = true;
 };
 
 struct Request {
@@ -66,7 +67,8 @@ struct Request {
   std::string query;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  int status = 0;  // of the answer
+  int status = 0;         // of the answer
+  std::size_t bytes = 0;  // of its body
   std::int64_t at_ms = 0;
 };
 
@@ -75,16 +77,19 @@ struct Reply {
   std::string body;
   std::string type = "application/octet-stream";
   std::map<std::string, std::string> headers = {};
+  std::optional<std::size_t> cut_at = {};  // the connection breaks after so many bytes of the body
+  std::size_t bytes_per_second = 0;        // 0: as fast as it goes
 };
 
 struct Options {
   std::string api_key = "stand-in-api-key-0123456789";
-  std::filesystem::path directory;               // for the CA file; a temporary one when empty
+  std::filesystem::path directory = {};          // for the CA file; a temporary one when empty
   std::chrono::milliseconds recording_lag{300};  // a segment is there this long after its end
   double requests_per_second = 10;
   double burst = 100;
   std::chrono::milliseconds latency{0};  // added to every media answer
   int api_port = 0;                      // 0: any
+  std::size_t wan_connections = 48;      // at once; each holds a thread, idle or not
   bool keep_segments =
       false;  // make each segment once and keep it, for benchmarks: memory grows with what is asked for
 };
@@ -111,6 +116,19 @@ class FakeRhombus {
   // Looks at each request first; what it returns is answered instead. May be set at any time.
   using Intercept = std::function<std::optional<Reply>(const Request&)>;
   void intercept(Intercept intercept);
+
+  // Changes what is about to be answered. May be set at any time.
+  using Mangle = std::function<void(const Request&, Reply&)>;
+  void mangle(Mangle mangle);
+
+  // The clip that Rhombus stores of an alert, in the region the webhooks name.
+  void store_clip(const std::string& camera, const std::string& alert, std::int64_t start, std::int64_t duration,
+                  const VideoProfile& video);
+  // Where stored clips are: for rhombus.media_url.
+  std::string media_url() const { return api_url(); }
+
+  // What getPolicyAlertDetails says of an alert.
+  void set_alert(StoredAlert alert);
 
   std::vector<Request> requests() const;
   void forget_requests();

@@ -217,11 +217,11 @@ class VideoLoop final : public Mp4Loop {
   }
 
  protected:
-  // The GOPs are cut where the session begins, as if the camera had cut them there.
+  // With GOPs as long as segments they are cut where the session begins, as if the camera had cut them there.
   Sample sample(std::int64_t index, std::int64_t start) const override {
-    const std::int64_t gop_frames = segment_seconds * profile_.frames_per_second;
+    const std::int64_t gop_frames = profile_.gop_seconds * profile_.frames_per_second;
     const std::int64_t gops = static_cast<std::int64_t>(loop_.size()) / gop_frames;
-    const std::int64_t session_phase = start % segment_seconds * profile_.frames_per_second;
+    const std::int64_t session_phase = start % profile_.gop_seconds * profile_.frames_per_second;
     const std::int64_t shifted = index - session_phase;
     const auto& source =
         loop_[static_cast<std::size_t>(shifted / gop_frames % gops * gop_frames + shifted % gop_frames)];
@@ -260,7 +260,7 @@ std::shared_ptr<const TrackLoop> make_video(const VideoProfile& profile) {
   const AVCodec* encoder = avcodec_find_encoder_by_name(profile.hevc ? "libx265" : "libx264");
   require(encoder != nullptr, "no video encoder");
   const Codec codec(avcodec_alloc_context3(encoder));
-  const int gop_frames = static_cast<int>(segment_seconds) * profile.frames_per_second;
+  const int gop_frames = profile.gop_seconds * profile.frames_per_second;
   codec->width = profile.width;
   codec->height = profile.height;
   codec->pix_fmt = AV_PIX_FMT_YUV420P;

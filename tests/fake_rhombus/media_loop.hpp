@@ -27,6 +27,9 @@ struct VideoProfile {
   int b_frames = 0;
   std::int64_t bits_per_second = 0;  // frames are filled up to it; 0: as they come
   bool hevc = false;
+  // 2: a key frame where each segment of a session begins, wherever that is. 1: one at each whole second, the same
+  // frames for every session, as a camera has them that encodes once.
+  int gop_seconds = 2;
 };
 
 // What a segment is cut from. Times are wall clock; a segment's number counts from the session's start.

@@ -92,12 +92,12 @@ Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string
   std::ofstream(folder_ / "key.pem") << identity.key_pem();
   const auto in = [&](const char* name) { return (folder_ / name).string(); };
   std::ofstream(config()) << fmt::format(
-      "[rhombus]\napi_url = \"{}\"\napi_key = \"{}\"\nca_file = \"{}\"\n"
+      "[rhombus]\napi_url = \"{}\"\nmedia_url = \"{}\"\napi_key = \"{}\"\nca_file = \"{}\"\n"
       "[webhook]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\nsecrets = [\"an older secret\", "
       "\"{}\"]\nmax_body_bytes = 4096\n"
       "[capture]\n{}[archive]\ndirectory = \"{}\"\ntimezone = \"UTC\"\nmin_free_bytes = 0\n[journal]\npath = "
       "\"{}\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"debug\"\n{}",
-      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture,
+      rhombus.api_url(), rhombus.media_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture,
       in("clips"), in("state/journal.db"), extra);
 }
 
@@ -158,6 +158,8 @@ std::vector<Event> Responder::events() const {
     event.attempts = integer_field(object, "attempts");
     simdjson::dom::array gaps;
     if (object.at_key("gaps").get(gaps) == simdjson::SUCCESS) event.gaps = gaps.size();
+    bool is_final = false;
+    if (object.at_key("final").get(is_final) == simdjson::SUCCESS) event.final = is_final;
     events.push_back(std::move(event));
   }
   return events;
@@ -183,8 +185,9 @@ Event Responder::wait_until_done(const std::string& alert) const {
   return wait_for(alert, [](const Event& event) { return event.state == "done"; });
 }
 
-std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int duration_s) const {
-  const auto id = fake_rhombus::random_uuid();
+std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int duration_s,
+                             const std::string& wanted_id) const {
+  const auto id = wanted_id.empty() ? fake_rhombus::random_uuid() : wanted_id;
   const auto answer = fake_rhombus::send_webhook(
       url(), fake_rhombus::organization_body(id, camera, at_ms, duration_s), secret_, false);
   REQUIRE(answer.status == 200);

@@ -33,6 +33,7 @@ struct Event {
   std::int64_t window_end = 0;
   std::int64_t attempts = 0;
   std::size_t gaps = 0;
+  bool final = false;
 };
 
 class Responder {
@@ -63,7 +64,8 @@ class Responder {
   Event wait_until_done(const std::string& alert) const;
 
   // Sends a signed organization webhook for the camera; returns the alert's id.
-  std::string alert(const std::string& camera, std::int64_t at_ms, int duration_s) const;
+  std::string alert(const std::string& camera, std::int64_t at_ms, int duration_s,
+                    const std::string& wanted_id = "") const;
 
  private:
   TempFolder folder_;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "responder/archive/names.hpp"
@@ -25,21 +27,34 @@ class Archive {
   // Creates the folder if need be and tries to write in it.
   Result<void> check_writable() const;
 
+  // The marker: a file that says this is the archive and not the empty folder that a share is mounted on. nullopt:
+  // there is none.
+  Result<std::optional<std::string>> marker() const;
+  Result<void> write_marker(const std::string& id) const;
+
   // An Error of kind no_space when less than min_free_bytes would be left after `more` bytes.
   Result<void> check_space(std::uint64_t more) const;
 
   // Moves `finished` (from the spool) to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of
   // the same alert and camera that already has the name is replaced; one of another alert is not, the new one gets a
-  // number.
+  // number. Copying to another file system stops on `stop`, and leaves `finished` as it is.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip,
-                               const std::function<std::string(const ArchivedClip&)>& sidecar) const;
+                               const std::function<std::string(const ArchivedClip&)>& sidecar,
+                               std::stop_token stop = {}) const;
+
+  // Puts a picture beside a published clip.
+  Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
+
+  // Removes a published clip with what stands beside it, when a better one has another name.
+  void remove(const std::string& clip) const;
 
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
   Result<std::filesystem::path> free_stem(const ClipIdentity& clip) const;
   Result<ArchivedClip> publish_as(const std::filesystem::path& stem, const std::filesystem::path& finished,
-                                  const std::function<std::string(const ArchivedClip&)>& sidecar) const;
+                                  const std::function<std::string(const ArchivedClip&)>& sidecar,
+                                  std::stop_token stop) const;
 
   const std::filesystem::path directory_;
   const Layout layout_;

@@ -1,7 +1,9 @@
-// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, publish.
-// A step does what can be done now and never waits; any step may be the last before a power cut.
+// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, judge what
+// came, put the clip together. A step does what can be done now and never waits; any step may be the last before a
+// power cut.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -12,11 +14,11 @@
 #include <thread>
 #include <variant>
 
-#include "responder/archive/archive.hpp"
 #include "responder/archive/spool.hpp"
 #include "responder/base/clock.hpp"
 #include "responder/capture/footage.hpp"
-#include "responder/journal/journal.hpp"
+#include "responder/capture/stretch.hpp"
+#include "responder/journal/writer.hpp"
 #include "responder/media/remux.hpp"
 #include "responder/rhombus/directory.hpp"
 
@@ -24,24 +26,29 @@ namespace responder::capture {
 
 // What captures share. Everything in it is thread-safe and outlives them.
 struct Environment {
+  rhombus::ApiClient& api;
   rhombus::DeviceDirectory& directory;
   FootageAccess& footage;
-  const archive::Archive& archive;
-  const archive::Spool& spool;
+  StretchStore& stretches;
+  archive::Spool& spool;
+  journal::Writer& writer;
   Clock& clock;
   std::chrono::seconds retry_for;
+  bool thumbnails = true;
   // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with
   // a clip's length.
   std::mutex remuxing = {};
   std::binary_semaphore remuxing_early = std::binary_semaphore(1);
 };
 
-// Ends of an attempt.
-struct Finished {
-  journal::State state = journal::State::done;
-  std::string reason;
-  std::string camera_name;
-  std::optional<journal::Published> published;
+// Ends of an attempt. With `try_again` it is not the capture's end, and says why.
+struct Ready {  // a clip stands in the spool
+  journal::ReadyClip clip;
+  std::optional<Error> try_again;
+};
+struct Finished {  // without a clip, or without a better one than there is
+  journal::Outcome outcome;
+  std::optional<Error> try_again;
 };
 struct Postponed {
   Error error;
@@ -50,7 +57,7 @@ struct Postponed {
 struct Waiting {
   WallTime at;
 };
-using Step = std::variant<Waiting, Finished, Postponed>;
+using Step = std::variant<Waiting, Ready, Finished, Postponed>;
 
 class Capture {
  public:
@@ -60,26 +67,57 @@ class Capture {
   Step step(std::stop_token stop);
   const journal::Capture& row() const { return row_; }
 
+  // The alert went on: from the next step on the window ends there. Between steps.
+  void extend(std::chrono::sys_seconds window_end);
+
+  // Grows with the bytes that arrive during a step. From any thread.
+  std::uint64_t progress() const { return bytes_; }
+
  private:
+  // What the stretches amount to.
+  struct Collected {
+    std::vector<media::TakenTrack> tracks;  // those with something in them
+    rhombus::Route route = rhombus::Route::lan;
+    std::vector<journal::Gap> gaps;
+    std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>> track_gaps;
+    std::string reason;  // why it is not complete; empty when it is
+    ErrorKind why_missing = ErrorKind::not_found;
+    bool has_video = false;
+    bool has_audio = false;
+  };
+
   Result<void> prepare(std::stop_token stop);
-  void advance_audio(std::stop_token stop);
+  void cover();
+  Step take(std::stop_token stop);
   Step conclude(std::optional<Error> error, std::stop_token stop);
-  Result<Finished> publish(std::vector<media::TakenTrack> tracks, rhombus::Route route, std::stop_token stop);
+  Result<bool> goes_on(std::stop_token stop);
+  Collected collect(const std::optional<Error>& error) const;
+  void collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches, Collected& collected) const;
+  bool try_stored_clip(const Collected& collected, std::stop_token stop);
+  std::filesystem::path stored_clip_folder() const;
+  Collected collect_stored_clip(std::string why_not_better) const;
+  bool is_gone(const Collected& collected, std::stop_token stop) const;
+  bool is_better(const Collected& collected) const;
   bool out_of_time() const;
+  Step make_ready(Collected collected, std::optional<Error> try_again, std::stop_token stop);
   void begin_early(media::TakenTrack foreseen, std::stop_token stop);
   std::optional<media::ClipSummary> end_early(const std::vector<media::TakenTrack>& tracks);
   media::ClipMetadata metadata() const;
+  std::chrono::seconds window() const { return row_.window_end - row_.window_start; }
 
-  const journal::Capture row_;
+  journal::Capture row_;
   Environment& environment_;
+  // Alone: counted by those who fetch, read by the pool.
+  std::atomic<std::uint64_t> bytes_{0};
   std::optional<rhombus::CameraWithSound> camera_;
-  std::filesystem::path folder_;
-  std::optional<Footage> video_;
-  std::optional<Footage> audio_;
-  std::optional<WallTime> audio_next_at_;  // empty: the sound is complete or given up
-  std::string audio_problem_;
-  FootageRequest audio_request_;
-  int audio_failures_ = 0;
+  std::vector<std::shared_ptr<Stretch>> stretches_;  // of the camera
+  std::vector<std::shared_ptr<Stretch>> sound_;      // of its audio gateway
+  std::string sound_problem_;
+  std::optional<Footage> stored_clip_;  // asked for when the camera gives nothing
+  bool stored_clip_over_ = false;
+  std::string stored_clip_problem_;
+  std::optional<Error> taking_error_;  // why taking ended, while the stored clip is asked for
+  bool asked_whether_it_goes_on_ = false;
 
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
   // it uses.
@@ -89,12 +127,14 @@ class Capture {
     EarlyClip(const EarlyClip&) = delete;
     EarlyClip& operator=(const EarlyClip&) = delete;
     ~EarlyClip() {
+      stop.request_stop();
       if (thread.joinable()) thread.join();
       slot.release();
     }
 
     std::binary_semaphore& slot;  // acquired
     media::TakenTrack foreseen;
+    std::stop_source stop;
     std::optional<Result<media::ClipSummary>> summary;  // of the thread, until it is joined
     std::thread thread;
   };

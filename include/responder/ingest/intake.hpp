@@ -37,8 +37,8 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
 
 class Intake {
  public:
-  // `wake` is told of each new capture, from the journal's thread.
-  Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId)> wake)
+  // `wake` is told of each capture that is new or whose window grew, and whether it is live, from the journal's thread.
+  Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId, bool)> wake)
       : policy_(std::move(policy)), writer_(writer), wake_(std::move(wake)) {}
 
   void accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at,
@@ -47,7 +47,7 @@ class Intake {
  private:
   const IntakePolicy policy_;
   journal::Writer& writer_;
-  const std::function<void(journal::CaptureId)> wake_;
+  const std::function<void(journal::CaptureId, bool)> wake_;
 };
 
 }  // namespace responder::ingest

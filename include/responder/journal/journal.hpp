@@ -49,7 +49,8 @@ struct NewCapture {
   std::chrono::seconds duration{0};
   std::chrono::sys_seconds window_start;
   std::chrono::sys_seconds window_end;  // after window_start
-  std::string ignored_reason;           // not empty: written down as `ignored`, never captured
+  std::string clip_region = {};         // where the alert's own clip is stored, if that is known
+  std::string ignored_reason = {};      // not empty: written down as `ignored`, never captured
 };
 
 // What an attempt left on disk.
@@ -59,6 +60,7 @@ struct Published {
   std::uint64_t bytes = 0;
   std::string sha256;
   std::vector<Gap> gaps;
+  std::chrono::sys_seconds window_end = {};  // what it was made for
 };
 
 struct Capture {
@@ -77,8 +79,55 @@ struct Capture {
   State state = State::waiting;
   std::string reason;
   int attempts = 0;
-  std::optional<WallTime> next_attempt_at;  // set while `waiting`
+  std::optional<WallTime> next_attempt_at;  // while `waiting`, and of a `partial` that is not final
+  std::string clip_region;
   std::optional<Published> published;
+};
+
+// The outcome of an attempt whose clip stands in the spool.
+struct ReadyClip {
+  State state = State::done;  // or partial
+  std::string reason;
+  std::string camera_name;
+  std::string source;
+  std::vector<Gap> gaps;
+  bool has_audio = false;
+  std::chrono::sys_seconds window_end;     // what it was made for
+  std::optional<WallTime> next_attempt_at;  // of a partial one that is not final
+  std::string sidecar;                     // its sidecar's text, as far as it is known before publishing
+};
+
+struct ReadyCapture {
+  Capture capture;
+  ReadyClip clip;
+};
+
+// The end of an attempt.
+struct Outcome {
+  State state = State::done;
+  std::string reason;
+  std::string camera_name;
+  std::optional<Published> published;       // none: what was published before stays
+  std::optional<WallTime> next_attempt_at;  // of a partial one that is not final
+  std::chrono::sys_seconds window_end;      // the window it is the outcome of
+};
+
+struct Due {
+  CaptureId id = 0;
+  bool live = false;  // came by webhook: goes first
+};
+
+// A span of time on a camera that some unfinished capture is about.
+struct OpenWindow {
+  DeviceId camera;
+  std::chrono::sys_seconds start;
+  std::chrono::sys_seconds end;
+};
+
+struct Pin {
+  DeviceId device;
+  std::string key_sha256;
+  WallTime first_seen;
 };
 
 struct Filter {
@@ -93,8 +142,9 @@ struct Counts {
 };
 
 struct Accepted {
-  bool duplicate = false;  // it was known: nothing was written
-  CaptureId id = 0;        // of the new capture
+  bool duplicate = false;  // it was known
+  bool grew = false;       // a duplicate whose window now ends later than it did
+  CaptureId id = 0;        // of the capture that is new or grew
 };
 
 class Journal {
@@ -111,9 +161,12 @@ class Journal {
   Result<void> transaction(const std::function<Result<void>()>& work);
 
   Result<Accepted> accept(const NewCapture& capture);
+  // The alert of a known capture turned out to be this long: its window grows by what that is more.
+  Result<void> grow(CaptureId id, std::chrono::seconds duration);
 
-  // Captures to work on now, the earliest first: waiting ones whose time has come, and those of a lease that ran out.
-  Result<std::vector<CaptureId>> due(WallTime now, std::size_t limit);
+  // Captures to work on now: first those that came by webhook, then the others, each the earliest first; among them
+  // those of a lease that ran out.
+  Result<std::vector<Due>> due(WallTime now, std::size_t limit);
 
   // Takes a due capture for `owner` until `lease_until`; nullopt when somebody else has it or it is finished.
   Result<std::optional<Capture>> claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until);
@@ -121,12 +174,28 @@ class Journal {
   // be gone.
   Result<void> release_leases(std::string_view owner_prefix, WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
+  // The window's end as it is now: an alert may have grown.
+  Result<std::optional<std::chrono::sys_seconds>> window_end(CaptureId id);
 
-  // The three ends of an attempt. Each gives the lease up; each does nothing when `owner` no longer holds it.
-  Result<void> finish(CaptureId id, std::string_view owner, State state, std::string_view reason,
-                      std::string_view camera_name, const std::optional<Published>& published, WallTime now);
+  // The ends of an attempt. Each gives the lease up; each does nothing when `owner` no longer holds it. When the
+  // window has grown meanwhile, finish() puts the capture back in line.
+  Result<void> finish(CaptureId id, std::string_view owner, const Outcome& outcome, WallTime now);
   Result<void> postpone(CaptureId id, std::string_view owner, std::string_view reason, WallTime next_attempt_at,
-                        bool count_attempt);
+                        bool count_attempt, WallTime now);
+  Result<void> ready(CaptureId id, std::string_view owner, const ReadyClip& clip, WallTime now);
+
+  // Takes the earliest alert's clip that waits for the archive, as claim() does.
+  Result<std::optional<ReadyCapture>> claim_ready(std::string_view owner, WallTime now, WallTime lease_until);
+  // Back in line for the archive, because of `reason`; or, when the clip is lost, for another attempt.
+  Result<void> return_ready(CaptureId id, std::string_view owner, std::string_view reason, bool clip_is_lost,
+                            WallTime now);
+  // Says of all clips that wait for the archive why they do.
+  Result<void> explain_ready(std::string_view reason);
+  Result<std::uint64_t> ready_count();
+
+  // Puts finished captures back in line, whatever became of them; how many there were.
+  Result<std::int64_t> retry(const AlertId& alert, WallTime now);
+  Result<std::int64_t> retry_failed(WallTime now);
 
   Result<void> each(const Filter& filter, const std::function<void(const Capture&)>& visit);  // newest first
   Result<Counts> counts();
@@ -134,6 +203,13 @@ class Journal {
   // The key (hex SHA-256) a LAN device was first seen with.
   Result<std::optional<std::string>> pin(const DeviceId& device);
   Result<void> set_pin(const DeviceId& device, std::string_view key_sha256, WallTime now);
+  Result<std::vector<Pin>> pins();
+  Result<bool> forget_pin(const DeviceId& device);  // false: there was none
+
+  Result<std::vector<OpenWindow>> open_windows();
+
+  Result<std::optional<std::string>> fact(std::string_view name);
+  Result<void> set_fact(std::string_view name, std::string_view value);
 
  private:
   struct Impl;

@@ -10,13 +10,13 @@
 
 #include "responder/base/clock.hpp"
 #include "responder/base/error.hpp"
-#include "responder/media/session.hpp"
+#include "responder/media/taken.hpp"
 
 namespace responder::media {
 
 struct ClipMetadata {
   std::string title;
-  std::chrono::sys_seconds session_start;
+  std::chrono::sys_seconds window_start;
 };
 
 struct StreamSummary {
@@ -34,7 +34,7 @@ struct ClipSummary {
   std::uint64_t bytes = 0;
 };
 
-// Writes `output` (emptied first), not synced. `tracks` have a segment each and come from sessions of the same start.
+// Writes `output` (emptied first), not synced. `tracks` have a segment each and are of the same window.
 // Memory grows with the number of packets (about 100 bytes each), not with their size. Thread-safe.
 Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
                           const ClipMetadata& metadata, std::stop_token stop);

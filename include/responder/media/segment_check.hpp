@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "responder/base/error.hpp"
 #include "responder/media/manifest.hpp"
@@ -20,12 +21,18 @@ struct InitInfo {
   std::string codec;              // sample entry ("avc1") or WebM codec id ("A_OPUS")
   std::int64_t timescale = 1000;  // ticks a second of the decode times
   std::uint32_t track_id = 0;     // mp4
+  std::uint32_t default_duration = 0;  // mp4: of a sample whose fragment does not say (trex)
+  std::uint32_t default_size = 0;
   unsigned nal_length_bytes = 0;  // mp4 video: the length before each NAL unit
+  // Hex SHA-256 of what decides whether two inits' samples may stand in one track: codec and its configuration.
+  std::string encoding;
+  std::vector<std::string> parameter_sets;  // mp4 H.264: the SPS that samples may repeat
 };
 
 struct SegmentInfo {
   Micros decode_time{0};  // of its first sample, on the media timeline
   std::size_t samples = 0;
+  Micros duration{0};  // of all its samples; 0 where the container does not say
 };
 
 inline constexpr std::size_t max_init_bytes = 1U << 20U;

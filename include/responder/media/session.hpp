@@ -18,38 +18,11 @@
 #include "responder/base/clock.hpp"
 #include "responder/base/error.hpp"
 #include "responder/media/manifest.hpp"
-#include "responder/media/segment_check.hpp"
+#include "responder/media/recording_lag.hpp"
 #include "responder/media/source.hpp"
+#include "responder/media/taken.hpp"
 
 namespace responder::media {
-
-// A part of the window, on the session's timeline.
-struct Interval {
-  Micros start{0};
-  Micros end{0};
-  bool operator==(const Interval&) const = default;
-};
-
-// A run of segments on one media timeline.
-struct TakenPart {
-  std::vector<std::string> segments;  // paths, in time order; thousands, so not as std::filesystem::path (six times as large)
-  Micros origin{0};                             // what the media timeline shows at the session's start
-};
-
-// What is on disk of one track when a session is over. All its parts have the same initialization.
-struct TakenTrack {
-  TrackKind kind = TrackKind::video;
-  InitInfo init;
-  std::filesystem::path init_file;
-  std::vector<TakenPart> parts;  // in time order, none empty
-  std::size_t samples = 0;
-  std::vector<Interval> gaps;  // parts of the window no segment covers
-  std::string reason;          // why there are gaps; empty when there are none
-  bool may_improve = false;    // some of what is missing may still be had by trying again
-  // Set in a foreseen track, whose segments are still being fetched: waits for the segment of this index (counted
-  // over all parts); false when it will not come. From one thread.
-  std::function<bool(std::size_t)> wait_for;
-};
 
 struct SessionOptions {
   net::Url mpd;
@@ -58,13 +31,21 @@ struct SessionOptions {
   bool want_video = true;
   bool want_audio = true;
   std::filesystem::path directory;  // exists; segments of an earlier attempt in it are used again
-  // How long after its end a segment can be had at the earliest, and until when "404" still means "not yet".
-  std::chrono::milliseconds lag{300};
-  std::chrono::milliseconds patience{10000};
+  // How long after its end a segment can be had at the earliest; shared by the device's sessions.
+  std::shared_ptr<RecordingLag> lag = std::make_shared<RecordingLag>(std::chrono::milliseconds(300));
+  std::chrono::milliseconds patience{10000};  // for how long after that "404" still means "not yet"
+  // Which segments are worth asking for; all where it is empty.
+  std::function<bool(TrackKind, const SegmentTime&)> wanted = {};
+  // More than this for one window is no footage; the attempt fails.
+  std::uint64_t max_bytes = UINT64_MAX;
+  // Asked before each segment: whether there is room for it.
+  std::function<Result<void>()> room = {};
+  // advance() returns after about this long though there is more to do, so that others get their turn.
+  std::chrono::milliseconds slice{5000};
   // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched:
   // the window is over and has only this track. It may come otherwise than foreseen; what counts is taken().
   // `wait_for` may be used until the Session is gone.
-  std::function<void(TakenTrack)> on_foreseen;
+  std::function<void(TakenTrack)> on_foreseen = {};
 };
 
 class Session {
@@ -80,8 +61,8 @@ class Session {
   // An Error ends the attempt, not what was taken: a later Session on the same folder goes on from there.
   Result<Progress> advance(std::stop_token stop);
 
-  // Once finished, or after an Error for what there is. Tracks without a single segment are left out.
-  std::vector<TakenTrack> taken() const;
+  // Once finished, or after an Error for what there is.
+  Taken taken() const;
 
   // Why the sound was given up while the picture was taken; empty when it was not.
   const std::string& problem() const { return problem_; }
@@ -100,20 +81,28 @@ class Session {
   Result<void> prepare_tracks(std::stop_token stop);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
   Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
-  void reuse_segments(TrackState& track, std::size_t part);
+  void reuse_segments(TrackState& track, std::size_t part, bool also_too_short);
   std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
   std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;
-  Result<void> fetch_due(std::stop_token stop);
+  struct Job {
+    TrackState* track;
+    std::size_t index;
+  };
+  Result<Progress> advance_for_a_slice(std::stop_token stop);
+  std::vector<Job> due_jobs();
+  Result<void> fetch_due(SteadyTime slice_end, std::stop_token stop);
+  Result<void> settle(const Job& job, Result<SegmentInfo> fetched, int& failures_in_a_row);
   Result<SegmentInfo> fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);
   void foresee(const TrackState& track);
-  void set_fetching(bool fetching);
-  bool wait_for_segment(const TrackState& track, std::size_t index);
+  void set_over();
+  bool is_wanted(const TrackState& track, std::size_t index) const;
+  bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   bool clamped() const;
   bool may_grow() const;
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end
-  TakenTrack take(const TrackState& track) const;
+  void take(const TrackState& track, Taken& taken) const;
 
   const SessionOptions options_;
   Source& source_;
@@ -125,9 +114,10 @@ class Session {
 
   // Guards the state of segments while the threads of fetch_due() run.
   std::mutex mutex_;
-  std::condition_variable segment_settled_;
-  bool fetching_ = false;
+  std::condition_variable_any segment_settled_;
+  bool over_ = false;  // nothing more is fetched
   bool foreseen_ = false;
+  std::uint64_t bytes_ = 0;  // on disk
 };
 
 }  // namespace responder::media

@@ -10,6 +10,7 @@
 
 #include "responder/base/error.hpp"
 #include "responder/net/connections.hpp"
+#include "responder/net/stall_watch.hpp"
 
 namespace responder::media {
 
@@ -42,9 +43,13 @@ class HttpSource final : public Source {
  public:
   using CountBytes = std::function<void(std::size_t)>;
 
+  // `count` is told of bytes as they come.
   HttpSource(std::shared_ptr<net::Connections> connections, std::unique_ptr<Credentials> credentials,
-             CountBytes count)
-      : connections_(std::move(connections)), credentials_(std::move(credentials)), count_(std::move(count)) {}
+             net::StallWatch& stalls, CountBytes count)
+      : connections_(std::move(connections)),
+        credentials_(std::move(credentials)),
+        stalls_(stalls),
+        count_(std::move(count)) {}
 
   Result<Document> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) override;
   Result<void> file(const net::Url& url, const std::filesystem::path& file, std::size_t max_bytes,
@@ -62,6 +67,7 @@ class HttpSource final : public Source {
 
   std::shared_ptr<net::Connections> connections_;
   std::unique_ptr<Credentials> credentials_;
+  net::StallWatch& stalls_;
   CountBytes count_;
 };
 

@@ -35,8 +35,9 @@ struct Trust {
   std::string ca_file;      // extra CA certificates (PEM) beside the system's; empty: none
   std::string client_cert;  // for mTLS; empty: none
   std::string client_key;
-  // Called during the handshake, from the thread that connects. False refuses the connection.
-  std::function<bool(const KeyHash&)> accept_key;
+  // Called during the handshake, from the thread that connects. An Error refuses the connection and becomes the
+  // request's.
+  std::function<Result<void>(const KeyHash&)> accept_key;
 };
 
 struct ClientTimeouts {

@@ -21,6 +21,7 @@ struct AlertCamera {
   std::optional<WallTime> last_at = {};          // when its last event there began, if there are several
   std::optional<std::chrono::seconds> duration;  // absent: the alert gives none
   std::vector<std::string> activities;           // ActivityEnum values
+  std::string clip_region = {};                  // where its own clip is stored; empty: not said
 };
 
 struct Alert {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -21,6 +22,7 @@ namespace responder::rhombus {
 
 struct ApiOptions {
   net::Url url;
+  net::Url media_url;  // where alerts' own clips are stored
   Secret api_key;
   std::string client_cert;  // both set: mTLS authentication
   std::string client_key;
@@ -49,7 +51,21 @@ struct AudioGateway {
 // URI templates with {START_TIME} (epoch seconds) and {DURATION} (seconds).
 struct MediaUris {
   std::vector<std::string> lan;
+  std::vector<std::string> lan_checks;  // URLs that answer when the device can be reached on the LAN
   std::optional<std::string> wan;
+};
+
+// A time that a camera still holds footage of.
+struct Presence {
+  std::chrono::sys_seconds start;
+  std::chrono::sys_seconds end;
+};
+
+// What of an alert may change after its webhook was sent.
+struct AlertDetails {
+  std::optional<std::chrono::seconds> duration;
+  bool finalized = true;  // false: it is still going on
+  std::map<DeviceId, std::string> clip_regions;
 };
 
 enum class DeviceKind { camera, audio_gateway };
@@ -64,6 +80,11 @@ class ApiClient {
   Result<std::vector<Camera>> cameras(std::stop_token stop);
   Result<std::vector<AudioGateway>> audio_gateways(std::stop_token stop);
   Result<MediaUris> media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop);
+
+  // nullopt: Rhombus does not say.
+  Result<std::optional<std::vector<Presence>>> presence(const DeviceId& camera, std::chrono::sys_seconds start,
+                                                        std::chrono::seconds duration, std::stop_token stop);
+  Result<AlertDetails> alert_details(const AlertId& alert, std::stop_token stop);
 
   // A token for media requests. With `device` it opens that one device and nothing else (what a LAN device may see).
   Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,

@@ -1,7 +1,7 @@
 // Where a device's footage is and what a request for it may carry.
 //
 // Credentials belong to an origin: a LAN device gets a federated token that opens that one device, never the API key;
-// the WAN edge gets the API's headers and an organization-wide token; any other host gets nothing, however it came to
+// the WAN edge gets the API's headers and an organization-wide token, the store of alert clips the API's headers; any other host gets nothing, however it came to
 // be named. Source for the forms: Rhombus's public guides (headers) and its older public clients (cookie); both are
 // sent.
 #pragma once
@@ -20,17 +20,22 @@
 
 namespace responder::rhombus {
 
-enum class Route { lan, wan };
+enum class Route { lan, wan, cloud };
 std::string_view to_string(Route route);
 
 // One way to reach a device's footage.
 struct MediaPath {
   Route route = Route::lan;
   std::string mpd_template;
+  std::vector<std::string> checks = {};  // LAN: URLs that answer when the device can be reached
 
   // The MPD of a window. Both the template's placeholders are whole seconds.
   Result<net::Url> mpd(std::chrono::sys_seconds start, std::chrono::seconds duration) const;
 };
+
+// The alert's own clip, as Rhombus stores it in `region`: shorter and of lower quality than the camera's footage.
+MediaPath stored_clip(const net::Url& media_url, const DeviceId& camera, const std::string& region,
+                      const AlertId& alert);
 
 // Federated tokens: asked for once, renewed before they expire. Thread-safe.
 class TokenCache {

@@ -96,7 +96,7 @@ TEST_CASE("the intake answers when it is on disk, and wakes the workers once") {
   const test::TempFolder folder;
   journal::Writer writer(*journal::Journal::open(folder / "j.db", journal::Journal::Mode::read_write), 100);
   std::vector<journal::CaptureId> woken;
-  Intake intake({}, writer, [&](journal::CaptureId id) { woken.push_back(id); });
+  Intake intake({}, writer, [&](journal::CaptureId id, bool) { woken.push_back(id); });
   std::vector<Answer::Kind> answers;
   const auto note = [&](Result<Answer> answer) {
     REQUIRE(answer);

@@ -26,6 +26,25 @@ NewCapture capture(const std::string& alert, const std::string& camera = "cam") 
   return made;
 }
 
+std::vector<CaptureId> due_ids(Journal& journal, WallTime now) {
+  std::vector<CaptureId> ids;
+  const auto due = journal.due(now, 10);
+  REQUIRE(due);
+  for (const auto& one : *due) ids.push_back(one.id);
+  return ids;
+}
+
+Outcome outcome(State state, std::string reason, std::optional<Published> published = std::nullopt) {
+  return {.state = state,
+          .reason = std::move(reason),
+          .camera_name = "Front Door",
+          .published = std::move(published),
+          .next_attempt_at = {},
+          .window_end = capture("a").window_end};
+}
+
+const Published clip_on_disk{"a/b.mp4", "lan", 123, "ab", {{t0, t0 + 2s}}};
+
 struct Fixture {
   test::TempFolder folder;
   Journal journal = *Journal::open(folder / "state/journal.db", Journal::Mode::read_write);
@@ -63,7 +82,7 @@ TEST_CASE_METHOD(Fixture, "an ignored alert is known and never due") {
 TEST_CASE_METHOD(Fixture, "a due capture is claimed by one, and given back by a lease that runs out") {
   const auto id = journal.accept(capture("a"))->id;
   CHECK(journal.due(t0 - 1s, 10)->empty());
-  CHECK(*journal.due(t0, 10) == std::vector<CaptureId>{id});
+  CHECK(due_ids(journal, t0) == std::vector<CaptureId>{id});
   const auto claimed = *journal.claim(id, "one", t0, t0 + 20s);
   REQUIRE(claimed);
   CHECK(claimed->alert.str() == "a");
@@ -71,10 +90,10 @@ TEST_CASE_METHOD(Fixture, "a due capture is claimed by one, and given back by a 
   CHECK_FALSE(*journal.claim(id, "two", t0 + 10s, t0 + 30s));
   REQUIRE(journal.renew_leases("one", t0 + 40s));
   CHECK_FALSE(*journal.claim(id, "two", t0 + 30s, t0 + 50s));
-  CHECK(*journal.due(t0 + 41s, 10) == std::vector<CaptureId>{id});
+  CHECK(due_ids(journal, t0 + 41s) == std::vector<CaptureId>{id});
   CHECK(*journal.claim(id, "two", t0 + 41s, t0 + 61s));
   // The first one's end comes too late to matter.
-  REQUIRE(journal.finish(id, "one", State::failed, "x", "", std::nullopt, t0 + 42s));
+  REQUIRE(journal.finish(id, "one", outcome(State::failed, "x"), t0 + 42s));
   CHECK(all(journal)[0].state == State::capturing);
 }
 
@@ -84,13 +103,13 @@ TEST_CASE_METHOD(Fixture, "what a dead process had in hand is given back at once
   REQUIRE(*journal.claim(one, "serve-1", t0, t0 + 20s));
   REQUIRE(*journal.claim(two, "catch-up-1", t0, t0 + 20s));
   REQUIRE(journal.release_leases("serve-", t0 + 1s));
-  CHECK(*journal.due(t0 + 1s, 10) == std::vector<CaptureId>{one});
+  CHECK(due_ids(journal, t0 + 1s) == std::vector<CaptureId>{one});
 }
 
 TEST_CASE_METHOD(Fixture, "the ends of an attempt are kept") {
   const auto id = journal.accept(capture("a"))->id;
   REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
-  REQUIRE(journal.postpone(id, "me", "no answer", t0 + 7s, true));
+  REQUIRE(journal.postpone(id, "me", "no answer", t0 + 7s, true, t0));
   auto row = all(journal)[0];
   CHECK(row.state == State::waiting);
   CHECK(row.reason == "no answer");
@@ -99,23 +118,182 @@ TEST_CASE_METHOD(Fixture, "the ends of an attempt are kept") {
   CHECK_FALSE(*journal.claim(id, "me", t0 + 6s, t0 + 20s));
 
   REQUIRE(*journal.claim(id, "me", t0 + 7s, t0 + 20s));
-  const Published published{"a/b.mp4", "lan", 123, "ab", {{t0, t0 + 2s}}};
-  REQUIRE(journal.finish(id, "me", State::partial, "a hole", "Front Door", published, t0 + 9s));
+  REQUIRE(journal.finish(id, "me", outcome(State::partial, "a hole", clip_on_disk), t0 + 9s));
   row = all(journal)[0];
   CHECK(row.state == State::partial);
   CHECK(row.attempts == 2);
   CHECK(row.camera_name == "Front Door");
   REQUIRE(row.published);
   CHECK(row.published->clip == "a/b.mp4");
-  CHECK(row.published->gaps == published.gaps);
+  CHECK(row.published->gaps == clip_on_disk.gaps);
   CHECK(journal.due(t0 + 24h, 10)->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a partial that is not final is tried again, and keeps its clip until a better one comes") {
+  const auto id = journal.accept(capture("a"))->id;
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  auto with_more = outcome(State::partial, "a hole", clip_on_disk);
+  with_more.next_attempt_at = t0 + 30s;
+  REQUIRE(journal.finish(id, "me", with_more, t0 + 9s));
+  CHECK(all(journal)[0].state == State::partial);
+  CHECK(all(journal)[0].next_attempt_at == t0 + 30s);
+  CHECK(due_ids(journal, t0 + 30s) == std::vector<CaptureId>{id});
+
+  REQUIRE(*journal.claim(id, "me", t0 + 30s, t0 + 50s));
+  REQUIRE(journal.postpone(id, "me", "still a hole", t0 + 60s, true, t0 + 31s));
+  auto row = all(journal)[0];
+  CHECK(row.state == State::partial);
+  CHECK(row.published->clip == "a/b.mp4");
+
+  REQUIRE(*journal.claim(id, "me", t0 + 60s, t0 + 80s));
+  REQUIRE(journal.release_leases("me", t0 + 61s));
+  CHECK(all(journal)[0].state == State::partial);
+  REQUIRE(*journal.claim(id, "me", t0 + 61s, t0 + 80s));
+  REQUIRE(journal.finish(id, "me", outcome(State::partial, "final"), t0 + 62s));  // nothing better came
+  row = all(journal)[0];
+  CHECK(row.published->clip == "a/b.mp4");
+  CHECK(row.reason == "final");
+  CHECK(journal.due(t0 + 24h, 10)->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "an alert that grows makes its window longer, whatever state it is in") {
+  const auto id = journal.accept(capture("a"))->id;
+  auto longer = capture("a");
+  longer.window_end += 20s;
+  longer.duration += 20s;
+  const auto grown = *journal.accept(longer);
+  CHECK(grown.duplicate);
+  CHECK(grown.grew);
+  CHECK(grown.id == id);
+  CHECK_FALSE(journal.accept(capture("a"))->grew);  // it never shrinks
+  CHECK(all(journal)[0].window_end == longer.window_end);
+  CHECK(all(journal)[0].duration == 30s);
+
+  // In mid-capture: the attempt that was made for the shorter window is not the end.
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  auto still_longer = longer;
+  still_longer.window_end += 10s;
+  CHECK(journal.accept(still_longer)->grew);
+  CHECK(all(journal)[0].state == State::capturing);
+  auto shorter_clip = outcome(State::done, "", clip_on_disk);
+  shorter_clip.window_end = longer.window_end;
+  REQUIRE(journal.finish(id, "me", shorter_clip, t0 + 9s));
+  CHECK(all(journal)[0].state == State::waiting);
+  CHECK(due_ids(journal, t0 + 9s) == std::vector<CaptureId>{id});
+
+  // After the end.
+  REQUIRE(*journal.claim(id, "me", t0 + 9s, t0 + 20s));
+  shorter_clip.window_end = still_longer.window_end;
+  REQUIRE(journal.finish(id, "me", shorter_clip, t0 + 10s));
+  CHECK(all(journal)[0].state == State::done);
+  still_longer.window_end += 1s;
+  CHECK(journal.accept(still_longer)->grew);
+  CHECK(all(journal)[0].state == State::waiting);
+  CHECK(all(journal)[0].published->clip == "a/b.mp4");
+}
+
+TEST_CASE_METHOD(Fixture, "clips wait for the archive in the order of their alerts") {
+  ReadyClip ready;
+  ready.reason = "";
+  ready.camera_name = "Front Door";
+  ready.source = "wan";
+  ready.window_end = capture("a").window_end;
+  ready.sidecar = "{";
+  std::vector<CaptureId> ids;
+  for (const auto* alert : {"a", "b"}) ids.push_back(journal.accept(capture(alert))->id);
+  for (const auto id : {ids[1], ids[0]}) {
+    REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+    REQUIRE(journal.ready(id, "me", ready, t0));
+  }
+  CHECK(all(journal)[0].state == State::waiting);
+  CHECK(journal.due(t0 + 1h, 10)->empty());  // nobody fetches it again
+  CHECK_FALSE(*journal.claim(ids[0], "me", t0, t0 + 20s));
+  CHECK(*journal.ready_count() == 2);
+
+  auto first = *journal.claim_ready("publisher", t0, t0 + 20s);
+  REQUIRE(first);
+  CHECK(first->capture.id == ids[0]);
+  CHECK(first->clip.source == "wan");
+  REQUIRE(journal.return_ready(ids[0], "publisher", "the archive is away", false, t0));
+  CHECK((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id == ids[0]);
+  REQUIRE(journal.finish(ids[0], "publisher", outcome(State::done, "", clip_on_disk), t0));
+  CHECK(*journal.ready_count() == 1);
+
+  // One whose clip was lost is captured again.
+  REQUIRE(*journal.claim_ready("publisher", t0, t0 + 20s));
+  REQUIRE(journal.return_ready(ids[1], "publisher", "lost", true, t0));
+  CHECK(due_ids(journal, t0) == std::vector<CaptureId>{ids[1]});
+}
+
+TEST_CASE_METHOD(Fixture, "what came by webhook goes before what was caught up") {
+  auto old = capture("old");
+  old.via = Via::catch_up;
+  old.received_at = t0 - 1h;
+  const auto caught_up = journal.accept(old)->id;
+  const auto live = journal.accept(capture("live"))->id;
+  const auto due = *journal.due(t0, 10);
+  REQUIRE(due.size() == 2);
+  CHECK(due[0].id == live);
+  CHECK(due[0].live);
+  CHECK(due[1].id == caught_up);
+  CHECK_FALSE(due[1].live);
+}
+
+TEST_CASE_METHOD(Fixture, "open windows are those of captures that are not finished") {
+  REQUIRE(journal.accept(capture("a")));
+  auto ignored = capture("b");
+  ignored.ignored_reason = "filtered";
+  REQUIRE(journal.accept(ignored));
+  const auto windows = *journal.open_windows();
+  REQUIRE(windows.size() == 1);
+  CHECK(windows[0].camera.str() == "cam");
+  CHECK(windows[0].end == capture("a").window_end);
+}
+
+TEST_CASE("a journal of version 1 is taken over whole") {
+  const test::TempFolder folder;
+  sqlite3* raw = nullptr;
+  REQUIRE(sqlite3_open((folder / "j.db").c_str(), &raw) == SQLITE_OK);
+  constexpr const char* version_1 = R"sql(
+CREATE TABLE captures (
+  id INTEGER PRIMARY KEY, alert TEXT NOT NULL, camera TEXT NOT NULL, camera_name TEXT NOT NULL DEFAULT '',
+  location TEXT NOT NULL, activities TEXT NOT NULL, via TEXT NOT NULL, received_ms INTEGER NOT NULL,
+  alert_ms INTEGER NOT NULL, duration_s INTEGER NOT NULL, window_start_s INTEGER NOT NULL,
+  window_end_s INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+  attempts INTEGER NOT NULL DEFAULT 0, next_attempt_ms INTEGER, lease_owner TEXT, lease_until_ms INTEGER,
+  source TEXT, clip TEXT, bytes INTEGER, sha256 TEXT, gaps TEXT NOT NULL DEFAULT '', finished_ms INTEGER,
+  UNIQUE (alert, camera)) STRICT;
+CREATE INDEX captures_waiting ON captures (next_attempt_ms) WHERE state = 'waiting';
+CREATE INDEX captures_leased ON captures (lease_until_ms) WHERE state = 'capturing';
+CREATE TABLE pins (device TEXT PRIMARY KEY, key_sha256 TEXT NOT NULL, first_seen_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO captures (id, alert, camera, location, activities, via, received_ms, alert_ms, duration_s, window_start_s,
+  window_end_s, state, next_attempt_ms) VALUES (7, 'a', 'cam', 'loc', 'FACE', 'webhook', 1700000000000, 1700000000000,
+  10, 1699999970, 1700000040, 'waiting', 1700000000000);
+INSERT INTO captures (id, alert, camera, location, activities, via, received_ms, alert_ms, duration_s, window_start_s,
+  window_end_s, state, source, clip, bytes, sha256, finished_ms) VALUES (8, 'b', 'cam', 'loc', '', 'webhook',
+  1700000000000, 1700000000000, 10, 1699999970, 1700000040, 'partial', 'lan', 'b.mp4', 5, 'cd', 1700000001000);
+INSERT INTO pins VALUES ('cam', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 5);
+PRAGMA user_version = 1;
+)sql";
+  REQUIRE(sqlite3_exec(raw, version_1, nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(raw);
+  auto journal = Journal::open(folder / "j.db", Journal::Mode::read_write);
+  REQUIRE(journal);
+  const auto rows = all(*journal);
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0].published->clip == "b.mp4");
+  CHECK(rows[0].state == State::partial);
+  CHECK(rows[1].id == 7);
+  CHECK(due_ids(*journal, t0) == std::vector<CaptureId>{7});  // a partial of then was final
+  CHECK(journal->pins()->at(0).device.str() == "cam");
+  CHECK(Journal::open(folder / "j.db", Journal::Mode::read_write));
 }
 
 TEST_CASE_METHOD(Fixture, "counts and filters") {
   const auto id = journal.accept(capture("a"))->id;
   REQUIRE(journal.accept(capture("b")));
   REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
-  REQUIRE(journal.finish(id, "me", State::failed, "gone", "", std::nullopt, t0 + 1s));
+  REQUIRE(journal.finish(id, "me", outcome(State::failed, "gone"), t0 + 1s));
   const auto counts = *journal.counts();
   CHECK(counts.waiting == 1);
   CHECK(counts.failed == 1);
@@ -131,6 +309,14 @@ TEST_CASE_METHOD(Fixture, "the first key of a device stays") {
   REQUIRE(journal.set_pin(device, std::string(64, 'a'), t0));
   REQUIRE(journal.set_pin(device, std::string(64, 'b'), t0));
   CHECK(**journal.pin(device) == std::string(64, 'a'));
+  CHECK(journal.pins()->size() == 1);
+  CHECK(*journal.forget_pin(device));
+  CHECK_FALSE(*journal.forget_pin(device));
+  CHECK_FALSE(*journal.pin(device));
+  REQUIRE(journal.set_fact("archive_id", "x"));
+  REQUIRE(journal.set_fact("archive_id", "y"));
+  CHECK(**journal.fact("archive_id") == "y");
+  CHECK_FALSE(*journal.fact("other"));
 }
 
 TEST_CASE_METHOD(Fixture, "a transaction that fails leaves nothing") {

@@ -152,7 +152,7 @@ TEST_CASE("what cannot be used is refused with a reason, in bounded time and mem
   has(mpd(video(R"(<SegmentTemplate media="s$Number$" initialization="i" duration="1" timescale="100000"/>)")),
       "more than 50000");
   has(mpd(video(
-          R"(<SegmentTemplate media="s$Time$" initialization="i"><SegmentTimeline><S t="0" d="1" r="99999999999"/></SegmentTimeline></SegmentTemplate>)")),
+          R"(<SegmentTemplate media="s$Time$" initialization="i" timescale="100000"><SegmentTimeline><S t="0" d="1" r="99999999999"/></SegmentTimeline></SegmentTemplate>)")),
       "more than 50000");
   has(mpd(video(numbered), "mediaPresentationDuration=\"forever\""), "mediaPresentationDuration");
   std::string long_list;
@@ -168,4 +168,19 @@ TEST_CASE("what cannot be used is refused with a reason, in bounded time and mem
       parse(mpd(video(R"(<SegmentTemplate media="s$Nonsense$" initialization="i" duration="2"/>)")));
   REQUIRE(manifest);
   CHECK_FALSE(manifest->video->at(0));
+}
+
+TEST_CASE("what a manifest names beyond the window is not looked at") {
+  const auto* year = R"(mediaPresentationDuration="P365D")";
+  const auto by_duration = parse(mpd(video(numbered), year));
+  REQUIRE(by_duration);
+  CHECK(by_duration->video->size() == 30);
+  CHECK(by_duration->video->end() > 60s);
+  const auto by_timeline = parse(mpd(
+      video(
+          R"(<SegmentTemplate media="s$Time$" initialization="i"><SegmentTimeline><S t="0" d="2" r="99999999"/></SegmentTimeline></SegmentTemplate>)"),
+      year));
+  REQUIRE(by_timeline);
+  CHECK(by_timeline->video->size() < 40);
+  CHECK(by_timeline->video->end() >= 60s);
 }

@@ -26,15 +26,17 @@ struct Fixture {
     TakenTrack track;
     track.kind = kind;
     const auto prefix = std::string(to_string(kind)) + std::to_string(base);
-    track.init_file = folder / (prefix + "-init");
-    std::ofstream(track.init_file, std::ios::binary) << loop.init_segment();
-    track.init = *check_init(track.init_file, kind);
-    track.parts.push_back({{}, std::chrono::seconds(start - base)});
+    TakenPart part;
+    part.init_file = folder / (prefix + "-init");
+    std::ofstream(part.init_file, std::ios::binary) << loop.init_segment();
+    part.init = *check_init(part.init_file, kind);
+    part.origin = std::chrono::seconds(start - base);
+    track.parts.push_back(part);
     for (int i = 0; i < seconds / 2; ++i) {
       if (std::find(missing.begin(), missing.end(), i) != missing.end()) continue;
       const auto file = folder / (prefix + "-" + std::to_string(i));
       std::ofstream(file, std::ios::binary) << loop.segment(start + 2 * i, 2, base);
-      const auto checked = check_segment(file, track.init);
+      const auto checked = check_segment(file, part.init);
       REQUIRE(checked);
       track.samples += checked->samples;
       track.parts[0].segments.push_back(file);
@@ -115,7 +117,9 @@ TEST_CASE_METHOD(Fixture, "a hole keeps its time") {
 TEST_CASE_METHOD(Fixture, "parts with timelines of their own become one") {
   const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
   auto track = take(*video, TrackKind::video, 6, start);
-  TakenPart second{{}, Micros(-6s)};  // six seconds into the session its clock begins at 0
+  TakenPart second = track.parts[0];
+  second.segments.clear();
+  second.origin = Micros(-6s);  // six seconds into the session its clock begins at 0
   for (int i = 3; i < 6; ++i) {
     second.segments.push_back(folder / ("second-" + std::to_string(i)));
     std::ofstream(second.segments.back(), std::ios::binary) << video->segment(start + 2 * i, 2, start + 6);
@@ -124,6 +128,46 @@ TEST_CASE_METHOD(Fixture, "parts with timelines of their own become one") {
   track.samples *= 2;
   mux({track});
   check_packets(read_clip(folder / "clip.mp4").streams.at(0), video->samples(start, 12), 90000, 0);
+}
+
+TEST_CASE_METHOD(Fixture, "what reaches beyond the window is cut at its key frame and its last frame") {
+  const int b_frames = GENERATE(0, 2);
+  const auto video = fake_rhombus::make_video(
+      {.width = 64, .height = 64, .frames_per_second = 5, .b_frames = b_frames, .gop_seconds = 1});
+  const auto sound = fake_rhombus::make_aac();
+  // Taken from `start` on for somebody else's window; ours is three to nine seconds later.
+  auto pictures = take(*video, TrackKind::video, 12, start);
+  auto noise = take(*sound, TrackKind::audio, 12, start);
+  for (auto* track : {&pictures, &noise}) {
+    track->parts[0].origin = 3s;
+    track->parts[0].from = Micros(0);
+    track->parts[0].to = 6s;
+  }
+  REQUIRE(remux(std::vector{pictures, noise}, folder / "clip.mp4",
+                {"cut", std::chrono::sys_seconds(std::chrono::seconds(start + 3))}, {}));
+  const auto clip = read_clip(folder / "clip.mp4");
+  const auto truth = video->samples(start + 3, 6);
+  REQUIRE(clip.streams.at(0).size() == truth.size());
+  for (std::size_t i = 0; i < truth.size(); ++i) REQUIRE(clip.streams[0][i].data == truth[i].data);
+  const auto heard = sound->samples(start + 3, 6);
+  REQUIRE(clip.streams.at(1).size() == heard.size());
+  for (std::size_t i = 0; i < heard.size(); ++i) REQUIRE(clip.streams[1][i].data == heard[i].data);
+}
+
+TEST_CASE_METHOD(Fixture, "where two sessions overlap, nothing comes twice") {
+  const auto video =
+      fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1});
+  auto track = take(*video, TrackKind::video, 6, start);
+  TakenPart second = track.parts[0];
+  second.segments.clear();
+  for (int i = 0; i < 3; ++i) {
+    second.segments.push_back(folder / ("later-" + std::to_string(i)));
+    std::ofstream(second.segments.back(), std::ios::binary) << video->segment(start + 5 + 2 * i, 2, start);
+  }
+  track.parts.push_back(second);
+  track.samples *= 2;
+  mux({track});
+  check_packets(read_clip(folder / "clip.mp4").streams.at(0), video->samples(start, 11), 90000, 0);
 }
 
 TEST_CASE_METHOD(Fixture, "what cannot be written is an error, and so is nothing") {

@@ -1,0 +1,117 @@
+// Stretches: spans of a device's footage, each fetched once for every capture whose window it overlaps. Alerts come
+// in bursts on the same camera; a device is asked for each moment once.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "responder/archive/spool.hpp"
+#include "responder/capture/footage.hpp"
+#include "responder/journal/journal.hpp"
+
+namespace responder::capture {
+
+// What of a device is taken. `name` is its folder's.
+struct Recorder {
+  rhombus::DeviceKind kind = rhombus::DeviceKind::camera;
+  DeviceId device;
+  bool video = true;
+  bool audio = true;
+
+  std::string name() const;
+};
+
+struct Span {
+  std::chrono::sys_seconds start;
+  std::chrono::sys_seconds end;
+
+  bool overlaps(const Span& other) const { return start < other.end && other.start < end; }
+};
+
+class Stretch {
+ public:
+  Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, archive::Spool& spool);
+
+  struct Progress {
+    bool over = false;
+    WallTime next_at;            // when it is not
+    std::optional<Error> error;  // when it is over before its end
+  };
+  // What one capture's step brings along.
+  struct Drive {
+    std::atomic<std::uint64_t>& bytes;  // counted up as they come
+    std::function<void(media::TakenTrack)> on_foreseen = {};
+  };
+  // Fetches what is due. Never waits for another capture that does so just now.
+  Progress advance(const Drive& drive, std::stop_token stop);
+
+  // A capture begins an attempt with it: what ended without everything is begun anew.
+  void begin_attempt();
+
+  Span span() const;
+  // Makes it longer, as long as nothing was asked for.
+  bool extend(std::chrono::sys_seconds end);
+
+  // What the last advance() that ended had, the best first.
+  std::vector<Footage::Share> taken() const;
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  void open();
+  void note(const Result<media::Session::Progress>& progress);
+
+  const Recorder recorder_;
+  const std::filesystem::path folder_;
+  FootageAccess& access_;
+  archive::Spool& spool_;
+
+  std::mutex driving_;  // guards footage_: one drives at a time
+  std::shared_ptr<Footage> footage_;  // shared with whoever puts a clip together while it is fetched
+  // Where the bytes and the foreseen track of the present drive go. Null between drives.
+  std::atomic<const Drive*> drive_{nullptr};
+
+  struct State {
+    Span span;
+    bool opened = false;
+    bool over = false;
+    bool complete = false;
+    std::optional<Error> error;
+    std::vector<Footage::Share> taken;
+  };
+  mutable Synchronized<State> state_;
+};
+
+// Thread-safe.
+class StretchStore {
+ public:
+  // Finds what an earlier process left in the spool.
+  StretchStore(FootageAccess& access, archive::Spool& spool);
+
+  // Stretches that together cover the window, in time order: those that are there, and new ones for the rest.
+  std::vector<std::shared_ptr<Stretch>> cover(const Recorder& recorder, Span window);
+
+  // Removes what no open capture needs and nobody has used for a while; when the spool is nearly full, all that is
+  // not in use.
+  void tidy(const std::vector<journal::OpenWindow>& open);
+
+ private:
+  struct Entry {
+    std::shared_ptr<Stretch> stretch;
+    WallTime used_at;
+  };
+  bool may_go(const std::string& recorder, const Entry& entry, const std::vector<journal::OpenWindow>& open,
+              bool in_need) const;
+
+  FootageAccess& access_;
+  archive::Spool& spool_;
+  Synchronized<std::map<std::string, std::vector<Entry>>> entries_;  // by recorder
+};
+
+}  // namespace responder::capture

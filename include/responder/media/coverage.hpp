@@ -1,0 +1,55 @@
+// Which parts of a timeline are there.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "responder/media/taken.hpp"
+
+namespace responder::media {
+
+// Timelines round: parts shorter than this are not missing.
+inline constexpr Micros rounding{250'000};
+
+// Intervals in order, merged where they touch.
+class Coverage {
+ public:
+  void add(Interval part) {
+    auto at = std::find_if(intervals_.begin(), intervals_.end(),
+                           [&](const Interval& one) { return one.end >= part.start; });
+    while (at != intervals_.end() && at->start <= part.end) {
+      part = {std::min(part.start, at->start), std::max(part.end, at->end)};
+      at = intervals_.erase(at);
+    }
+    intervals_.insert(at, part);
+  }
+
+  // How much of `part` is not there.
+  Micros uncovered(Interval part) const {
+    Micros left = std::max(Micros(0), part.end - part.start);
+    for (const auto& one : intervals_)
+      left -= std::max(Micros(0), std::min(one.end, part.end) - std::max(one.start, part.start));
+    return left;
+  }
+
+  // The parts of [0, window) that are not there. Less than `negligible` at an end is no gap: a device serves whole
+  // segments.
+  std::vector<Interval> gaps(Micros window, Micros negligible) const {
+    std::vector<Interval> gaps;
+    Micros reached{0};
+    for (const auto& one : intervals_) {
+      const Micros allowed = reached == Micros(0) ? negligible : rounding;
+      if (one.start - reached > allowed) gaps.push_back({reached, one.start});
+      reached = std::max(reached, one.end);
+    }
+    if (window - reached >= negligible) gaps.push_back({reached, window});
+    return gaps;
+  }
+
+  const std::vector<Interval>& intervals() const { return intervals_; }
+
+ private:
+  std::vector<Interval> intervals_;
+};
+
+}  // namespace responder::media

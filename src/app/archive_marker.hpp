@@ -1,0 +1,18 @@
+// The id by which the journal knows its archive: a marker file in the archive says it, so that an empty folder that a
+// share should be mounted on is never taken for it.
+#pragma once
+
+#include <string>
+
+#include "responder/archive/archive.hpp"
+#include "responder/journal/journal.hpp"
+
+namespace responder::app {
+
+// The id the journal knows; where it knows none yet, that of the folder, which becomes the archive. An Error only then.
+Result<std::string> archive_id(const archive::Archive& archive, journal::Journal& journal);
+
+// Makes the folder the journal's archive.
+Result<std::string> adopt_as_archive(const archive::Archive& archive, journal::Journal& journal);
+
+}  // namespace responder::app

@@ -1,0 +1,77 @@
+// The small commands that change what the journal remembers.
+#include <fmt/format.h>
+
+#include "responder/archive/archive.hpp"
+#include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
+#include "responder/journal/journal.hpp"
+
+#include "archive_marker.hpp"
+#include "commands.hpp"
+
+namespace responder::app {
+namespace {
+
+Result<journal::Journal> open_journal(const Config& config) {
+  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!journal) return Error{ErrorKind::permanent, journal.error().message + " (journal.path; has serve run yet?)"};
+  return journal;
+}
+
+}  // namespace
+
+int list_pins(const Config& config) {
+  auto journal = open_journal(config);
+  if (!journal) return complain(journal.error().message);
+  const auto pins = journal->pins();
+  if (!pins) return complain(pins.error().message);
+  for (const auto& pin : *pins)
+    fmt::print("{}  {}  since {}\n", pin.device.str(), pin.key_sha256, format_rfc3339(pin.first_seen));
+  return exit_done;
+}
+
+int forget_pin(const Config& config, const std::string& device) {
+  if (!is_safe_id(device)) return complain(fmt::format("{} is no device's UUID", printable(device, 60)));
+  auto journal = open_journal(config);
+  if (!journal) return complain(journal.error().message);
+  const auto forgotten = journal->forget_pin(DeviceId(device));
+  if (!forgotten) return complain(forgotten.error().message);
+  if (!*forgotten) return complain(fmt::format("no key of {} is remembered; pins list shows those that are", device));
+  fmt::print("{}: the key it shows next is remembered\n", device);
+  return exit_done;
+}
+
+int adopt_archive(const Config& config) {
+  auto journal = open_journal(config);
+  if (!journal) return complain(journal.error().message);
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (auto adopted = adopt_as_archive(archive, *journal); !adopted)
+    return complain("archive.directory: " + adopted.error().message);
+  fmt::print("{} is the archive now; restart serve\n", config.archive.directory);
+  return exit_done;
+}
+
+int retry(const Config& config, const RetryOptions& options) {
+  if (options.alerts.empty() != options.failed)
+    return complain("give the alerts to try again, or --failed for all that failed");
+  auto journal = open_journal(config);
+  if (!journal) return complain(journal.error().message);
+  const auto now = SystemClock().wall_now();
+  int status = exit_done;
+  if (options.failed) {
+    const auto count = journal->retry_failed(now);
+    if (!count) return complain(count.error().message);
+    fmt::print("{} captures are in line again\n", *count);
+  }
+  for (const auto& alert : options.alerts) {
+    const auto count = journal->retry(AlertId(alert), now);
+    if (!count) return complain(count.error().message);
+    fmt::print("{}: {}\n", printable(alert, 64),
+               *count > 0 ? fmt::format("{} captures are in line again", *count)
+                          : "nothing to try again: unknown, ignored, or being captured");
+    if (*count == 0) status = exit_failed;
+  }
+  return status;
+}
+
+}  // namespace responder::app

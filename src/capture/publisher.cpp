@@ -1,0 +1,270 @@
+#include "responder/capture/publisher.hpp"
+
+#include <thread>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "responder/base/file.hpp"
+#include "responder/base/synchronized.hpp"
+
+#include "sidecar.hpp"
+
+namespace responder::capture {
+namespace {
+
+using journal::ReadyCapture;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds look_interval{10'000};  // at the archive, when nothing is ready
+constexpr milliseconds pause{2000};            // after the archive refused a clip
+constexpr seconds lease_for{20};               // renewed by the pool
+constexpr seconds slow_after{10};              // for one operation
+
+}  // namespace
+
+struct Publisher::Impl {
+  struct State {
+    bool notified = true;  // what an earlier process left is looked for at once
+    bool over = false;
+    std::string problem;
+    double free_bytes = 0;
+    std::optional<SteadyTime> busy_since;
+    std::string busy_with;
+  };
+
+  const std::string owner;
+  const std::string marker;
+  const archive::Archive& archive;
+  archive::Spool& spool;
+  journal::Writer& writer;
+  Clock& clock;
+  const Observer observer;
+  Synchronized<State> state;
+  std::stop_source stopping;
+  std::thread thread;
+
+  Impl(std::string owner_, std::string marker_, const archive::Archive& archive_, archive::Spool& spool_,
+       journal::Writer& writer_, Clock& clock_, Observer observer_)
+      : owner(std::move(owner_)),
+        marker(std::move(marker_)),
+        archive(archive_),
+        spool(spool_),
+        writer(writer_),
+        clock(clock_),
+        observer(std::move(observer_)) {}
+
+  void run();
+  bool publish_all();
+  bool publish(const ReadyCapture& ready);
+  Result<void> bring_to_archive(const ReadyCapture& ready);
+  Result<void> look_at_archive();
+  void set_problem(std::string problem);
+  void explain(const Error& why);
+  template <class Work>
+  auto busy(std::string with, Work work);
+  bool write_down(const journal::Writer::Work& change);
+};
+
+// Whatever touches the archive goes through here, so that health() knows what hangs.
+template <class Work>
+auto Publisher::Impl::busy(std::string with, Work work) {
+  {
+    auto held = state.lock();
+    held->busy_since = clock.steady_now();
+    held->busy_with = std::move(with);
+  }
+  auto result = work();
+  state.lock()->busy_since.reset();
+  return result;
+}
+
+void Publisher::Impl::set_problem(std::string problem) {
+  auto held = state.lock();
+  if (held->problem == problem) return;
+  if (problem.empty()) {
+    spdlog::info("the archive is there again");
+  } else if (held->problem.empty()) {
+    spdlog::error("clips wait in the spool: {}", problem);
+  }
+  held->problem = std::move(problem);
+}
+
+// Each clip that waits says why.
+void Publisher::Impl::explain(const Error& why) {
+  const auto explained = writer.run(
+      [&](journal::Journal& journal) { return journal.explain_ready("the clip is in the spool: " + why.message); });
+  if (!explained) spdlog::error("not written down: {}", explained.error().message);
+}
+
+Result<void> Publisher::Impl::look_at_archive() {
+  const auto found = archive.marker();
+  if (!found) return found.error();
+  if (!*found || **found != marker) {
+    return Error{ErrorKind::no_space,
+                 fmt::format("{} is not the archive this journal knows: its marker file is {}: mount it, or accept the "
+                             "folder as the new one with rhombus-responder adopt-archive",
+                             archive.directory().string(), *found ? "another archive's" : "missing")};
+  }
+  if (const auto free = free_bytes(archive.directory())) state.lock()->free_bytes = static_cast<double>(*free);
+  return archive.check_space(0);
+}
+
+bool Publisher::Impl::write_down(const journal::Writer::Work& change) {
+  while (true) {
+    const auto written = writer.run(change);
+    if (written) return true;
+    spdlog::error("not written down: {}", written.error().message);
+    if (!clock.sleep(pause, stopping.get_token())) return false;
+  }
+}
+
+Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
+  const auto& row = ready.capture;
+  const auto file = spool.ready_clip(row.id);
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(file, failed);
+  if (failed) return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
+  if (auto room = archive.check_space(size); !room) return room.error();
+  const archive::ClipIdentity identity{ready.clip.camera_name, row.camera,       row.alert,
+                                       row.activities,         row.window_start, ready.clip.has_audio};
+  const auto archived = archive.publish(
+      file, identity,
+      [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
+      stopping.get_token());
+  if (!archived) return archived.error();
+  const auto picture = spool.ready_thumbnail(row.id);
+  if (std::filesystem::exists(picture, failed)) {
+    if (auto shown = archive.publish_thumbnail(picture, archived->path); !shown)
+      spdlog::warn("alert {}: no thumbnail: {}", row.alert.str(), shown.error().message);
+    std::filesystem::remove(picture, failed);
+  }
+
+  const auto now = clock.wall_now();
+  const bool written = write_down([&](journal::Journal& journal) {
+    return journal.finish(row.id, owner,
+                          {.state = ready.clip.state,
+                           .reason = ready.clip.reason,
+                           .camera_name = ready.clip.camera_name,
+                           .published = journal::Published{archived->path, ready.clip.source, archived->bytes,
+                                                           archived->sha256, ready.clip.gaps, ready.clip.window_end},
+                           .next_attempt_at = ready.clip.next_attempt_at,
+                           .window_end = ready.clip.window_end},
+                          now);
+  });
+  if (!written) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
+  // A better clip may have another name: with sound where there was none.
+  if (row.published && row.published->clip != archived->path) archive.remove(row.published->clip);
+  observer(ready.clip.state, now - row.received_at);
+  if (ready.clip.state == journal::State::done) {
+    spdlog::info("alert {}: done, {} ({} bytes)", row.alert.str(), archived->path, archived->bytes);
+  } else {
+    spdlog::warn("alert {} on {}: partial, {}: {}", row.alert.str(), row.camera.str(), archived->path,
+                 ready.clip.reason);
+  }
+  return {};
+}
+
+// False when the archive has to be waited for.
+bool Publisher::Impl::publish(const ReadyCapture& ready) {
+  const auto published = busy(fmt::format("alert {}", ready.capture.alert.str()), [&] {
+    auto there = look_at_archive();
+    return there ? bring_to_archive(ready) : there;
+  });
+  if (published) {
+    set_problem("");
+    return true;
+  }
+  const auto& error = published.error();
+  const bool lost = error.kind == ErrorKind::not_found;
+  if (!lost && error.kind != ErrorKind::cancelled) set_problem(error.message);
+  const std::string reason = lost ? error.message : "the clip is in the spool: " + error.message;
+  const bool returned = write_down([&](journal::Journal& journal) {
+    return journal.return_ready(ready.capture.id, owner, reason, lost, clock.wall_now());
+  });
+  return lost && returned;
+}
+
+// False when there may be more that could not be published.
+bool Publisher::Impl::publish_all() {
+  while (!stopping.stop_requested()) {
+    std::optional<ReadyCapture> next;
+    const auto claimed = writer.run([&](journal::Journal& journal) -> Result<void> {
+      const auto now = clock.wall_now();
+      auto ready = journal.claim_ready(owner, now, now + lease_for);
+      if (!ready) return ready.error();
+      next = std::move(*ready);
+      return {};
+    });
+    if (!claimed) {
+      spdlog::error("cannot look for finished clips: {}", claimed.error().message);
+      return false;
+    }
+    if (!next) return true;
+    if (!publish(*next)) return false;
+  }
+  return true;
+}
+
+void Publisher::Impl::run() {
+  const auto stop = stopping.get_token();
+  while (!stop.stop_requested()) {
+    const auto there = busy("looking at the archive", [this] { return look_at_archive(); });
+    set_problem(there ? "" : there.error().message);
+    if (!there) explain(there.error());
+    state.lock()->notified = false;
+    const bool all_out = there && publish_all();
+    auto held = state.lock();
+    if (all_out) {
+      held.wait_for(stop, look_interval, [&] { return held->notified; });
+    } else {
+      held.wait_for(stop, pause, [] { return false; });
+    }
+  }
+  state.lock()->over = true;
+  state.notify_all();
+}
+
+Publisher::Publisher(std::string owner, std::string marker, const archive::Archive& archive, archive::Spool& spool,
+                     journal::Writer& writer, Clock& clock, Observer observer)
+    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), archive, spool, writer, clock,
+                                   std::move(observer))) {
+  impl_->thread = std::thread([impl = impl_] { impl->run(); });
+}
+
+Publisher::~Publisher() {
+  impl_->stopping.request_stop();
+  if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void Publisher::notify() {
+  impl_->state.lock()->notified = true;
+  impl_->state.notify_all();
+}
+
+ArchiveHealth Publisher::health() const {
+  auto held = impl_->state.lock();
+  ArchiveHealth health{held->problem, held->free_bytes};
+  if (held->busy_since && impl_->clock.steady_now() - *held->busy_since > slow_after) {
+    health.problem = fmt::format("the archive is slow or does not answer: {} for {} s", held->busy_with,
+                                 std::chrono::duration_cast<seconds>(impl_->clock.steady_now() - *held->busy_since)
+                                     .count());
+  }
+  return health;
+}
+
+bool Publisher::stop(milliseconds deadline) {
+  impl_->stopping.request_stop();
+  {
+    auto held = impl_->state.lock();
+    if (!held.wait_for({}, deadline, [&] { return held->over; })) {
+      impl_->thread.detach();
+      return false;
+    }
+  }
+  impl_->thread.join();
+  return true;
+}
+
+}  // namespace responder::capture

@@ -1,0 +1,139 @@
+#include "responder/media/assemble.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "responder/media/coverage.hpp"
+
+namespace responder::media {
+namespace {
+
+// A segment that may go into the track.
+struct Piece {
+  const TakenRun* run;
+  const TakenSegment* segment;
+  Interval at;  // on the window's timeline
+  std::size_t contribution;
+};
+
+// In the order of preference.
+std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < contributions.size(); ++i) {
+    for (const auto& run : contributions[i].taken->runs) {
+      if (run.kind != kind) continue;
+      for (const auto& segment : run.segments) {
+        // A session's last segment may be named longer than it is: it ends where the session does.
+        const Micros end = std::min(segment.time.end(), contributions[i].span);
+        const Interval at{segment.time.start + contributions[i].shift, end + contributions[i].shift};
+        if (at.end > rounding && at.start < window) pieces.push_back({&run, &segment, at, i});
+      }
+    }
+  }
+  return pieces;
+}
+
+// The encoding that covers most of the window; the better session's where two cover the same.
+std::string main_encoding(const std::vector<Piece>& pieces) {
+  std::map<std::string, Coverage> by_encoding;
+  std::vector<std::string> in_order;
+  for (const auto& piece : pieces) {
+    if (by_encoding.count(piece.run->init.encoding) == 0) in_order.push_back(piece.run->init.encoding);
+    by_encoding[piece.run->init.encoding].add(piece.at);
+  }
+  if (in_order.size() < 2) return in_order.empty() ? "" : in_order.front();
+  const auto uncovered = [&](const std::string& encoding) {
+    constexpr Interval everything{Micros(0), std::chrono::hours(24 * 366)};
+    return by_encoding[encoding].uncovered(everything);
+  };
+  return *std::min_element(in_order.begin(), in_order.end(), [&](const std::string& a, const std::string& b) {
+    return uncovered(a) + rounding < uncovered(b);
+  });
+}
+
+TakenPart make_part(const Piece& first, const Contribution& from, Micros window) {
+  TakenPart part;
+  part.init = first.run->init;
+  part.init_file = first.run->init_file;
+  part.origin = first.run->origin - from.shift;
+  if (from.shift < Micros(0)) part.from = Micros(0);
+  if (from.shift + from.span > window) part.to = window;
+  return part;
+}
+
+bool overlap(Interval a, Interval b) { return a.start < b.end && b.start < a.end; }
+
+// Why the first gap is one.
+void explain(TakenTrack& track, std::span<const Contribution> contributions) {
+  bool named = false;
+  for (const auto& contribution : contributions) {
+    for (const auto& missing : contribution.taken->missing) {
+      const Interval at{missing.interval.start + contribution.shift, missing.interval.end + contribution.shift};
+      const bool in_a_gap = missing.kind == track.kind &&
+                            std::any_of(track.gaps.begin(), track.gaps.end(),
+                                        [&](const Interval& gap) { return overlap(gap, at); });
+      if (!in_a_gap) continue;
+      if (track.reason.empty()) track.reason = missing.reason;
+      if (missing.why != ErrorKind::not_found) track.why_missing = missing.why;
+      named = true;
+    }
+  }
+  if (!named && track.reason.empty()) track.reason = "the device recorded less than the window";
+}
+
+TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
+  TakenTrack track;
+  track.kind = kind;
+  auto pieces = pieces_of(contributions, kind, window);
+  const auto encoding = main_encoding(pieces);
+  Coverage coverage;
+  Micros longest{0};
+  bool other_encodings = false;
+  std::erase_if(pieces, [&](const Piece& piece) {
+    const Interval inside{std::max(piece.at.start, Micros(0)), std::min(piece.at.end, window)};
+    if (coverage.uncovered(inside) <= rounding) return true;
+    if (piece.run->init.encoding != encoding) {
+      other_encodings = true;
+      return true;
+    }
+    coverage.add(piece.at);
+    longest = std::max(longest, piece.segment->time.duration);
+    return false;
+  });
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.at.start < b.at.start; });
+  const Piece* last = nullptr;
+  for (const auto& piece : pieces) {
+    if (last == nullptr || last->run != piece.run)
+      track.parts.push_back(make_part(piece, contributions[piece.contribution], window));
+    track.parts.back().segments.push_back(piece.segment->file);
+    track.samples += piece.segment->samples;
+    last = &piece;
+  }
+  const bool some_missing = std::any_of(contributions.begin(), contributions.end(),
+                                        [](const Contribution& one) { return !one.taken->missing.empty(); });
+  track.gaps = coverage.gaps(window, some_missing || other_encodings || longest == Micros(0) ? rounding : longest);
+  if (track.gaps.empty()) return track;
+  if (other_encodings)
+    track.reason = fmt::format("the device changes the {} encoding in the window", to_string(kind));
+  explain(track, contributions);
+  return track;
+}
+
+}  // namespace
+
+std::vector<TakenTrack> assemble(std::span<const Contribution> best_first, Micros window) {
+  std::vector<TakenTrack> tracks;
+  for (const auto kind : {TrackKind::video, TrackKind::audio}) {
+    const bool named = std::any_of(best_first.begin(), best_first.end(), [&](const Contribution& one) {
+      const auto& kinds = one.taken->kinds;
+      return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+    });
+    if (named) tracks.push_back(assemble_track(best_first, kind, window));
+  }
+  return tracks;
+}
+
+}  // namespace responder::media
