@@ -39,7 +39,7 @@ TEST_CASE("clips wait in the spool for an archive that is away, and come out in 
   std::error_code ignored;
   fs::remove(responder.clips(), ignored);
   fs::rename(away, responder.clips());
-  fs::file_time_type before{};
+  auto before = fs::file_time_type::min();
   for (const auto& alert : alerts) {
     const auto event = responder.wait_until_done(alert);
     check_clip(responder, rhombus, event);
