@@ -91,10 +91,12 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
     });
     if (!checked) return with_context(checked.error(), "its key cannot be compared");
     if (pinned && *pinned != key) {
-      return Error{ErrorKind::auth,
-                   fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
-                               "it with: rhombus-responder pins forget {0}",
-                               device.str())};
+      Error refused{ErrorKind::auth,
+                    fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
+                                "it with: rhombus-responder pins forget {0}",
+                                device.str())};
+      spdlog::error("{}", refused.message);
+      return refused;
     }
     if (!pinned) spdlog::info("device {}: its TLS key is remembered from now on", device.str());
     return {};

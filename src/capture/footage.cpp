@@ -20,6 +20,8 @@ constexpr std::chrono::seconds unreachable_for{60};
 constexpr std::chrono::seconds reachable_for{60};
 constexpr net::ClientTimeouts probe_timeouts{.connect = std::chrono::milliseconds(2000),
                                              .read = std::chrono::milliseconds(3000)};
+constexpr net::StallLimits probe_limits{.first_byte = std::chrono::milliseconds(3000),
+                                        .interval = std::chrono::milliseconds(3000)};
 constexpr int turns_at_once = 2;  // of one device
 // More than this for one window is no footage: 100 Mbit/s, and something for the beginning.
 constexpr std::uint64_t most_bytes_a_second = 12'500'000;
@@ -75,7 +77,8 @@ FootageAccess::FootageAccess(FootageOptions options, rhombus::ApiClient& api, rh
       check_pin_(std::move(check_pin)),
       count_(std::move(count)),
       clock_(clock),
-      stalls_(clock) {}
+      stalls_(clock),
+      probes_(clock, probe_limits) {}
 
 Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, const DeviceId& device,
                                                       std::stop_token stop) {
@@ -108,6 +111,7 @@ bool FootageAccess::is_reachable(const DeviceId& device, const MediaPath& way, s
     if (!url) continue;
     net::HttpConnection connection(*url, trust(device, Route::lan), probe_timeouts);
     const std::stop_callback break_off(stop, [&] { connection.abort(); });
+    const net::StallWatch::Transfer transfer(probes_, [&] { connection.abort(); });
     constexpr std::size_t most_of_answer = 64 * 1024;
     // Any answer will do, and whom to believe is decided when footage is asked for.
     const auto answer = connection.get(url->target(), {}, most_of_answer);
@@ -273,7 +277,8 @@ Result<void> Footage::open_next(std::stop_token stop) {
 }
 
 void Footage::note_failure(Route route, const Error& error) {
-  if (error.kind == ErrorKind::transient) access_.note_unreachable(request_.device, route);
+  if (error.kind == ErrorKind::transient || error.kind == ErrorKind::auth)
+    access_.note_unreachable(request_.device, route);
   failures_ += fmt::format("{}{}: {}", failures_.empty() ? "" : "; ", rhombus::to_string(route), error.message);
   // One way that may work later is reason enough to try again.
   if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;

@@ -178,7 +178,10 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   }
   const auto& error = published.error();
   const bool lost = error.kind == ErrorKind::not_found;
-  if (!lost && error.kind != ErrorKind::cancelled) set_problem(error.message);
+  if (!lost && error.kind != ErrorKind::cancelled) {
+    set_problem(error.message);
+    explain(error);
+  }
   const std::string reason = lost ? error.message : "the clip is in the spool: " + error.message;
   const bool returned = write_down([&](journal::Journal& journal) {
     return journal.return_ready(ready.capture.id, owner, reason, lost, clock.wall_now());

@@ -49,7 +49,7 @@ struct Box {
 };
 
 // The box at `offset` inside [offset, limit).
-Result<Box> box_at(const ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
+Result<Box> box_at(ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
   const auto size32 = file.integer(offset, 4);
   const auto type = file.integer(offset + 4, 4);
   if (!size32 || !type || limit - offset < 8) return bad("it is cut off in a box header");
@@ -71,7 +71,7 @@ Result<Box> box_at(const ByteReader& file, std::uint64_t offset, std::uint64_t l
 
 // Calls `visit` with each box in [begin, end) until it returns an Error.
 template <class Visit>
-Result<void> each_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
+Result<void> each_box(ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
   constexpr int max_boxes = 4096;
   int count = 0;
   while (begin < end) {
@@ -84,7 +84,7 @@ Result<void> each_box(const ByteReader& file, std::uint64_t begin, std::uint64_t
   return {};
 }
 
-Result<std::optional<Box>> find_box(const ByteReader& file, std::uint64_t begin, std::uint64_t end,
+Result<std::optional<Box>> find_box(ByteReader& file, std::uint64_t begin, std::uint64_t end,
                                     std::uint32_t type) {
   std::optional<Box> found;
   const auto walked = each_box(file, begin, end, [&](const Box& box) -> Result<void> {
@@ -96,7 +96,7 @@ Result<std::optional<Box>> find_box(const ByteReader& file, std::uint64_t begin,
 }
 
 // The box at the end of a path of types.
-Result<std::optional<Box>> find_path(const ByteReader& file, Box from, std::initializer_list<std::uint32_t> path) {
+Result<std::optional<Box>> find_path(ByteReader& file, Box from, std::initializer_list<std::uint32_t> path) {
   for (const auto type : path) {
     auto found = find_box(file, from.payload, from.end, type);
     if (!found) return found.error();
@@ -115,7 +115,7 @@ bool sample_entry_fits(TrackKind kind, std::string_view codec) {
 
 bool is_h264(const InitInfo& init) { return init.codec.starts_with("avc"); }
 
-Result<std::string> bytes_of(const ByteReader& file, std::uint64_t begin, std::uint64_t end) {
+Result<std::string> bytes_of(ByteReader& file, std::uint64_t begin, std::uint64_t end) {
   std::string content(end - begin, '\0');
   if (!file.read(begin, std::span(reinterpret_cast<unsigned char*>(content.data()), content.size())))
     return bad("it cannot be read");
@@ -146,7 +146,7 @@ std::vector<std::string> sequence_parameter_sets(std::string_view config) {
 
 // What avcC or hvcC says: how long the lengths before the NAL units are, the SPS, and all of it as the encoding's
 // identity (ISO/IEC 14496-15).
-Result<void> read_video_configuration(const ByteReader& file, const Box& stsd, InitInfo& init) {
+Result<void> read_video_configuration(ByteReader& file, const Box& stsd, InitInfo& init) {
   const auto entry = box_at(file, stsd.payload + 8, stsd.end);
   if (!entry) return entry.error();
   constexpr std::uint64_t visual_sample_entry = 78;
@@ -177,31 +177,33 @@ bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
          type == 14 || type == 19 || type == 20;
 }
 
-// The first NAL units of a segment's data, from `at` on: of the codec its initialization promised, and each inside
-// the data.
-Result<void> check_first_nal_units(const ByteReader& file, std::uint64_t at, const Box& mdat, const InitInfo& init) {
-  constexpr int looked_at = 8;
-  for (int i = 0; i < looked_at && at < mdat.end; ++i) {
+// The NAL units in [at, end): each inside it, and the first ones of the codec that the initialization promised.
+// `looked_at` counts those, over all samples of a segment.
+Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t end, const InitInfo& init,
+                             int& looked_at) {
+  constexpr int look_at_most = 8;
+  constexpr std::uint64_t sequence_parameter_set = 7;
+  while (at < end) {
     const auto size = file.integer(at, init.nal_length_bytes);
-    const auto first = file.integer(at + init.nal_length_bytes, 1);
-    const auto second = file.integer(at + init.nal_length_bytes + 1, 1);
-    if (!size || !first || !second || *size == 0 || *size > mdat.end - at - init.nal_length_bytes)
+    at += init.nal_length_bytes;
+    const auto first = file.integer(at, 1);
+    const auto second = file.integer(at + 1, 1);
+    if (!size || !first || !second || *size == 0 || at > end || *size > end - at)
       return bad("its video data is damaged");
-    if (!nal_header_fits(is_h264(init), *first, *second))
+    if (++looked_at <= look_at_most && !nal_header_fits(is_h264(init), *first, *second))
       return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
-    constexpr std::uint64_t sequence_parameter_set = 7;
     if (is_h264(init) && (*first & 0x1FU) == sequence_parameter_set) {
-      const auto set = bytes_of(file, at + init.nal_length_bytes, at + init.nal_length_bytes + *size);
+      const auto set = bytes_of(file, at, at + *size);
       if (!set) return set.error();
       if (std::find(init.parameter_sets.begin(), init.parameter_sets.end(), *set) == init.parameter_sets.end())
         return bad("its video has other parameters (another resolution, say) than its initialization");
     }
-    at += init.nal_length_bytes + *size;
+    at += *size;
   }
   return {};
 }
 
-Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
+Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
   auto moov = find_box(file, 0, file.size(), fourcc("moov"));
   if (!moov) return moov.error();
   if (!*moov) return bad("it has no 'moov' box");
@@ -245,11 +247,10 @@ Result<InitInfo> check_mp4_init(const ByteReader& file, TrackKind kind) {
 
 // What the fragments of a segment say of our track.
 struct Fragments {
-  std::optional<std::uint64_t> decode_time;    // of the first sample
-  std::optional<std::uint64_t> data_position;  // of the first sample, where the headers give it
+  std::optional<std::uint64_t> decode_time;  // of the first sample
   std::size_t samples = 0;
   std::uint64_t ticks = 0;  // all samples' durations
-  // Where the samples of a run are said to be.
+  // Where the samples are said to be.
   struct Data {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
@@ -260,21 +261,25 @@ struct Fragments {
 // tfhd's defaults (ISO/IEC 14496-12, 8.8.7).
 struct TrackFragment {
   bool ours = false;
-  bool counts_from_moof = false;
+  std::uint64_t base = 0;  // what a run's data offset counts from
   std::uint64_t default_duration = 0;
   std::uint64_t default_size = 0;
   std::uint64_t next_data = 0;  // where the next run's samples are, unless it says otherwise
 };
 
-TrackFragment read_tfhd(const ByteReader& file, const Box& box, const InitInfo& init) {
+TrackFragment read_tfhd(ByteReader& file, const Box& moof, const Box& box, const InitInfo& init) {
   const auto flags = file.integer(box.payload + 1, 3).value_or(0);
   TrackFragment fragment;
   fragment.ours = file.integer(box.payload + 4, 4) == init.track_id;
   fragment.default_duration = init.default_duration;
   fragment.default_size = init.default_size;
-  fragment.counts_from_moof = (flags & 0x1U) == 0;
+  fragment.base = moof.start;
+  fragment.next_data = moof.end + 8;  // right after the header of the mdat that follows
   std::uint64_t at = box.payload + 8;
-  if ((flags & 0x1U) != 0) at += 8;  // base data offset
+  if ((flags & 0x1U) != 0) {
+    fragment.base = fragment.next_data = file.integer(at, 8).value_or(0);
+    at += 8;
+  }
   if ((flags & 0x2U) != 0) at += 4;  // sample description index
   if ((flags & 0x8U) != 0) {
     fragment.default_duration = file.integer(at, 4).value_or(0);
@@ -285,8 +290,7 @@ TrackFragment read_tfhd(const ByteReader& file, const Box& box, const InitInfo& 
 }
 
 // A trun: how long its samples last and where they are (ISO/IEC 14496-12, 8.8.8).
-Result<void> read_trun(const ByteReader& file, const Box& moof, const Box& box, TrackFragment& fragment,
-                       Fragments& found) {
+Result<void> read_trun(ByteReader& file, const Box& box, TrackFragment& fragment, Fragments& found) {
   const auto flags = file.integer(box.payload + 1, 3).value_or(0);
   const auto count = file.integer(box.payload + 4, 4);
   if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
@@ -302,60 +306,56 @@ Result<void> read_trun(const ByteReader& file, const Box& moof, const Box& box, 
   const std::uint64_t entry = 4ULL * ((has_duration ? 1U : 0U) + (has_size ? 1U : 0U) +
                                       ((flags & 0x400U) != 0 ? 1U : 0U) + ((flags & 0x800U) != 0 ? 1U : 0U));
   if (entry * *count > box.end - std::min(at, box.end)) return bad("its sample table is cut off");
-  std::uint64_t size = 0;
+  if (offset) fragment.next_data = fragment.base + *offset;
   for (std::uint64_t i = 0; i < *count; ++i, at += entry) {
     found.ticks += has_duration ? file.integer(at, 4).value_or(0) : fragment.default_duration;
-    size += has_size ? file.integer(at + (has_duration ? 4 : 0), 4).value_or(0) : fragment.default_size;
+    const auto size = has_size ? file.integer(at + (has_duration ? 4 : 0), 4).value_or(0) : fragment.default_size;
+    found.data.push_back({fragment.next_data, fragment.next_data + size});
+    fragment.next_data += size;
   }
   found.samples += static_cast<std::size_t>(*count);
-  if (!fragment.counts_from_moof) return {};
-  if (offset) fragment.next_data = moof.start + *offset;
-  if (!found.data_position) found.data_position = fragment.next_data;
-  found.data.push_back({fragment.next_data, fragment.next_data + size});
-  fragment.next_data += size;
   return {};
 }
 
-Result<void> read_fragment(const ByteReader& file, const Box& moof, const InitInfo& init, Fragments& found) {
+Result<void> read_fragment(ByteReader& file, const Box& moof, const InitInfo& init, Fragments& found) {
   return each_box(file, moof.payload, moof.end, [&](const Box& traf) -> Result<void> {
     if (traf.type != fourcc("traf")) return {};
     TrackFragment fragment;
     return each_box(file, traf.payload, traf.end, [&](const Box& box) -> Result<void> {
       if (box.type == fourcc("tfhd")) {
-        fragment = read_tfhd(file, box, init);
-        fragment.next_data = moof.end + 8;  // right after the header of the mdat that follows
+        fragment = read_tfhd(file, moof, box, init);
       } else if (fragment.ours && box.type == fourcc("tfdt")) {
         const auto version = file.integer(box.payload, 1);
         const auto time = file.integer(box.payload + 4, version == 1 ? 8 : 4);
         if (!time || !time_makes_sense(*time, init.timescale)) return bad("its decode time makes no sense");
         if (!found.decode_time) found.decode_time = *time;
       } else if (fragment.ours && box.type == fourcc("trun")) {
-        return read_trun(file, moof, box, fragment, found);
+        return read_trun(file, box, fragment, found);
       }
       return {};
     });
   });
 }
 
-Result<SegmentInfo> check_mp4_segment(const ByteReader& file, const InitInfo& init) {
+Result<SegmentInfo> check_mp4_segment(ByteReader& file, const InitInfo& init) {
   Fragments found;
   std::vector<Box> media;
   const auto walked = each_box(file, 0, file.size(), [&](const Box& box) -> Result<void> {
     if (box.type == fourcc("moov")) return bad("it brings an initialization of its own");
     if (box.type == fourcc("moof")) return read_fragment(file, box, init, found);
-    if (box.type != fourcc("mdat")) return {};
-    media.push_back(box);
-    if (media.size() > 1 || init.nal_length_bytes == 0) return {};
-    const auto at = found.data_position.value_or(box.payload);
-    return at >= box.payload && at < box.end ? check_first_nal_units(file, at, box, init) : Result<void>{};
+    if (box.type == fourcc("mdat")) media.push_back(box);
+    return {};
   });
   if (!walked) return walked.error();
   if (!found.decode_time || media.empty() || found.samples == 0) return bad("it holds no samples of its track");
+  int nal_units_looked_at = 0;
   for (const auto& data : found.data) {
     const bool inside = std::any_of(media.begin(), media.end(), [&](const Box& mdat) {
       return data.begin >= mdat.payload && data.end <= mdat.end && data.begin <= data.end;
     });
     if (!inside) return bad("its sample table names data that is not there");
+    if (init.nal_length_bytes == 0) continue;
+    if (auto fit = check_nal_units(file, data.begin, data.end, init, nal_units_looked_at); !fit) return fit.error();
   }
   return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples,
                      time_makes_sense(found.ticks, init.timescale) ? ticks_to_micros(found.ticks, init.timescale)
@@ -376,12 +376,13 @@ struct Element {
   std::uint64_t end = 0;
 };
 
-Result<Element> element_at(const ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
+Result<Element> element_at(ByteReader& file, std::uint64_t offset, std::uint64_t limit) {
   const auto first = file.integer(offset, 1);
   if (!first || *first == 0) return bad("it is cut off or not WebM");
   std::size_t id_length = 1;
   while (!(*first & (0x80U >> (id_length - 1)))) ++id_length;
-  const auto id = id_length <= 4 ? file.integer(offset, id_length) : std::nullopt;
+  if (id_length > 4) return bad("it is cut off or not WebM");
+  const auto id = file.integer(offset, id_length);
   const auto size_first = file.integer(offset + id_length, 1);
   if (!id || !size_first || *size_first == 0) return bad("it is cut off or not WebM");
   std::size_t size_length = 1;
@@ -398,7 +399,7 @@ Result<Element> element_at(const ByteReader& file, std::uint64_t offset, std::ui
 }
 
 template <class Visit>
-Result<void> each_element(const ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
+Result<void> each_element(ByteReader& file, std::uint64_t begin, std::uint64_t end, Visit visit) {
   constexpr int max_elements = 100'000;
   int count = 0;
   while (begin < end) {
@@ -411,7 +412,7 @@ Result<void> each_element(const ByteReader& file, std::uint64_t begin, std::uint
   return {};
 }
 
-Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
+Result<InitInfo> check_webm_init(ByteReader& file, TrackKind kind) {
   InitInfo info;
   info.container = Container::webm;
   std::uint64_t nanoseconds_per_tick = 1'000'000;
@@ -452,7 +453,7 @@ Result<InitInfo> check_webm_init(const ByteReader& file, TrackKind kind) {
   return info;
 }
 
-Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& init) {
+Result<SegmentInfo> check_webm_segment(ByteReader& file, const InitInfo& init) {
   std::optional<std::uint64_t> first_time;
   SegmentInfo info;
   const auto walked = each_element(file, 0, file.size(), [&](const Element& element) -> Result<void> {
@@ -473,7 +474,7 @@ Result<SegmentInfo> check_webm_segment(const ByteReader& file, const InitInfo& i
 }
 
 // What came instead, in words, when the first bytes are text.
-std::optional<Error> refuse_text(const ByteReader& file) {
+std::optional<Error> refuse_text(ByteReader& file) {
   if (file.size() == 0) return bad("it is empty");
   std::array<unsigned char, 16> head{};
   const auto start = std::span(head).first(std::min<std::uint64_t>(head.size(), file.size()));

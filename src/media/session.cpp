@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 constexpr int max_tries = 4;            // of one segment in one attempt
 constexpr int max_tries_not_found = 2;  // of one that the device says it does not have
 constexpr int max_tries_too_short = 2;
-constexpr int unreachable_after = 8;    // failures in a row, of any segments: the device is gone
+constexpr int unreachable_after = 6;    // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
 constexpr milliseconds retry_delay{250};  // doubled with each try
 
@@ -46,7 +46,10 @@ Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros de
 struct Placed {
   std::size_t index = 0;
   Micros decode_time{0};
+  Micros duration{0};  // of its media; 0: not known
   SegmentTime nominal;
+
+  Micros end() const { return decode_time + duration; }
 };
 
 // Whether `next` is where it should be: after `before`, by about as much as the manifest says. Real segments are a
@@ -68,13 +71,34 @@ Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros win
   return info.duration > nominal.duration * 2 + Micros(1'000'000) ? Length::too_long : Length::right;
 }
 
+// Whether `before` says that it lasts into `next`, which follows it at once.
+bool lasts_into(const Placed& before, const Placed& next) {
+  return before.duration > Micros(0) && next.index == before.index + 1 && next.decode_time + rounding < before.end();
+}
+
+// Of two neighbours that cannot both be right, whether it is the first that lies: it lasts too long although the
+// second is where the manifest says, or it has jumped ahead of the one before it.
+bool first_lies(const std::vector<Placed>& chain, const Placed& next) {
+  const auto& first = chain.back();
+  const Micros distance = next.decode_time - first.decode_time;
+  if (std::chrono::abs(distance - (next.nominal.start - first.nominal.start)) <= rounding) return true;
+  if (chain.size() < 2) return false;
+  const auto& before = chain[chain.size() - 2];
+  return before.index + 1 == first.index && before.duration > Micros(0) &&
+         first.decode_time > before.end() + rounding && follows(next, before);
+}
+
 // Those of one media timeline that fit to one another; what lies about its time is left out.
 std::vector<Placed> chain_of(const std::vector<Placed>& placed) {
   std::vector<Placed> chain;
   for (std::size_t i = 0; i < placed.size(); ++i) {
     const bool lonely = chain.empty() && i + 1 < placed.size() && !follows(placed[i + 1], placed[i]);
-    if (lonely || (!chain.empty() && !follows(placed[i], chain.back()))) continue;
-    chain.push_back(placed[i]);
+    if (lonely) continue;
+    if (!chain.empty() && lasts_into(chain.back(), placed[i])) {
+      if (!first_lies(chain, placed[i])) continue;
+      chain.pop_back();
+    }
+    if (chain.empty() || follows(placed[i], chain.back())) chain.push_back(placed[i]);
   }
   return chain;
 }
@@ -253,7 +277,7 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
     const auto info = check_segment(segment_file(track.track.kind(), i), *track.inits[part]);
     if (!info) continue;
     if (!also_too_short && length_of(*info, track.track.time_of(i), options_.duration) != Length::right) continue;
-    found.push_back({i, info->decode_time, track.track.time_of(i)});
+    found.push_back({i, info->decode_time, info->duration, track.track.time_of(i)});
     infos[i] = *info;
   }
   // One that lied about its time is asked for again.
@@ -273,7 +297,11 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
   const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
-  if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) return fetched.error();
+  if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) {
+    if (fetched.error().kind == ErrorKind::transient) ++failures_in_a_row_;
+    return fetched.error();
+  }
+  failures_in_a_row_ = 0;
   auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
   if (checked && length_of(*checked, segment->time, options_.duration) == Length::too_long)
     checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
@@ -360,14 +388,13 @@ std::vector<Session::Job> Session::due_jobs() {
 }
 
 // Whether fetching goes on; an Error that ends the attempt.
-Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched, int& failures_in_a_row) {
+Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
   auto& segment = job.track->segments[job.index];
   // What is too short may be whole the next time; in the end it is better than nothing.
   if (fetched && segment.tries + 1 < max_tries_too_short &&
       length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
     fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
   if (fetched) {
-    failures_in_a_row = 0;
     if (segment.tries == 0) options_.lag->there_at_once();
     segment.info = *fetched;
     segment.status = TrackState::Status::fetched;
@@ -381,7 +408,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched, int& f
                                                    options_.duration.count())};
   }
   const auto kind = fetched.error().kind;
-  const bool unreachable = kind == ErrorKind::transient && ++failures_in_a_row >= unreachable_after;
+  const bool unreachable = kind == ErrorKind::transient && failures_in_a_row_ >= unreachable_after;
   if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable)
     return fetched.error();
   note_failure(*job.track, job.index, std::move(fetched.error()));
@@ -397,12 +424,11 @@ Result<void> Session::fetch_due(SteadyTime slice_end, std::stop_token stop) {
 
     std::atomic<std::size_t> next{0};  // hands out the jobs; the threads share nothing else without the mutex
     std::optional<Error> ending;
-    int failures_in_a_row = 0;
     const auto work = [&] {
       for (std::size_t i = next++; i < jobs.size() && !stop.stop_requested(); i = next++) {
         auto fetched = fetch_segment(*jobs[i].track, jobs[i].index, stop);
         const std::lock_guard lock(mutex_);
-        const auto settled = settle(jobs[i], std::move(fetched), failures_in_a_row);
+        const auto settled = settle(jobs[i], std::move(fetched));
         if (!settled && !ending) ending = settled.error();
         if (ending || clock_.steady_now() >= slice_end) return;
       }
@@ -502,7 +528,7 @@ void Session::take(const TrackState& state, Taken& taken) const {
         break;
       case TrackState::Status::missing: leave_out(i, segment.missing_kind, segment.reason); break;
       case TrackState::Status::fetched:
-        by_part[state.track.part_of(i)].push_back({i, segment.info.decode_time, state.track.time_of(i)});
+        by_part[state.track.part_of(i)].push_back({i, segment.info.decode_time, segment.info.duration, state.track.time_of(i)});
         break;
     }
   }

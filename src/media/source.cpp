@@ -50,6 +50,9 @@ bool is_redirect(int status) {
 
 Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body,
                                           std::stop_token stop) {
+  constexpr int patience = 2;
+  if (cut_in_a_row_ >= patience)
+    return Error{ErrorKind::transient, fmt::format("{}: not asked for, the device stands still", url.loggable())};
   auto headers = credentials_->headers_for(url, stop);
   if (!headers) return headers.error();
   auto pool = connections_->to(url);
@@ -85,7 +88,9 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
   auto response = (*connection)->get(url.target(), *headers, receiver);
   if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   if (failure && wanted) return *failure;
+  if (response) cut_in_a_row_ = 0;
   if (!response && transfer.was_cut()) {
+    ++cut_in_a_row_;
     return Error{ErrorKind::transient,
                  fmt::format("{}: cut off, it stood still after {} bytes", url.loggable(), received)};
   }

@@ -93,6 +93,15 @@ ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
       connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},
                    max_connections) {}
 
+// What Rhombus says, or longer each time where it does not.
+std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
+  constexpr int most_doublings = 6;
+  constexpr std::chrono::seconds longest{60};
+  const int doublings = std::min(refused_in_a_row_++, most_doublings);
+  if (error.retry_after && error.retry_after->count() > 0) return *error.retry_after;
+  return std::min(std::chrono::seconds(1 << doublings), longest);
+}
+
 Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   for (int waits = 0;; ++waits) {
@@ -104,11 +113,12 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     observer_(name, response ? response->status : 0);
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
+    if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
 
     Error error = net::status_error(*response, path);
     if (response->status == 429) {
-      const auto wait = std::max(error.retry_after.value_or(std::chrono::seconds(1)), std::chrono::seconds(1));
+      const auto wait = wait_after_429(error);
       spdlog::warn("Rhombus asks to wait {} s ({}): too many requests", wait.count(), name);
       limiter_.pause(wait);
       if (waits < max_429_waits) continue;

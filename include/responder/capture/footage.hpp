@@ -89,6 +89,7 @@ class FootageAccess {
   const CountBytes count_;
   Clock& clock_;
   net::StallWatch stalls_;
+  net::StallWatch probes_;
 
   // Kept alive between captures: alerts come in bursts on the same cameras.
   struct Kept {

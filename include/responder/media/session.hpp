@@ -4,6 +4,7 @@
 // thread at a time; during advance() it uses threads of its own, as many as the source has connections.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -91,7 +92,7 @@ class Session {
   Result<Progress> advance_for_a_slice(std::stop_token stop);
   std::vector<Job> due_jobs();
   Result<void> fetch_due(SteadyTime slice_end, std::stop_token stop);
-  Result<void> settle(const Job& job, Result<SegmentInfo> fetched, int& failures_in_a_row);
+  Result<void> settle(const Job& job, Result<SegmentInfo> fetched);
   Result<SegmentInfo> fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);
   void foresee(const TrackState& track);
@@ -118,6 +119,8 @@ class Session {
   bool over_ = false;  // nothing more is fetched
   bool foreseen_ = false;
   std::uint64_t bytes_ = 0;  // on disk
+  // Alone: requests that failed, of all the threads of fetch_due().
+  std::atomic<int> failures_in_a_row_{0};
 };
 
 }  // namespace responder::media

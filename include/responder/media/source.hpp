@@ -1,6 +1,7 @@
 // Where a session's documents and segments come from.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -69,6 +70,8 @@ class HttpSource final : public Source {
   std::unique_ptr<Credentials> credentials_;
   net::StallWatch& stalls_;
   CountBytes count_;
+  // Alone: a device that has stood still so often in a row is not waited for again by this source.
+  std::atomic<int> cut_in_a_row_{0};
 };
 
 }  // namespace responder::media

@@ -15,7 +15,7 @@
 namespace responder::net {
 
 struct StallLimits {
-  std::chrono::milliseconds first_byte{15'000};  // from the request to the body's first byte
+  std::chrono::milliseconds first_byte{10'000};  // from the request to the body's first byte
   std::chrono::milliseconds interval{10'000};    // afterwards: each interval must bring
   std::uint64_t least_bytes = 40'000;            // this many bytes
 };

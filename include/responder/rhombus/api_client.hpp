@@ -3,6 +3,7 @@
 // Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -24,10 +25,10 @@ struct ApiOptions {
   net::Url url;
   net::Url media_url;  // where alerts' own clips are stored
   Secret api_key;
-  std::string client_cert;  // both set: mTLS authentication
-  std::string client_key;
-  std::string partner_org;  // set: partner authentication for this organization
-  std::string ca_file;
+  std::string client_cert = {};  // both set: mTLS authentication
+  std::string client_key = {};
+  std::string partner_org = {};  // set: partner authentication for this organization
+  std::string ca_file = {};
   double requests_per_second = 10;
 };
 
@@ -93,12 +94,15 @@ class ApiClient {
   const ApiOptions& options() const { return options_; }
 
  private:
+  std::chrono::seconds wait_after_429(const Error& error);
   // The body of a successful answer. 429 is waited out, a few times.
   Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop);
 
   const ApiOptions options_;
   const Observer observer_;
   RateLimiter limiter_;
+  // Alone: how often in a row Rhombus has said "too many requests", over all callers.
+  std::atomic<int> refused_in_a_row_{0};
   net::ConnectionPool connections_;
 };
 
