@@ -278,13 +278,10 @@ void say_what_is_not_built_yet(const Config& config) {
 Result<void> prepare_spool(const Config& config, journal::Journal& journal) {
   const archive::Spool spool(config.spool_directory(), 0, 0);
   if (auto made = spool.create(); !made) return made;
-  std::set<std::int64_t> open;
-  for (const auto state : {journal::State::waiting, journal::State::capturing, journal::State::partial}) {
-    journal::Filter filter{.state = state, .after = {}, .limit = SIZE_MAX / 2};
-    const auto listed = journal.each(filter, [&](const journal::Capture& capture) { open.insert(capture.id); });
-    if (!listed) return listed;  // nothing is removed on a guess
-  }
-  spool.sweep_ready([&](std::int64_t id) { return open.contains(id); });
+  const auto ready = journal.ready_ids();
+  if (!ready) return ready.error();  // nothing is removed on a guess
+  const std::set<std::int64_t> wanted(ready->begin(), ready->end());
+  spool.sweep_ready([&](std::int64_t id) { return wanted.contains(id); });
   return {};
 }
 

@@ -72,12 +72,16 @@ void remove_quietly(const fs::path& path) {
   fs::remove(path, ignored);
 }
 
-// Brings `from` to `to` (synced, hashed): by renaming where both are on one file system, else in one sequential
-// write.
+// Brings `from` to `to` (synced, hashed), and leaves `from`: by a second name where both are on one file system, else
+// in one sequential write.
 Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_token stop) {
   ArchivedClip clip;
   Sha256 hash;
-  if (::rename(from.c_str(), to.c_str()) == 0) {
+  remove_quietly(to);  // of an attempt that was cut off
+  const bool linked = ::link(from.c_str(), to.c_str()) == 0;
+  const bool must_copy = errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == ENOTSUP ||
+                         errno == ENOSYS || errno == EMLINK;
+  if (linked) {
     // The disk writes while the processor hashes.
     auto syncing = std::async(std::launch::async, [&] { return sync_file(to); });
     const auto size = each_chunk(to, [&](std::span<const unsigned char> bytes) -> Result<void> {
@@ -87,8 +91,7 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_t
     if (auto synced = syncing.get(); !synced) return synced.error();
     if (!size) return size.error();
     clip.bytes = *size;
-  } else if (errno == EXDEV) {
-    remove_quietly(to);
+  } else if (must_copy) {
     auto output = OutputFile::create(to, OutputFile::Mode::exclusive);
     if (!output) return output.error();
     const auto size = each_chunk(from, [&](std::span<const unsigned char> bytes) -> Result<void> {
@@ -101,7 +104,7 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_t
     if (auto closed = output->close(); !closed) return closed.error();
     clip.bytes = *size;
   } else {
-    return errno_error(errno, fmt::format("cannot move {} to {}", from.string(), to.string()));
+    return errno_error(errno, fmt::format("cannot bring {} to {}", from.string(), to.string()));
   }
   clip.sha256 = hash.hex();
   return clip;
@@ -227,6 +230,8 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
   auto named = write_synced(sidecar_part, sidecar(*clip));
   if (named) named = rename_file(sidecar_part, sidecar_path);
   if (named) named = rename_file(clip_part, clip_path);
+  // Of two names of the same file, rename() removes none: this clip was published before, just so.
+  if (named) remove_quietly(clip_part);
   // The folder, and those above it, which may be new.
   for (auto folder = clip_path.parent_path(); named; folder = folder.parent_path()) {
     named = sync_directory(folder);
@@ -237,7 +242,6 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
     remove_quietly(clip_part);
     return named.error();
   }
-  remove_quietly(finished);  // where it was copied
   return clip;
 }
 

@@ -26,10 +26,17 @@ fs::path Spool::ready_thumbnail(std::int64_t capture) const {
 }
 
 Result<void> Spool::check_room() const {
-  if (used_ >= max_bytes_) {
+  constexpr std::uint64_t percent_for_fetching = 60;
+  return check(used_, max_bytes_ / 100 * percent_for_fetching);
+}
+
+Result<void> Spool::check_room_for_clip(std::uint64_t bytes) const { return check(used_ + bytes, max_bytes_); }
+
+Result<void> Spool::check(std::uint64_t used, std::uint64_t bound) const {
+  if (used >= bound) {
     return Error{ErrorKind::no_space, fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise "
                                                   "capture.spool_max_bytes",
-                                                  used_ >> 20U, max_bytes_ >> 20U)};
+                                                  used_.load() >> 20U, max_bytes_ >> 20U)};
   }
   const auto left = free_bytes(directory_);
   if (!left || *left >= min_free_bytes_) return {};

@@ -24,7 +24,8 @@ using std::chrono::seconds;
 constexpr int least_attempts = 2;                // before a result counts that another attempt may better
 constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some minutes
 constexpr seconds recorded_by{5};                // after its end, a window is as good as it will be just now
-constexpr std::chrono::minutes index_is_current{10};  // after that, what Rhombus knows of a camera's footage counts
+constexpr int attempts_at_what_seems_wrong = 3;  // for good: a manifest nobody can use, say
+constexpr seconds asked_again_after{5};
 constexpr std::chrono::minutes goes_on_at_most{10};   // an alert that is never said to be final
 
 // From a window's timeline to the wall clock.
@@ -39,6 +40,20 @@ WallTime::duration total(const std::vector<Gap>& gaps) {
   WallTime::duration sum{0};
   for (const auto& gap : gaps) sum += gap.end - gap.start;
   return sum;
+}
+
+std::uint64_t size_of(const std::vector<media::TakenTrack>& tracks) {
+  std::uint64_t total_bytes = 0;
+  for (const auto& track : tracks) {
+    for (const auto& part : track.parts) {
+      for (const auto& file : part.segments) {
+        std::error_code gone;
+        const auto size = std::filesystem::file_size(file, gone);
+        if (!gone) total_bytes += size;
+      }
+    }
+  }
+  return total_bytes;
 }
 
 bool is_complete(const std::vector<media::TakenTrack>& tracks) {
@@ -100,7 +115,7 @@ void Capture::extend(std::chrono::sys_seconds window_end) {
   row_.duration += window_end - row_.window_end;
   row_.window_end = window_end;
   early_.reset();
-  asked_whether_it_goes_on_ = false;
+  ask_again_at_.reset();
   if (camera_) cover();
 }
 
@@ -117,11 +132,18 @@ void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
                      stretches_[0]->span().end == row_.window_end;
   if (!alone || early_ || window() > longest || !environment_.remuxing_early.try_acquire()) return;
   early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, std::move(foreseen));
+  remove_old_clip();
   early_->thread = std::thread([this, clip = early_.get(), stop] {
     const std::stop_callback stop_too(stop, [&] { clip->stop.request_stop(); });
     clip->summary = media::remux(std::span(&clip->foreseen, 1), environment_.spool.ready_clip(row_.id), metadata(),
                                  clip->stop.get_token());
   });
+}
+
+// What an earlier attempt left there may be the published clip itself, by another name: never written to.
+void Capture::remove_old_clip() const {
+  std::error_code ignored;
+  std::filesystem::remove(environment_.spool.ready_clip(row_.id), ignored);
 }
 
 // The clip that was begun early, if it has become just what was taken.
@@ -171,11 +193,11 @@ Result<bool> Capture::goes_on(std::stop_token stop) {
 Step Capture::take(std::stop_token stop) {
   auto& clock = environment_.clock;
   const bool was_live = WallTime(row_.window_end) > row_.received_at;
-  if (was_live && !asked_whether_it_goes_on_ && clock.wall_now() >= row_.alert_at + row_.duration) {
-    asked_whether_it_goes_on_ = true;
+  if (was_live && clock.wall_now() >= std::max(ask_again_at_.value_or(WallTime::min()), row_.alert_at + row_.duration)) {
     const auto more = goes_on(stop);
     if (!more) spdlog::debug("alert {}: not known whether it goes on: {}", row_.alert.str(), more.error().message);
-    asked_whether_it_goes_on_ = !more || !*more || clock.wall_now() > WallTime(row_.window_end) + goes_on_at_most;
+    known_to_go_on_ = more && *more && clock.wall_now() < WallTime(row_.window_end) + goes_on_at_most;
+    ask_again_at_ = known_to_go_on_ ? clock.wall_now() + asked_again_after : WallTime::max();
     if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
   }
 
@@ -186,6 +208,7 @@ Step Capture::take(std::stop_token stop) {
     for (const auto& stretch : stretches) {
       const auto progress = stretch->advance(
           {.bytes = bytes_,
+           .window = {row_.window_start, row_.window_end},
            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
           stop);
       if (!progress.over) {
@@ -224,7 +247,7 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
   for (std::size_t i = 0; i < shares.size(); ++i) {
     contributions.push_back({&shares[i].taken, places[i].first, places[i].second});
     for (const auto& run : shares[i].taken.runs) segments[shares[i].route] += run.segments.size();
-    if (!shares[i].problem.empty() && collected.reason.empty()) collected.reason = shares[i].problem;
+    if (collected.sound_problem.empty()) collected.sound_problem = shares[i].problem;
   }
   for (const auto& [route, count] : segments) {
     if (!collected.has_video && count > segments[collected.route]) collected.route = route;
@@ -239,6 +262,7 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
     collected.track_gaps.emplace_back(track.kind, gaps);
     if (track.parts.empty()) continue;
     (track.kind == TrackKind::video ? collected.has_video : collected.has_audio) = true;
+    if (track.kind == TrackKind::video) collected.missing = total(gaps);
     for (const auto& gap : gaps) {
       if (std::find(collected.gaps.begin(), collected.gaps.end(), gap) == collected.gaps.end())
         collected.gaps.push_back(gap);
@@ -253,11 +277,13 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
   collect_tracks(stretches_, collected);
   if (!sound_.empty()) {
     collect_tracks(sound_, collected);
-    if (!collected.has_audio && collected.reason.find("sound") == std::string::npos) {
-      collected.reason += fmt::format("{}no sound from {}", collected.reason.empty() ? "" : "; ",
-                                      sound_problem_.empty() ? printable(camera_->gateway->name, 60) : sound_problem_);
+    if (collected.sound_problem.empty()) {
+      collected.sound_problem = "no sound from " + (sound_problem_.empty() ? printable(camera_->gateway->name, 60)
+                                                                          : sound_problem_);
     }
   }
+  if (!collected.has_audio && !collected.sound_problem.empty())
+    collected.reason += (collected.reason.empty() ? "" : "; ") + collected.sound_problem;
   const bool picture_is_whole =
       collected.has_video && std::none_of(collected.tracks.begin(), collected.tracks.end(), [](const auto& track) {
         return track.kind == TrackKind::video && !track.gaps.empty();
@@ -275,7 +301,7 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
 bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
   const auto& clock = environment_.clock;
   if (collected.has_video || stored_clip_ || environment_.footage.connection() != ConnectionMode::automatic ||
-      clock.wall_now() < row_.alert_at + row_.duration || (row_.published && row_.published->source != "cloud"))
+      clock.wall_now() < row_.alert_at + row_.duration || row_.published)
     return false;
   if (row_.clip_region.empty()) {
     const auto details = environment_.api.alert_details(row_.alert, stop);
@@ -311,7 +337,10 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
     collected.track_gaps.emplace_back(track.kind, gaps);
     if (track.parts.empty()) continue;
     (track.kind == TrackKind::video ? collected.has_video : collected.has_audio) = true;
-    if (track.kind == TrackKind::video) collected.gaps = gaps;
+    if (track.kind == TrackKind::video) {
+      collected.gaps = gaps;
+      collected.missing = total(gaps);
+    }
     collected.tracks.push_back(std::move(track));
   }
   collected.route = rhombus::Route::cloud;
@@ -321,11 +350,10 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
 }
 
 // Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says so
-// too, or when that has had time to become known.
+// too: of one that cannot be reached, it may know less than there is.
 bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   const auto& clock = environment_.clock;
-  if (collected.why_missing != ErrorKind::not_found && clock.wall_now() < WallTime(row_.window_end) + index_is_current)
-    return false;
+  if (collected.why_missing != ErrorKind::not_found) return false;
   if (clock.wall_now() < WallTime(row_.window_end) + recorded_by) return false;
   const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
   if (!held) spdlog::debug("alert {}: {}", row_.alert.str(), held.error().message);
@@ -345,15 +373,44 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
 bool Capture::is_better(const Collected& collected) const {
   if (!row_.published) return true;
   const auto& before = *row_.published;
-  const auto covered = [&](std::chrono::sys_seconds end, const std::vector<Gap>& gaps) {
-    return WallTime(end) - WallTime(row_.window_start) - total(gaps);
-  };
-  const bool from_camera = collected.route != rhombus::Route::cloud;
-  if (from_camera != (before.source != "cloud")) return from_camera;
-  if (collected.has_audio != before.clip.ends_with("_combined.mp4")) return collected.has_audio;
+  const auto covered_before = WallTime(before.window_end) - WallTime(row_.window_start) - total(before.gaps);
+  const auto covered = WallTime(row_.window_end) - WallTime(row_.window_start) - collected.missing;
+  // First how much of the picture there is, then how good it is, then the sound.
   constexpr std::chrono::milliseconds noticeable{250};
-  return collected.reason.empty() ||
-         covered(row_.window_end, collected.gaps) > covered(before.window_end, before.gaps) + noticeable;
+  const bool from_camera = collected.route != rhombus::Route::cloud;
+  const bool was_from_camera = before.source != "cloud";
+  if (covered > covered_before + noticeable) return from_camera || !was_from_camera;
+  if (covered + noticeable < covered_before) return false;
+  if (from_camera != was_from_camera) return from_camera;
+  const bool had_audio = before.clip.ends_with("_combined.mp4");
+  if (collected.has_audio != had_audio) return collected.has_audio;
+  return collected.reason.empty();
+}
+
+// Whether what is published is all there is of the window.
+bool Capture::has_whole_clip() const {
+  return row_.published && row_.published->gaps.empty() && row_.published->source != "cloud" &&
+         row_.published->window_end >= row_.window_end;
+}
+
+// The end of an attempt that brought nothing better: the clip there is stays, and says what it lacks.
+Step Capture::keep_what_is_published(std::string reason, std::optional<Error> try_again) const {
+  journal::Outcome outcome{.state = State::failed,
+                           .reason = std::move(reason),
+                           .camera_name = camera_ ? camera_->camera.name : "",
+                           .published = row_.published,
+                           .next_attempt_at = {},
+                           .window_end = row_.window_end};
+  if (row_.published) {
+    outcome.state = has_whole_clip() && !try_again ? State::done : State::partial;
+    if (outcome.state == State::done) outcome.reason.clear();
+    auto& published = *outcome.published;
+    if (published.window_end < row_.window_end) {
+      published.gaps.push_back({WallTime(published.window_end), WallTime(row_.window_end)});
+      published.window_end = row_.window_end;
+    }
+  }
+  return Finished{std::move(outcome), std::move(try_again)};
 }
 
 // A capture that only waited (the program was off, the spool full) has not been tried yet.
@@ -367,9 +424,11 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   if (error && (error->kind == ErrorKind::cancelled || error->kind == ErrorKind::no_space)) return Postponed{*error};
   auto collected = collect(error);
   const bool complete = collected.has_video && collected.reason.empty();
-  if (complete && !asked_whether_it_goes_on_ && WallTime(row_.window_end) > row_.received_at) {
-    // It goes on, for all that is known: what there is now is kept meanwhile.
-    return make_ready(std::move(collected), Error{ErrorKind::transient, "the alert is still going on"}, stop);
+  if (complete && known_to_go_on_) {
+    // What there is now is kept meanwhile.
+    Error goes_on{ErrorKind::transient, "the alert is still going on"};
+    if (has_whole_clip()) return keep_what_is_published(goes_on.message, goes_on);
+    return make_ready(std::move(collected), std::move(goes_on), stop);
   }
   if (complete) return make_ready(std::move(collected), std::nullopt, stop);
 
@@ -387,8 +446,12 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
       collected.reason += "; nor is there a stored clip: " + stored_clip_problem_;
     }
   }
-  const bool final = gone || out_of_time() || (error && error->kind == ErrorKind::permanent);
-  const Error why{error ? error->kind : collected.why_missing, collected.reason,
+  const bool seems_wrong = error && error->kind == ErrorKind::permanent;
+  const bool is_no_camera = seems_wrong && !camera_;
+  const bool final =
+      gone || out_of_time() || is_no_camera || (seems_wrong && row_.attempts + 1 >= attempts_at_what_seems_wrong);
+  const auto kind = error ? error->kind : collected.why_missing;
+  const Error why{kind == ErrorKind::permanent ? ErrorKind::not_found : kind, collected.reason,
                   error ? error->retry_after : std::nullopt};
   const bool may_come_soon = row_.attempts + 1 < least_attempts ||
                              environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
@@ -399,14 +462,7 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   }
   const auto try_again = final ? std::nullopt : std::optional(why);
   if (collected.has_video && is_better(collected)) return make_ready(std::move(collected), try_again, stop);
-  const auto state = row_.published ? State::partial : State::failed;
-  return Finished{{.state = state,
-                   .reason = collected.reason,
-                   .camera_name = camera_ ? camera_->camera.name : "",
-                   .published = {},
-                   .next_attempt_at = {},
-                   .window_end = row_.window_end},
-                  try_again};
+  return keep_what_is_published(collected.reason, try_again);
 }
 
 // Puts the clip together in the spool.
@@ -414,18 +470,20 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
   const auto file = environment_.spool.ready_clip(row_.id);
   auto summary = [&]() -> Result<media::ClipSummary> {
     if (auto early = end_early(collected.tracks)) return *early;
+    if (auto room = environment_.spool.check_room_for_clip(size_of(collected.tracks)); !room) return room.error();
+    remove_old_clip();
     const std::lock_guard lock(environment_.remuxing);
     return media::remux(collected.tracks, file, metadata(), stop);
   }();
   if (!summary) {
-    if (summary.error().kind != ErrorKind::permanent) return Postponed{summary.error()};
-    return Finished{{.state = row_.published ? State::partial : State::failed,
-                     .reason = summary.error().message,
-                     .camera_name = camera_->camera.name,
-                     .published = {},
-                     .next_attempt_at = {},
-                     .window_end = row_.window_end},
-                    std::nullopt};
+    if (summary.error().kind == ErrorKind::cancelled || summary.error().kind == ErrorKind::no_space)
+      return Postponed{summary.error()};
+    // Something on disk is not what it was: the next attempt looks at all of it again.
+    for (const auto* stretches : {&stretches_, &sound_}) {
+      for (const auto& stretch : *stretches) stretch->invalidate();
+    }
+    if (out_of_time()) return keep_what_is_published(summary.error().message, std::nullopt);
+    return Postponed{Error{ErrorKind::transient, summary.error().message}};
   }
   environment_.spool.add(summary->bytes);
   if (environment_.thumbnails) {

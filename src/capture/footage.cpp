@@ -356,7 +356,8 @@ Result<media::Session::Progress> Footage::end() {
     return media::Session::Progress{.finished = true, .next_at = {}};
   }
   Error error{failure_kind_.value_or(ErrorKind::transient), failures_, retry_after_};
-  if (!request_.only_way) access_.note_failed(request_.device, error);
+  // What it does not have, or refuses to show, is no reason to leave it alone.
+  if (!request_.only_way && error.kind == ErrorKind::transient) access_.note_failed(request_.device, error);
   return error;
 }
 

@@ -19,6 +19,7 @@ using std::chrono::seconds;
 
 constexpr milliseconds look_interval{10'000};  // at the archive, when nothing is ready
 constexpr milliseconds pause{2000};            // after the archive refused a clip
+constexpr milliseconds own_pause{30'000};      // of a clip that cannot be published though the archive is there
 constexpr seconds lease_for{20};               // renewed by the pool
 constexpr seconds slow_after{10};              // for one operation
 
@@ -58,6 +59,7 @@ struct Publisher::Impl {
   void run();
   bool publish_all();
   bool publish(const ReadyCapture& ready);
+  Result<void> check_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
   Result<void> look_at_archive();
   void set_problem(std::string problem);
@@ -120,13 +122,17 @@ bool Publisher::Impl::write_down(const journal::Writer::Work& change) {
   }
 }
 
+Result<void> Publisher::Impl::check_room_for(const ReadyCapture& ready) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(spool.ready_clip(ready.capture.id), failed);
+  if (failed) return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
+  return archive.check_space(size);
+}
+
 Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto& row = ready.capture;
   const auto file = spool.ready_clip(row.id);
   std::error_code failed;
-  const auto size = std::filesystem::file_size(file, failed);
-  if (failed) return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
-  if (auto room = archive.check_space(size); !room) return room.error();
   const archive::ClipIdentity identity{ready.clip.camera_name, row.camera,       row.alert,
                                        row.activities,         row.window_start, ready.clip.has_audio};
   const auto archived = archive.publish(
@@ -154,6 +160,7 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
                           now);
   });
   if (!written) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
+  std::filesystem::remove(file, failed);
   // A better clip may have another name: with sound where there was none.
   if (row.published && row.published->clip != archived->path) archive.remove(row.published->clip);
   observer(ready.clip.state, now - row.received_at);
@@ -168,8 +175,11 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
 
 // False when the archive has to be waited for.
 bool Publisher::Impl::publish(const ReadyCapture& ready) {
+  bool archive_is_there = false;
   const auto published = busy(fmt::format("alert {}", ready.capture.alert.str()), [&] {
     auto there = look_at_archive();
+    if (there) there = check_room_for(ready);
+    archive_is_there = there || there.error().kind == ErrorKind::not_found;
     return there ? bring_to_archive(ready) : there;
   });
   if (published) {
@@ -178,15 +188,19 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   }
   const auto& error = published.error();
   const bool lost = error.kind == ErrorKind::not_found;
-  if (!lost && error.kind != ErrorKind::cancelled) {
+  if (!archive_is_there) {
     set_problem(error.message);
     explain(error);
+  } else if (error.kind != ErrorKind::cancelled) {
+    spdlog::error("alert {}: {}", ready.capture.alert.str(), error.message);
   }
   const std::string reason = lost ? error.message : "the clip is in the spool: " + error.message;
+  // What is wrong with this clip alone holds the others up no longer.
+  const auto next_at = clock.wall_now() + (archive_is_there && !lost ? milliseconds(own_pause) : milliseconds(0));
   const bool returned = write_down([&](journal::Journal& journal) {
-    return journal.return_ready(ready.capture.id, owner, reason, lost, clock.wall_now());
+    return journal.return_ready(ready.capture.id, owner, reason, lost, next_at);
   });
-  return lost && returned;
+  return archive_is_there && returned;
 }
 
 // False when there may be more that could not be published.

@@ -7,6 +7,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
+#include "responder/media/coverage.hpp"
 
 namespace responder::capture {
 namespace {
@@ -17,7 +18,7 @@ using std::chrono::sys_seconds;
 
 constexpr milliseconds look_again{100};        // at what another capture drives just now
 constexpr std::chrono::minutes kept_for{10};   // after its last use: the next alert of a burst
-constexpr std::uint64_t nearly_full_percent = 80;
+constexpr std::uint64_t getting_full_percent = 50;
 
 std::string folder_name(const Span& span) {
   return fmt::format("{}_{}", span.start.time_since_epoch().count(), (span.end - span.start).count());
@@ -53,9 +54,11 @@ std::string Recorder::name() const {
 }
 
 Stretch::Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access,
-                 archive::Spool& spool)
+                 archive::Spool& spool, bool recovered)
     : recorder_(std::move(recorder)), folder_(std::move(folder)), access_(access), spool_(spool) {
-  state_.lock()->span = span;
+  auto state = state_.lock();
+  state->span = state->reach = span;
+  state->opened = recovered;  // its folder has its span's name
 }
 
 Span Stretch::span() const { return state_.lock()->span; }
@@ -63,20 +66,36 @@ Span Stretch::span() const { return state_.lock()->span; }
 bool Stretch::extend(sys_seconds end) {
   auto state = state_.lock();
   if (state->opened) return false;
-  state->span.end = end;
+  state->span.end = state->reach.end = end;
   return true;
 }
 
-std::vector<Footage::Share> Stretch::taken() const { return state_.lock()->taken; }
+Span Stretch::reach() const { return state_.lock()->reach; }
+
+std::vector<Footage::Share> Stretch::taken() const {
+  {
+    auto state = state_.lock();
+    if (state->over) return state->taken;
+  }
+  const std::unique_lock driving(driving_, std::try_to_lock);
+  return driving && footage_ ? footage_->taken() : std::vector<Footage::Share>{};
+}
 
 void Stretch::begin_attempt() {
+  constexpr seconds just_now{1};  // other captures' attempts count as this one's
   const std::unique_lock driving(driving_, std::try_to_lock);
   if (!driving) return;  // it goes on already
   auto state = state_.lock();
-  if (!state->over || state->complete) return;
+  if (!state->over || state->complete || access_.clock().steady_now() < state->over_at + just_now) return;
   state->over = false;
   state->error.reset();
   footage_.reset();
+}
+
+void Stretch::invalidate() {
+  auto state = state_.lock();
+  state->complete = false;
+  state->over_at = {};
 }
 
 void Stretch::open() {
@@ -108,15 +127,51 @@ void Stretch::open() {
   footage_ = std::make_shared<Footage>(std::move(request), access_);
 }
 
+// What the video (or, without any, the sound) of a stretch covers, from its start.
+media::Coverage coverage_of(const std::vector<Footage::Share>& shares, media::TrackKind kind) {
+  media::Coverage coverage;
+  for (const auto& share : shares) {
+    for (const auto& run : share.taken.runs) {
+      if (run.kind != kind) continue;
+      for (const auto& segment : run.segments) coverage.add({segment.time.start, segment.time.end()});
+    }
+  }
+  return coverage;
+}
+
 void Stretch::note(const Result<media::Session::Progress>& progress) {
   if (progress && !progress->finished) return;
   auto shares = footage_->taken();
   const bool complete = footage_->complete();
+  const auto covered =
+      coverage_of(shares, recorder_.video ? media::TrackKind::video : media::TrackKind::audio).intervals();
   auto state = state_.lock();
   state->over = true;
+  state->over_at = access_.clock().steady_now();
   state->complete = complete;
   state->taken = std::move(shares);
-  if (!progress) state->error = progress.error();
+  state->reach = state->span;
+  if (!progress && !complete) state->error = progress.error();
+  if (!complete || covered.empty()) return;
+  const auto whole = [](media::Micros offset) { return std::chrono::duration_cast<seconds>(offset); };
+  state->reach.start = std::min(state->span.start, state->span.start + whole(covered.front().start));
+  state->reach.end = std::max(state->span.end, state->span.start + whole(covered.back().end));
+}
+
+// While it goes on: whether a capture that needs only a part of it has that.
+bool Stretch::has_all_of(const Span& window) const {
+  const auto span = this->span();
+  const media::Interval part{std::max(window.start, span.start) - span.start, std::min(window.end, span.end) - span.start};
+  if (part.end <= part.start || window.end >= span.end) return false;
+  const auto shares = footage_->taken();
+  const auto has = [&](media::TrackKind kind) {
+    return coverage_of(shares, kind).uncovered(part) <= media::rounding;
+  };
+  const bool names_sound = std::any_of(shares.begin(), shares.end(), [](const auto& share) {
+    return std::find(share.taken.kinds.begin(), share.taken.kinds.end(), media::TrackKind::audio) !=
+           share.taken.kinds.end();
+  });
+  return (!recorder_.video || has(media::TrackKind::video)) && (!names_sound || has(media::TrackKind::audio));
 }
 
 Stretch::Progress Stretch::advance(const Drive& drive, std::stop_token stop) {
@@ -137,6 +192,7 @@ Stretch::Progress Stretch::advance(const Drive& drive, std::stop_token stop) {
   const auto progress = footage_->advance(std::move(stop));
   drive_ = nullptr;
   note(progress);
+  if (progress && !progress->finished && has_all_of(drive.window)) return {.over = true, .next_at = {}, .error = {}};
   if (!progress) return {.over = true, .next_at = {}, .error = progress.error()};
   return {.over = progress->finished, .next_at = progress->next_at, .error = {}};
 }
@@ -146,12 +202,16 @@ StretchStore::StretchStore(FootageAccess& access, archive::Spool& spool) : acces
   auto entries = entries_.lock();
   for (const auto& device : std::filesystem::directory_iterator(spool_.work(), failed)) {
     const auto recorder = parse_recorder(device.path().filename().string());
-    if (!recorder) continue;
+    if (!recorder) {
+      std::error_code ignored;
+      std::filesystem::remove_all(device.path(), ignored);  // of a capture that was cut off
+      continue;
+    }
     std::error_code unreadable;
     for (const auto& folder : std::filesystem::directory_iterator(device.path(), unreadable)) {
       const auto span = parse_folder_name(folder.path().filename().string());
       if (!span) continue;
-      auto stretch = std::make_shared<Stretch>(*recorder, *span, device.path(), access_, spool_);
+      auto stretch = std::make_shared<Stretch>(*recorder, *span, device.path(), access_, spool_, true);
       (*entries)[recorder->name()].push_back({std::move(stretch), access_.clock().wall_now()});
     }
   }
@@ -167,22 +227,22 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
     Entry* before = nullptr;       // ends where we are
     sys_seconds next = window.end;  // where another begins
     for (auto& entry : entries) {
-      const auto span = entry.stretch->span();
-      if (span.start > at) next = std::min(next, span.start);
-      if (span.end == at) before = &entry;
-      if (span.start <= at && span.end > at && (best == nullptr || span.end > best->stretch->span().end))
+      const auto reach = entry.stretch->reach();
+      if (reach.start > at) next = std::min(next, reach.start);
+      if (reach.end == at) before = &entry;
+      if (reach.start <= at && reach.end > at && (best == nullptr || reach.end > best->stretch->reach().end))
         best = &entry;
     }
     if (best == nullptr && before != nullptr && before->stretch->extend(next)) best = before;
     if (best == nullptr) {
-      entries.push_back({std::make_shared<Stretch>(recorder, Span{at, next}, spool_.work() / recorder.name(), access_,
-                                                   spool_),
-                         now});
+      auto stretch = std::make_shared<Stretch>(recorder, Span{at, next}, spool_.work() / recorder.name(), access_,
+                                               spool_, false);
+      entries.push_back({std::move(stretch), now});
       best = &entries.back();
     }
     best->used_at = now;
     if (chosen.empty() || chosen.back() != best->stretch) chosen.push_back(best->stretch);
-    at = best->stretch->span().end;
+    at = best->stretch->reach().end;
   }
   return chosen;
 }
@@ -190,8 +250,7 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
 bool StretchStore::may_go(const std::string& recorder, const Entry& entry,
                           const std::vector<journal::OpenWindow>& open, bool in_need) const {
   if (entry.stretch.use_count() > 1) return false;
-  if (in_need) return true;
-  if (access_.clock().wall_now() < entry.used_at + kept_for) return false;
+  if (!in_need && access_.clock().wall_now() < entry.used_at + kept_for) return false;
   const auto span = entry.stretch->span();
   const auto device = recorder.substr(0, recorder.find('+'));
   const bool sound_only = recorder.ends_with(only_audio) && !recorder.ends_with(both);
@@ -201,7 +260,7 @@ bool StretchStore::may_go(const std::string& recorder, const Entry& entry,
 }
 
 void StretchStore::tidy(const std::vector<journal::OpenWindow>& open) {
-  const bool in_need = spool_.used() > spool_.max_bytes() / 100 * nearly_full_percent;
+  const bool in_need = spool_.used() > spool_.max_bytes() / 100 * getting_full_percent;
   bool removed = false;
   auto held = entries_.lock();
   for (auto& [recorder, entries] : *held) {

@@ -190,13 +190,12 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
   const bool ignored = !capture.ignored_reason.empty();
   const std::optional<std::int64_t> now = to_ms(capture.received_at);
   const auto duration = static_cast<std::int64_t>(capture.duration.count());
-  const auto window_end = to_s(capture.window_end);
   const auto inserted = impl_->run(
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
       "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region) "
       "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
-      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start), window_end,
+      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start), to_s(capture.window_end),
       to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason, ignored ? std::nullopt : now,
       ignored ? now : std::nullopt, capture.clip_region);
   if (!inserted) return inserted.error();
@@ -205,12 +204,12 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
 
   // The alert went on: its window grows, and what was finished is work again.
   auto grown = impl_->statement(
-      "UPDATE captures SET window_end_s = ?3, duration_s = max(duration_s, ?4), "
-      "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?5 END, "
+      "UPDATE captures SET window_end_s = window_end_s + (?3 - duration_s), duration_s = ?3, "
+      "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?4 END, "
       "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END "
-      "WHERE alert = ?1 AND camera = ?2 AND window_end_s < ?3 AND state <> 'ignored' RETURNING id");
+      "WHERE alert = ?1 AND camera = ?2 AND duration_s < ?3 AND state <> 'ignored' RETURNING id");
   if (!grown) return grown.error();
-  const auto row = (*grown)->bind(capture.alert.str(), capture.camera.str(), window_end, duration, *now).step();
+  const auto row = (*grown)->bind(capture.alert.str(), capture.camera.str(), duration, *now).step();
   if (!row) return row.error();
   Accepted accepted{.duplicate = true, .grew = *row};
   if (*row) accepted.id = (*grown)->integer(0);
@@ -265,9 +264,11 @@ Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view own
 
 Result<void> Journal::release_leases(std::string_view owner_prefix, WallTime now) {
   return impl_->run(
-      "UPDATE captures SET state = CASE WHEN clip IS NULL THEN 'waiting' ELSE 'partial' END, "
-      "finished_ms = CASE WHEN clip IS NULL THEN NULL ELSE ?2 END, next_attempt_ms = ?2, lease_owner = NULL, "
-      "lease_until_ms = NULL WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
+      "UPDATE captures SET state = CASE WHEN clip IS NULL OR id IN (SELECT capture FROM ready) THEN 'waiting' "
+      "ELSE 'partial' END, "
+      "finished_ms = CASE WHEN clip IS NULL OR id IN (SELECT capture FROM ready) THEN NULL ELSE ?2 END, "
+      "next_attempt_ms = ?2, lease_owner = NULL, lease_until_ms = NULL "
+      "WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
       owner_prefix, to_ms(now));
 }
 
@@ -346,7 +347,7 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
   auto query = impl_->statement(
       "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
       "r.next_attempt_ms, r.sidecar FROM ready r JOIN captures c ON c.id = r.capture "
-      "WHERE c.state <> 'capturing' OR c.lease_until_ms < ? ORDER BY r.capture LIMIT 1");
+      "WHERE c.next_attempt_ms <= ?1 OR c.lease_until_ms < ?1 ORDER BY r.capture LIMIT 1");
   if (!query) return query.error();
   const auto row = (*query)->bind(to_ms(now)).step();
   if (!row) return row.error();
@@ -365,8 +366,8 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
   (*query)->reset();
 
   static const std::string sql = fmt::format(
-      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL "
-      "WHERE id = ?1 RETURNING {}",
+      "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL, "
+      "finished_ms = NULL WHERE id = ?1 RETURNING {}",
       capture_columns);
   auto claim = impl_->statement(sql);
   if (!claim) return claim.error();
@@ -378,13 +379,26 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
 }
 
 Result<void> Journal::return_ready(CaptureId id, std::string_view owner, std::string_view reason, bool clip_is_lost,
-                                   WallTime now) {
+                                   WallTime next_at) {
   const auto returned = impl_->run(
       "UPDATE captures SET state = 'waiting', reason = ?3, next_attempt_ms = ?4, lease_owner = NULL, "
       "lease_until_ms = NULL WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
-      id, owner, reason, to_ms(now));
+      id, owner, reason, to_ms(next_at));
   if (!returned || impl_->database.changes() == 0 || !clip_is_lost) return returned;
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
+}
+
+Result<std::vector<CaptureId>> Journal::ready_ids() {
+  auto query = impl_->statement("SELECT capture FROM ready");
+  if (!query) return query.error();
+  std::vector<CaptureId> ids;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return ids;
+    ids.push_back((*query)->integer(0));
+  }
 }
 
 Result<void> Journal::explain_ready(std::string_view reason) {
@@ -409,15 +423,6 @@ Result<std::int64_t> Journal::retry_failed(WallTime now) {
       to_ms(now));
   if (!done) return done.error();
   return impl_->database.changes();
-}
-
-Result<std::uint64_t> Journal::ready_count() {
-  auto query = impl_->statement("SELECT count(*) FROM ready");
-  if (!query) return query.error();
-  if (const auto row = (*query)->bind().step(); !row) return row.error();
-  const auto count = static_cast<std::uint64_t>((*query)->integer(0));
-  (*query)->reset();
-  return count;
 }
 
 Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
@@ -504,6 +509,7 @@ Result<bool> Journal::forget_pin(const DeviceId& device) {
 Result<std::vector<OpenWindow>> Journal::open_windows() {
   auto query = impl_->statement(
       "SELECT camera, window_start_s, window_end_s FROM captures WHERE next_attempt_ms IS NOT NULL "
+      "AND id NOT IN (SELECT capture FROM ready) "
       "UNION ALL SELECT camera, window_start_s, window_end_s FROM captures WHERE state = 'capturing'");
   if (!query) return query.error();
   std::vector<OpenWindow> windows;

@@ -25,9 +25,7 @@ std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackK
     for (const auto& run : contributions[i].taken->runs) {
       if (run.kind != kind) continue;
       for (const auto& segment : run.segments) {
-        // A session's last segment may be named longer than it is: it ends where the session does.
-        const Micros end = std::min(segment.time.end(), contributions[i].span);
-        const Interval at{segment.time.start + contributions[i].shift, end + contributions[i].shift};
+        const Interval at{segment.time.start + contributions[i].shift, segment.time.end() + contributions[i].shift};
         if (at.end > rounding && at.start < window) pieces.push_back({&run, &segment, at, i});
       }
     }
@@ -76,7 +74,8 @@ void explain(TakenTrack& track, std::span<const Contribution> contributions) {
                                         [&](const Interval& gap) { return overlap(gap, at); });
       if (!in_a_gap) continue;
       if (track.reason.empty()) track.reason = missing.reason;
-      if (missing.why != ErrorKind::not_found) track.why_missing = missing.why;
+      // One that is wrong for good does not keep the others from being tried.
+      if (missing.why != ErrorKind::not_found) track.why_missing = ErrorKind::transient;
       named = true;
     }
   }
@@ -89,7 +88,6 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
   auto pieces = pieces_of(contributions, kind, window);
   const auto encoding = main_encoding(pieces);
   Coverage coverage;
-  Micros longest{0};
   bool other_encodings = false;
   std::erase_if(pieces, [&](const Piece& piece) {
     const Interval inside{std::max(piece.at.start, Micros(0)), std::min(piece.at.end, window)};
@@ -99,7 +97,6 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
       return true;
     }
     coverage.add(piece.at);
-    longest = std::max(longest, piece.segment->time.duration);
     return false;
   });
   std::stable_sort(pieces.begin(), pieces.end(),
@@ -112,9 +109,7 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
     track.samples += piece.segment->samples;
     last = &piece;
   }
-  const bool some_missing = std::any_of(contributions.begin(), contributions.end(),
-                                        [](const Contribution& one) { return !one.taken->missing.empty(); });
-  track.gaps = coverage.gaps(window, some_missing || other_encodings || longest == Micros(0) ? rounding : longest);
+  track.gaps = coverage.gaps(window);
   if (track.gaps.empty()) return track;
   if (other_encodings)
     track.reason = fmt::format("the device changes the {} encoding in the window", to_string(kind));

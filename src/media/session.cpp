@@ -518,6 +518,13 @@ void Session::take(const TrackState& state, Taken& taken) const {
     const auto time = state.track.time_of(index);
     taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
   };
+  const auto leave_out_rest = [&](const Placed& placed, const SegmentInfo& info) {
+    taken.missing.push_back({kind,
+                             {placed.nominal.start + info.duration, placed.nominal.end()},
+                             ErrorKind::transient,
+                             fmt::format("the media of {} segment {} is shorter than its manifest says",
+                                         to_string(kind), placed.index)});
+  };
   std::vector<std::vector<Placed>> by_part(state.track.parts());
   for (std::size_t i = 0; i < state.usable; ++i) {
     const auto& segment = state.segments[i];
@@ -547,17 +554,17 @@ void Session::take(const TrackState& state, Taken& taken) const {
     TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}};
     run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
                              options_.start);
+    // Devices cut where they have a key frame, a little off the manifest's times: that much is no hole.
+    Micros off = chain.front().decode_time - run.origin - chain.front().nominal.start;
+    if (std::chrono::abs(off) > chain.front().nominal.duration) off = Micros(0);
     for (const auto& placed : chain) {
       const auto& info = state.segments[placed.index].info;
-      auto time = placed.nominal;
-      if (length_of(info, time, options_.duration) == Length::too_short) {
-        time.duration = info.duration;
-        taken.missing.push_back({kind,
-                                 {time.end(), placed.nominal.end()},
-                                 ErrorKind::transient,
-                                 fmt::format("the media of {} segment {} is shorter than its manifest says",
-                                             to_string(kind), placed.index)});
+      if (length_of(info, placed.nominal, options_.duration) == Length::too_short) {
+        leave_out_rest(placed, info);
       }
+      // What the media itself says; where it does not say, it ends no later than what was asked for.
+      SegmentTime time{placed.decode_time - run.origin - off, info.duration};
+      if (info.duration == Micros(0)) time.duration = std::min(placed.nominal.end(), Micros(options_.duration)) - placed.nominal.start;
       run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
     }
     taken.runs.push_back(std::move(run));

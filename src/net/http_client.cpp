@@ -1,5 +1,6 @@
 #include "responder/net/http_client.hpp"
 
+#include <atomic>
 #include <filesystem>
 #include <utility>
 
@@ -85,6 +86,7 @@ struct HttpConnection::Impl {
   Trust trust;
   KeyCheck key_check;
   std::unique_ptr<httplib::ClientImpl> client;
+  std::atomic<bool> aborted{false};  // alone: set by whoever breaks the present request off
 
   Impl(const Url& url, const Trust& whom, const ClientTimeouts& timeouts) : origin(url), trust(whom) {
     if (origin.scheme == "https") {
@@ -152,10 +154,11 @@ struct HttpConnection::Impl {
       return !refused_by_us;
     };
 
+    aborted = false;
     const bool reused = client->is_socket_open() != 0;
     auto result = client->send(request);
     // A server may close an idle connection just as we use it: that says nothing about the request.
-    const bool stale = reused && response.status == 0 && method == "GET" &&
+    const bool stale = reused && !aborted && response.status == 0 && method == "GET" &&
                        (result.error() == httplib::Error::Read || result.error() == httplib::Error::Write);
     if (stale) result = client->send(request);
     if (refused_by_us) return Error{ErrorKind::cancelled, fmt::format("{}: broken off by us", origin.origin())};
@@ -211,7 +214,10 @@ Result<Response> HttpConnection::post_json(const std::string& target, const Head
   return impl_->send_buffered("POST", target, with_type, body, max_body_bytes);
 }
 
-void HttpConnection::abort() { impl_->client->stop(); }
+void HttpConnection::abort() {
+  impl_->aborted = true;
+  impl_->client->stop();
+}
 
 ConnectionPool::ConnectionPool(Url origin, Trust trust, ClientTimeouts timeouts, std::size_t max_connections)
     : origin_(std::move(origin)),

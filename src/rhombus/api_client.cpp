@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t max_answer_bytes = 64U << 20U;  // thousands of devices, generously
 constexpr std::size_t max_connections = 4;
 constexpr int max_429_waits = 5;
+constexpr std::chrono::milliseconds longest_call{45'000};  // answers are small; a drip is no answer
 constexpr double burst_seconds = 5;  // of the budget; Rhombus allows about ten
 
 net::Trust api_trust(const ApiOptions& options) {
@@ -91,7 +92,8 @@ ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
       observer_(std::move(observer)),
       limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
       connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},
-                   max_connections) {}
+                   max_connections),
+      stalls_(clock, {.first_byte = longest_call}) {}
 
 // What Rhombus says, or longer each time where it does not.
 std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
@@ -109,6 +111,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
     const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
+    const net::StallWatch::Transfer transfer(stalls_, [&] { (*connection)->abort(); });
     auto response = (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes);
     observer_(name, response ? response->status : 0);
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};

@@ -26,8 +26,10 @@ class Spool {
   std::filesystem::path ready_clip(std::int64_t capture) const;
   std::filesystem::path ready_thumbnail(std::int64_t capture) const;
 
-  // An Error of kind no_space when it is full.
+  // An Error of kind no_space when there is no room to fetch more: some is left for putting clips together.
   Result<void> check_room() const;
+  // The same for a clip of this size.
+  Result<void> check_room_for_clip(std::uint64_t bytes) const;
   // Something was written; measure() counts anew.
   void add(std::uint64_t bytes) { used_ += bytes; }
   void measure();
@@ -38,6 +40,8 @@ class Spool {
   void sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const;
 
  private:
+  Result<void> check(std::uint64_t used, std::uint64_t bound) const;
+
   const std::filesystem::path directory_;
   const std::uint64_t max_bytes_;
   const std::uint64_t min_free_bytes_;

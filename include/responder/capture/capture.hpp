@@ -82,6 +82,8 @@ class Capture {
     std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>> track_gaps;
     std::string reason;  // why it is not complete; empty when it is
     ErrorKind why_missing = ErrorKind::not_found;
+    WallTime::duration missing{0};  // of the picture
+    std::string sound_problem;      // why there is no sound at all
     bool has_video = false;
     bool has_audio = false;
   };
@@ -98,10 +100,13 @@ class Capture {
   Collected collect_stored_clip(std::string why_not_better) const;
   bool is_gone(const Collected& collected, std::stop_token stop) const;
   bool is_better(const Collected& collected) const;
+  bool has_whole_clip() const;
+  Step keep_what_is_published(std::string reason, std::optional<Error> try_again) const;
   bool out_of_time() const;
   Step make_ready(Collected collected, std::optional<Error> try_again, std::stop_token stop);
   void begin_early(media::TakenTrack foreseen, std::stop_token stop);
   std::optional<media::ClipSummary> end_early(const std::vector<media::TakenTrack>& tracks);
+  void remove_old_clip() const;
   media::ClipMetadata metadata() const;
   std::chrono::seconds window() const { return row_.window_end - row_.window_start; }
 
@@ -117,7 +122,8 @@ class Capture {
   bool stored_clip_over_ = false;
   std::string stored_clip_problem_;
   std::optional<Error> taking_error_;  // why taking ended, while the stored clip is asked for
-  bool asked_whether_it_goes_on_ = false;
+  std::optional<WallTime> ask_again_at_;  // whether the alert goes on
+  bool known_to_go_on_ = false;
 
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
   // it uses.

@@ -37,16 +37,19 @@ struct Span {
 
 class Stretch {
  public:
-  Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, archive::Spool& spool);
+  // `recovered`: its folder is there from an earlier process.
+  Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, archive::Spool& spool,
+          bool recovered);
 
   struct Progress {
-    bool over = false;
+    bool over = false;           // nothing more will come of what was asked for
     WallTime next_at;            // when it is not
     std::optional<Error> error;  // when it is over before its end
   };
   // What one capture's step brings along.
   struct Drive {
     std::atomic<std::uint64_t>& bytes;  // counted up as they come
+    Span window = {};                   // what of it the capture needs
     std::function<void(media::TakenTrack)> on_foreseen = {};
   };
   // Fetches what is due. Never waits for another capture that does so just now.
@@ -55,16 +58,22 @@ class Stretch {
   // A capture begins an attempt with it: what ended without everything is begun anew.
   void begin_attempt();
 
+  // What was taken is not what it was: the next attempt looks at it anew.
+  void invalidate();
+
   Span span() const;
+  // What its media is known to cover: a device may serve a little more than it was asked for.
+  Span reach() const;
   // Makes it longer, as long as nothing was asked for.
   bool extend(std::chrono::sys_seconds end);
 
-  // What the last advance() that ended had, the best first.
+  // What is there, the best first.
   std::vector<Footage::Share> taken() const;
   const std::filesystem::path& folder() const { return folder_; }
 
  private:
   void open();
+  bool has_all_of(const Span& window) const;
   void note(const Result<media::Session::Progress>& progress);
 
   const Recorder recorder_;
@@ -72,7 +81,7 @@ class Stretch {
   FootageAccess& access_;
   archive::Spool& spool_;
 
-  std::mutex driving_;  // guards footage_: one drives at a time
+  mutable std::mutex driving_;  // guards footage_: one drives at a time
   std::shared_ptr<Footage> footage_;  // shared with whoever puts a clip together while it is fetched
   // Where the bytes and the foreseen track of the present drive go. Null between drives.
   std::atomic<const Drive*> drive_{nullptr};
@@ -82,8 +91,10 @@ class Stretch {
     bool opened = false;
     bool over = false;
     bool complete = false;
+    SteadyTime over_at;
     std::optional<Error> error;
     std::vector<Footage::Share> taken;
+    Span reach;
   };
   mutable Synchronized<State> state_;
 };
@@ -97,8 +108,7 @@ class StretchStore {
   // Stretches that together cover the window, in time order: those that are there, and new ones for the rest.
   std::vector<std::shared_ptr<Stretch>> cover(const Recorder& recorder, Span window);
 
-  // Removes what no open capture needs and nobody has used for a while; when the spool is nearly full, all that is
-  // not in use.
+  // Removes what no open capture needs and nobody has used for a while; when the spool is getting full, at once.
   void tidy(const std::vector<journal::OpenWindow>& open);
 
  private:

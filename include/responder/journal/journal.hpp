@@ -117,7 +117,7 @@ struct Due {
   bool live = false;  // came by webhook: goes first
 };
 
-// A span of time on a camera that some unfinished capture is about.
+// A span of time on a camera that some capture has yet to take.
 struct OpenWindow {
   DeviceId camera;
   std::chrono::sys_seconds start;
@@ -186,12 +186,13 @@ class Journal {
 
   // Takes the earliest alert's clip that waits for the archive, as claim() does.
   Result<std::optional<ReadyCapture>> claim_ready(std::string_view owner, WallTime now, WallTime lease_until);
-  // Back in line for the archive, because of `reason`; or, when the clip is lost, for another attempt.
+  // Back in line for the archive, from `next_at` on, because of `reason`; or, when the clip is lost, for another
+  // attempt.
   Result<void> return_ready(CaptureId id, std::string_view owner, std::string_view reason, bool clip_is_lost,
-                            WallTime now);
+                            WallTime next_at);
   // Says of all clips that wait for the archive why they do.
   Result<void> explain_ready(std::string_view reason);
-  Result<std::uint64_t> ready_count();
+  Result<std::vector<CaptureId>> ready_ids();
 
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);

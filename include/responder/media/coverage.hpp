@@ -32,17 +32,18 @@ class Coverage {
     return left;
   }
 
-  // The parts of [0, window) that are not there. Less than `negligible` at an end is no gap: a device serves whole
-  // segments.
-  std::vector<Interval> gaps(Micros window, Micros negligible) const {
+  // The parts of [0, window) that are not there. At the ends a little more than rounding is allowed: a device begins
+  // and ends with whole frames, and with key frames where it can.
+  std::vector<Interval> gaps(Micros window) const {
+    constexpr Micros allowed_at_ends{900'000};
     std::vector<Interval> gaps;
     Micros reached{0};
     for (const auto& one : intervals_) {
-      const Micros allowed = reached == Micros(0) ? negligible : rounding;
-      if (one.start - reached > allowed) gaps.push_back({reached, one.start});
+      const Micros allowed = reached == Micros(0) ? allowed_at_ends : rounding;
+      if (one.start - reached > allowed) gaps.push_back({std::max(reached, Micros(0)), one.start});
       reached = std::max(reached, one.end);
     }
-    if (window - reached >= negligible) gaps.push_back({reached, window});
+    if (window - reached > allowed_at_ends) gaps.push_back({reached, window});
     return gaps;
   }
 

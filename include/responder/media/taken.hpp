@@ -23,7 +23,7 @@ struct Interval {
 
 struct TakenSegment {
   std::string file;  // thousands of them, so not std::filesystem::path (six times as large)
-  SegmentTime time;  // on the session's timeline
+  SegmentTime time;  // on the session's timeline, as its media says it
   std::size_t samples = 0;
 };
 

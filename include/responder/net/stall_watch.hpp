@@ -47,11 +47,13 @@ class StallWatch {
     // Of the watch's thread, under its lock.
     std::uint64_t bytes_before_ = 0;
     SteadyTime since_;
+    bool being_cut_ = false;
     std::list<Transfer*>::iterator place_;
   };
 
  private:
-  void look(SteadyTime now, std::list<Transfer*>& transfers) const;
+  bool stands_still(SteadyTime now, Transfer& transfer) const;
+  void watch(std::stop_token stop);
 
   Clock& clock_;
   const StallLimits limits_;

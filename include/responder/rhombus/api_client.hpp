@@ -17,6 +17,7 @@
 #include "responder/base/ids.hpp"
 #include "responder/base/secret.hpp"
 #include "responder/net/http_client.hpp"
+#include "responder/net/stall_watch.hpp"
 #include "responder/rhombus/rate_limit.hpp"
 
 namespace responder::rhombus {
@@ -104,6 +105,7 @@ class ApiClient {
   // Alone: how often in a row Rhombus has said "too many requests", over all callers.
   std::atomic<int> refused_in_a_row_{0};
   net::ConnectionPool connections_;
+  net::StallWatch stalls_;
 };
 
 }  // namespace responder::rhombus

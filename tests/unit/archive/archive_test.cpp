@@ -20,6 +20,7 @@ struct Fixture {
 
   fs::path finished(const std::string& content) {
     const auto path = folder / "spool.mp4";
+    fs::remove(path);  // never written to again: it may be the published clip by another name
     std::ofstream(path) << content;
     return path;
   }
@@ -52,6 +53,16 @@ TEST_CASE_METHOD(Fixture, "a published clip has its name, its hash and its sidec
   CHECK(clip->sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   CHECK(*read_file(folder / "clips" / clip->path) == "abc");
   CHECK(files() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "the finished clip stays in the spool, and may be published again") {
+  const auto file = finished("abc");
+  const auto id = identity("A1");
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(archive.publish(file, id, [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; }));
+    CHECK(*read_file(file) == "abc");
+    CHECK(files() == 2);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "the same capture replaces its clip, another alert of the same name does not") {

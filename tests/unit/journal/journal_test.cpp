@@ -173,6 +173,7 @@ TEST_CASE_METHOD(Fixture, "an alert that grows makes its window longer, whatever
   REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
   auto still_longer = longer;
   still_longer.window_end += 10s;
+  still_longer.duration += 10s;
   CHECK(journal.accept(still_longer)->grew);
   CHECK(all(journal)[0].state == State::capturing);
   auto shorter_clip = outcome(State::done, "", clip_on_disk);
@@ -187,6 +188,7 @@ TEST_CASE_METHOD(Fixture, "an alert that grows makes its window longer, whatever
   REQUIRE(journal.finish(id, "me", shorter_clip, t0 + 10s));
   CHECK(all(journal)[0].state == State::done);
   still_longer.window_end += 1s;
+  still_longer.duration += 1s;
   CHECK(journal.accept(still_longer)->grew);
   CHECK(all(journal)[0].state == State::waiting);
   CHECK(all(journal)[0].published->clip == "a/b.mp4");
@@ -208,7 +210,7 @@ TEST_CASE_METHOD(Fixture, "clips wait for the archive in the order of their aler
   CHECK(all(journal)[0].state == State::waiting);
   CHECK(journal.due(t0 + 1h, 10)->empty());  // nobody fetches it again
   CHECK_FALSE(*journal.claim(ids[0], "me", t0, t0 + 20s));
-  CHECK(*journal.ready_count() == 2);
+  CHECK(journal.ready_ids()->size() == 2);
 
   auto first = *journal.claim_ready("publisher", t0, t0 + 20s);
   REQUIRE(first);
@@ -217,7 +219,25 @@ TEST_CASE_METHOD(Fixture, "clips wait for the archive in the order of their aler
   REQUIRE(journal.return_ready(ids[0], "publisher", "the archive is away", false, t0));
   CHECK((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id == ids[0]);
   REQUIRE(journal.finish(ids[0], "publisher", outcome(State::done, "", clip_on_disk), t0));
-  CHECK(*journal.ready_count() == 1);
+  CHECK(journal.ready_ids()->size() == 1);
+
+  // A crash while a better clip was on its way to the archive: it is on its way again.
+  REQUIRE(journal.accept(capture("c")));
+  const auto third = due_ids(journal, t0).at(0);
+  REQUIRE(*journal.claim(third, "serve-1", t0, t0 + 20s));
+  auto partial = outcome(State::partial, "a hole", clip_on_disk);
+  partial.next_attempt_at = t0;
+  REQUIRE(journal.finish(third, "serve-1", partial, t0));
+  REQUIRE(*journal.claim(third, "serve-1", t0, t0 + 20s));
+  REQUIRE(journal.ready(third, "serve-1", ready, t0));
+  REQUIRE(journal.return_ready((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id, "publisher",
+                               "cannot be published", false, t0 + 30s));
+  REQUIRE((*journal.claim_ready("serve-1", t0, t0 + 20s))->capture.id == third);  // the other one holds nobody up
+  REQUIRE(journal.release_leases("serve-", t0));
+  CHECK((*journal.claim_ready("serve-2", t0, t0 + 20s))->capture.id == third);
+  REQUIRE(journal.finish(third, "serve-2", outcome(State::done, "", clip_on_disk), t0));
+  REQUIRE((*journal.claim_ready("publisher", t0 + 30s, t0 + 50s))->capture.id == ids[1]);
+  REQUIRE(journal.return_ready(ids[1], "publisher", "the archive is away", false, t0));
 
   // One whose clip was lost is captured again.
   REQUIRE(*journal.claim_ready("publisher", t0, t0 + 20s));
