@@ -29,6 +29,18 @@ Result<std::string> archive_id(const archive::Archive& archive, journal::Journal
   const auto known = journal.fact(fact_name);
   if (!known) return known.error();
   if (*known) return **known;
+  // A journal of before there were markers: its clips tell whether this is their folder.
+  std::string newest;
+  const auto listed = journal.each({.state = journal::State::done, .after = {}, .limit = 1},
+                                   [&](const journal::Capture& capture) { newest = capture.published->clip; });
+  if (!listed) return listed.error();
+  std::error_code failed;
+  if (!newest.empty() && !std::filesystem::exists(archive.directory() / newest, failed)) {
+    return Error{ErrorKind::permanent,
+                 fmt::format("{} does not have {}: mount the archive, or accept the folder as the new one with "
+                             "rhombus-responder adopt-archive",
+                             archive.directory().string(), newest)};
+  }
   return adopt_as_archive(archive, journal);
 }
 

@@ -13,9 +13,12 @@ namespace responder::app {
 namespace {
 
 Result<journal::Journal> open_journal(const Config& config) {
-  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
-  if (!journal) return Error{ErrorKind::permanent, journal.error().message + " (journal.path; has serve run yet?)"};
-  return journal;
+  std::error_code ignored;
+  if (!std::filesystem::exists(config.journal.path, ignored)) {
+    return Error{ErrorKind::permanent,
+                 fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
+  }
+  return journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
 }
 
 }  // namespace

@@ -188,6 +188,8 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   }
   const auto& error = published.error();
   const bool lost = error.kind == ErrorKind::not_found;
+  if (archive_is_there && !lost && error.kind != ErrorKind::cancelled)
+    archive_is_there = static_cast<bool>(busy("trying to write", [&] { return archive.check_writable(); }));
   if (!archive_is_there) {
     set_problem(error.message);
     explain(error);
@@ -227,7 +229,12 @@ bool Publisher::Impl::publish_all() {
 void Publisher::Impl::run() {
   const auto stop = stopping.get_token();
   while (!stop.stop_requested()) {
-    const auto there = busy("looking at the archive", [this] { return look_at_archive(); });
+    const auto there = busy("looking at the archive", [this] {
+      auto found = look_at_archive();
+      // One that was wrong must show that it can be written to.
+      const bool was_wrong = !state.lock()->problem.empty();
+      return found && was_wrong ? archive.check_writable() : found;
+    });
     set_problem(there ? "" : there.error().message);
     if (!there) explain(there.error());
     state.lock()->notified = false;

@@ -72,6 +72,28 @@ bool Stretch::extend(sys_seconds end) {
 
 Span Stretch::reach() const { return state_.lock()->reach; }
 
+void Stretch::follow(const std::shared_ptr<Stretch>& before) { state_.lock()->before = before; }
+
+// A device may serve more than it was asked for: what the one before has got shows when it is over, which it should be
+// about now.
+bool Stretch::waits_for_the_one_before() {
+  constexpr seconds at_most{3};
+  const auto before = state_.lock()->before.lock();
+  if (!before) return false;
+  bool over = false;
+  Span reach;
+  {
+    auto other = before->state_.lock();
+    over = other->over;
+    reach = other->reach;
+  }
+  auto state = state_.lock();
+  if (!over) return access_.clock().wall_now() < WallTime(state->span.start) + at_most;
+  if (reach.end > state->span.start && reach.end < state->span.end) state->span.start = state->reach.start = reach.end;
+  state->before.reset();
+  return false;
+}
+
 std::vector<Footage::Share> Stretch::taken() const {
   {
     auto state = state_.lock();
@@ -187,6 +209,8 @@ Stretch::Progress Stretch::advance(const Drive& drive, std::stop_token stop) {
   }
   const auto turn = access_.take_turn(recorder_.device);
   if (!turn) return {.over = false, .next_at = clock.wall_now() + look_again, .error = {}};
+  if (!footage_ && waits_for_the_one_before())
+    return {.over = false, .next_at = clock.wall_now() + look_again, .error = {}};
   if (!footage_) open();
   drive_ = &drive;
   const auto progress = footage_->advance(std::move(stop));
@@ -237,6 +261,11 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
     if (best == nullptr) {
       auto stretch = std::make_shared<Stretch>(recorder, Span{at, next}, spool_.work() / recorder.name(), access_,
                                                spool_, false);
+      if (!chosen.empty()) {
+        stretch->follow(chosen.back());
+      } else if (before != nullptr) {
+        stretch->follow(before->stretch);
+      }
       entries.push_back({std::move(stretch), now});
       best = &entries.back();
     }

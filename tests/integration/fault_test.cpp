@@ -75,15 +75,15 @@ std::vector<Case> fault_matrix() {
 }  // namespace
 
 TEST_CASE("each fault ends in its state, with its reason; lifted, in the whole clip") {
-  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000, .wan_connections = 400});
   auto cases = fault_matrix();
   std::map<std::string, const Case*> by_camera;
+  std::atomic<bool> lifted{false};
+  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000, .wan_connections = 400});
   for (auto& one : cases) {
     one.camera = rhombus.add_camera({.name = one.file + " " + one.name, .video = small, .lan = false});
     by_camera[one.camera] = &one;
   }
   rhombus.start();
-  std::atomic<bool> lifted{false};
   rhombus.mangle([&](const Request& request, Reply& reply) {
     if (lifted || request.server != "wan") return;
     for (const auto& [camera, one] : by_camera) {
@@ -127,8 +127,8 @@ TEST_CASE("each fault ends in its state, with its reason; lifted, in the whole c
 
 TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded") {
   constexpr int window = 10;
-  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000});
   std::vector<std::string> cameras;
+  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000});
   for (int i = 0; i < window; ++i) {
     cameras.push_back(rhombus.add_camera(
         {.name = "Dies " + std::to_string(i), .video = small, .lan = i % 3 == 0, .clamp_to_now = i % 2 == 1}));
@@ -186,10 +186,10 @@ TEST_CASE("a capture that begins on the LAN can end on the WAN") {
 }
 
 TEST_CASE("where nothing leads to the camera, the stored clip serves until the camera is back") {
+  std::atomic<bool> gone{true};
   FakeRhombus rhombus;
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
   rhombus.start();
-  std::atomic<bool> gone{true};
   rhombus.mangle([&gone](const Request& request, Reply& reply) {
     if (gone && request.server != "api") reply.cut_at = 0;
   });
@@ -281,6 +281,22 @@ TEST_CASE("an alert that goes on makes its clip longer") {
   for (const auto& entry : std::filesystem::directory_iterator(responder.clips()))
     clips += entry.path().extension() == ".mp4" ? 1 : 0;
   CHECK(clips == 1);
+}
+
+TEST_CASE("a short alert within a long one has its clip when its own window is over") {
+  FakeRhombus rhombus;
+  const fake_rhombus::VideoProfile every_second{
+      .width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = every_second, .own_sound = true, .lan = false});
+  rhombus.start();
+  Responder responder(rhombus, "", "buffer_seconds = 2\n");
+  responder.start();
+  const auto at = now_ms();
+  const auto long_one = responder.alert(camera, at, 60);
+  responder.wait_for(long_one, [](const Event& e) { return e.state == "capturing"; });
+  const auto event = responder.wait_until_done(responder.alert(camera, at + 1000, 2));
+  CHECK(now_ms() < event.window_end * 1000 + 5000);
+  check_clip(responder, rhombus, event, camera);
 }
 
 TEST_CASE("alerts whose windows overlap cost the camera each moment once, and each has its exact clip") {

@@ -66,6 +66,8 @@ class Stretch {
   Span reach() const;
   // Makes it longer, as long as nothing was asked for.
   bool extend(std::chrono::sys_seconds end);
+  // The one that ends where this one begins: what it turns out to have of this one is not asked for again.
+  void follow(const std::shared_ptr<Stretch>& before);
 
   // What is there, the best first.
   std::vector<Footage::Share> taken() const;
@@ -73,6 +75,7 @@ class Stretch {
 
  private:
   void open();
+  bool waits_for_the_one_before();
   bool has_all_of(const Span& window) const;
   void note(const Result<media::Session::Progress>& progress);
 
@@ -95,6 +98,7 @@ class Stretch {
     std::optional<Error> error;
     std::vector<Footage::Share> taken;
     Span reach;
+    std::weak_ptr<Stretch> before;
   };
   mutable Synchronized<State> state_;
 };
