@@ -299,6 +299,10 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
   part += ".part";
   if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) {
     if (fetched.error().kind == ErrorKind::transient) ++failures_in_a_row_;
+    // What came of it is of no use, and counts all the same.
+    std::error_code none;
+    if (const auto size = std::filesystem::file_size(part, none); !none) bytes_ += size;
+    std::filesystem::remove(part, none);
     return fetched.error();
   }
   failures_in_a_row_ = 0;
@@ -394,6 +398,11 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
   if (fetched && segment.tries + 1 < max_tries_too_short &&
       length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
     fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
+  const auto too_much = [&] {
+    return Error{ErrorKind::permanent, fmt::format("{}: more than {} MiB for a window of {} s is no footage",
+                                                   options_.mpd.loggable(), options_.max_bytes >> 20U,
+                                                   options_.duration.count())};
+  };
   if (fetched) {
     if (segment.tries == 0) options_.lag->there_at_once();
     segment.info = *fetched;
@@ -402,11 +411,9 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
     segment_settled_.notify_all();
     std::error_code ignored;
     bytes_ += std::filesystem::file_size(segment_file(job.track->track.kind(), job.index), ignored);
-    if (bytes_ <= options_.max_bytes) return {};
-    return Error{ErrorKind::permanent, fmt::format("{}: more than {} MiB for a window of {} s is no footage",
-                                                   options_.mpd.loggable(), options_.max_bytes >> 20U,
-                                                   options_.duration.count())};
+    return bytes_ <= options_.max_bytes ? Result<void>{} : too_much();
   }
+  if (bytes_ > options_.max_bytes) return too_much();
   const auto kind = fetched.error().kind;
   const bool unreachable = kind == ErrorKind::transient && failures_in_a_row_ >= unreachable_after;
   if (kind == ErrorKind::no_space || kind == ErrorKind::cancelled || kind == ErrorKind::auth || unreachable)

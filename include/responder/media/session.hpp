@@ -118,7 +118,8 @@ class Session {
   std::condition_variable_any segment_settled_;
   bool over_ = false;  // nothing more is fetched
   bool foreseen_ = false;
-  std::uint64_t bytes_ = 0;  // on disk
+  // Alone: bytes that came for segments, counted by all the threads of fetch_due().
+  std::atomic<std::uint64_t> bytes_{0};
   // Alone: requests that failed, of all the threads of fetch_due().
   std::atomic<int> failures_in_a_row_{0};
 };
