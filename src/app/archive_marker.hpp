@@ -9,7 +9,8 @@
 
 namespace responder::app {
 
-// The id the journal knows; where it knows none yet, that of the folder, which becomes the archive. An Error only then.
+// The id the journal knows; where it knows none yet, that of the folder, which becomes the archive. An Error only
+// then.
 Result<std::string> archive_id(const archive::Archive& archive, journal::Journal& journal);
 
 // Makes the folder the journal's archive.

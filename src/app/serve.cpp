@@ -91,10 +91,11 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
     });
     if (!checked) return with_context(checked.error(), "its key cannot be compared");
     if (pinned && *pinned != key) {
-      Error refused{ErrorKind::auth,
-                    fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
-                                "it with: rhombus-responder pins forget {0}",
-                                device.str())};
+      Error refused{
+          ErrorKind::auth,
+          fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
+                      "it with: rhombus-responder pins forget {0}",
+                      device.str())};
       spdlog::error("{}", refused.message);
       return refused;
     }
@@ -131,12 +132,19 @@ class Daemon {
         spool_(config.spool_directory(), static_cast<std::uint64_t>(config.capture.spool_max_bytes),
                spool_reserve(config)),
         stretches_(footage_, spool_),
-        environment_{api_,   directory_, footage_, stretches_,
-                     spool_, writer_,    clock_,   seconds(config.capture.retry_for_seconds),
+        environment_{api_,
+                     directory_,
+                     footage_,
+                     stretches_,
+                     spool_,
+                     writer_,
+                     clock_,
+                     seconds(config.capture.retry_for_seconds),
                      config.archive.thumbnails},
         publisher_(owner_, archive_marker, archive_, spool_, writer_, clock_, count_capture()),
-        pool_({.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer_,
-              std::move(reading), [this] { publisher_.notify(); }, count_capture()),
+        pool_(
+            {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer_,
+            std::move(reading), [this] { publisher_.notify(); }, count_capture()),
         intake_(intake_policy(config), writer_, [this](journal::CaptureId id, bool live) { pool_.wake(id, live); }),
         webhook_({config.webhook.path, config.webhook.allow_unsigned,
                   *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
@@ -186,8 +194,8 @@ class Daemon {
 void Daemon::add_probes() {
   admin_.add_probe("archive", [this] {
     const auto health = publisher_.health();
-    return ops::Readiness{
-        true, health.problem.empty() ? "ok" : "degraded, clips wait in the spool: " + health.problem};
+    return ops::Readiness{true,
+                          health.problem.empty() ? "ok" : "degraded, clips wait in the spool: " + health.problem};
   });
   admin_.add_probe("spool", [this] {
     const auto room = spool_.check_room();
@@ -269,8 +277,7 @@ bool Daemon::stop() {
 
 void say_what_is_not_built_yet(const Config& config) {
   for (const auto& key : config.set_keys) {
-    const bool unused =
-        key.starts_with("catch_up.") || key == "archive.retention_days" || key == "archive.max_bytes";
+    const bool unused = key.starts_with("catch_up.") || key == "archive.retention_days" || key == "archive.max_bytes";
     if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
   }
 }

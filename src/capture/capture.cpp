@@ -26,7 +26,7 @@ constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some min
 constexpr seconds recorded_by{5};                // after its end, a window is as good as it will be just now
 constexpr int attempts_at_what_seems_wrong = 3;  // for good: a manifest nobody can use, say
 constexpr seconds asked_again_after{5};
-constexpr std::chrono::minutes goes_on_at_most{10};   // an alert that is never said to be final
+constexpr std::chrono::minutes goes_on_at_most{10};  // an alert that is never said to be final
 
 // From a window's timeline to the wall clock.
 Gap to_gap(const media::Interval& interval, std::chrono::sys_seconds window_start) {
@@ -127,8 +127,7 @@ media::ClipMetadata Capture::metadata() const {
 // While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
 void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
   constexpr auto longest = std::chrono::minutes(15);  // for the sake of memory
-  const bool alone = stretches_.size() == 1 && sound_.empty() &&
-                     stretches_[0]->span().start == row_.window_start &&
+  const bool alone = stretches_.size() == 1 && sound_.empty() && stretches_[0]->span().start == row_.window_start &&
                      stretches_[0]->span().end == row_.window_end;
   if (!alone || early_ || window() > longest || !environment_.remuxing_early.try_acquire()) return;
   early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, std::move(foreseen));
@@ -182,8 +181,8 @@ Result<bool> Capture::goes_on(std::stop_token stop) {
   if (!details) return details.error();
   if (details->duration && *details->duration > row_.duration) {
     const auto longer = *details->duration - row_.duration;
-    const auto grown = environment_.writer.run(
-        [&](journal::Journal& journal) { return journal.grow(row_.id, *details->duration); });
+    const auto grown =
+        environment_.writer.run([&](journal::Journal& journal) { return journal.grow(row_.id, *details->duration); });
     if (!grown) return grown.error();
     extend(row_.window_end + longer);
   }
@@ -193,7 +192,8 @@ Result<bool> Capture::goes_on(std::stop_token stop) {
 Step Capture::take(std::stop_token stop) {
   auto& clock = environment_.clock;
   const bool was_live = WallTime(row_.window_end) > row_.received_at;
-  if (was_live && clock.wall_now() >= std::max(ask_again_at_.value_or(WallTime::min()), row_.alert_at + row_.duration)) {
+  if (was_live &&
+      clock.wall_now() >= std::max(ask_again_at_.value_or(WallTime::min()), row_.alert_at + row_.duration)) {
     const auto more = goes_on(stop);
     if (!more) spdlog::debug("alert {}: not known whether it goes on: {}", row_.alert.str(), more.error().message);
     known_to_go_on_ = more && *more && clock.wall_now() < WallTime(row_.window_end) + goes_on_at_most;
@@ -206,11 +206,11 @@ Step Capture::take(std::stop_token stop) {
   std::optional<Error> error;
   const auto advance = [&](const std::vector<std::shared_ptr<Stretch>>& stretches, bool is_sound) {
     for (const auto& stretch : stretches) {
-      const auto progress = stretch->advance(
-          {.bytes = bytes_,
-           .window = {row_.window_start, row_.window_end},
-           .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
-          stop);
+      const auto progress =
+          stretch->advance({.bytes = bytes_,
+                            .window = {row_.window_start, row_.window_end},
+                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
+                           stop);
       if (!progress.over) {
         over = false;
         next_at = std::min(next_at, progress.next_at);
@@ -256,7 +256,8 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
     std::vector<Gap> gaps;
     for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap, row_.window_start));
     if (!track.reason.empty()) {
-      collected.reason += fmt::format("{}{}: {}", collected.reason.empty() ? "" : "; ", track.kind == TrackKind::video ? "video" : "sound", track.reason);
+      collected.reason += fmt::format("{}{}: {}", collected.reason.empty() ? "" : "; ",
+                                      track.kind == TrackKind::video ? "video" : "sound", track.reason);
       if (track.why_missing != ErrorKind::not_found) collected.why_missing = track.why_missing;
     }
     collected.track_gaps.emplace_back(track.kind, gaps);
@@ -269,7 +270,8 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
     }
     collected.tracks.push_back(std::move(track));
   }
-  std::sort(collected.gaps.begin(), collected.gaps.end(), [](const Gap& a, const Gap& b) { return a.start < b.start; });
+  std::sort(collected.gaps.begin(), collected.gaps.end(),
+            [](const Gap& a, const Gap& b) { return a.start < b.start; });
 }
 
 Capture::Collected Capture::collect(const std::optional<Error>& error) const {
@@ -278,8 +280,8 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
   if (!sound_.empty()) {
     collect_tracks(sound_, collected);
     if (collected.sound_problem.empty()) {
-      collected.sound_problem = "no sound from " + (sound_problem_.empty() ? printable(camera_->gateway->name, 60)
-                                                                          : sound_problem_);
+      collected.sound_problem =
+          "no sound from " + (sound_problem_.empty() ? printable(camera_->gateway->name, 60) : sound_problem_);
     }
   }
   if (!collected.has_audio && !collected.sound_problem.empty())
@@ -349,8 +351,8 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
   return collected;
 }
 
-// Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says so
-// too: of one that cannot be reached, it may know less than there is.
+// Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says
+// so too: of one that cannot be reached, it may know less than there is.
 bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   const auto& clock = environment_.clock;
   if (collected.why_missing != ErrorKind::not_found) return false;
@@ -453,12 +455,12 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   const auto kind = error ? error->kind : collected.why_missing;
   const Error why{kind == ErrorKind::permanent ? ErrorKind::not_found : kind, collected.reason,
                   error ? error->retry_after : std::nullopt};
-  const bool may_come_soon = row_.attempts + 1 < least_attempts ||
-                             environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
+  const bool may_come_soon =
+      row_.attempts + 1 < least_attempts || environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
   if (!final && (may_come_soon || !collected.has_video)) return Postponed{why};
   if (final) {
-    collected.reason += gone ? "; final: the camera no longer holds it"
-                             : fmt::format("; final after {} attempts", row_.attempts + 1);
+    collected.reason +=
+        gone ? "; final: the camera no longer holds it" : fmt::format("; final after {} attempts", row_.attempts + 1);
   }
   const auto try_again = final ? std::nullopt : std::optional(why);
   if (collected.has_video && is_better(collected)) return make_ready(std::move(collected), try_again, stop);
@@ -504,8 +506,8 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
                           .sidecar = {}};
   const archive::ClipIdentity identity{clip.camera_name, row_.camera,       row_.alert,
                                        row_.activities,  row_.window_start, clip.has_audio};
-  clip.sidecar = sidecar_beginning({row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps,
-                                    collected.track_gaps, !try_again});
+  clip.sidecar = sidecar_beginning(
+      {row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps, collected.track_gaps, !try_again});
   return Ready{std::move(clip), std::move(try_again)};
 }
 

@@ -241,10 +241,9 @@ std::function<bool(media::TrackKind, const media::SegmentTime&)> Footage::still_
     }
   }
   return [taken = std::move(taken), end = media::Micros(request_.duration)](media::TrackKind kind,
-                                                                           const media::SegmentTime& time) {
+                                                                            const media::SegmentTime& time) {
     const auto found = taken.find(kind);
-    return found == taken.end() ||
-           found->second.uncovered({time.start, std::min(time.end(), end)}) > media::rounding;
+    return found == taken.end() || found->second.uncovered({time.start, std::min(time.end(), end)}) > media::rounding;
   };
 }
 

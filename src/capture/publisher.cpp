@@ -104,10 +104,11 @@ Result<void> Publisher::Impl::look_at_archive() {
   const auto found = archive.marker();
   if (!found) return found.error();
   if (!*found || **found != marker) {
-    return Error{ErrorKind::no_space,
-                 fmt::format("{} is not the archive this journal knows: its marker file is {}: mount it, or accept the "
-                             "folder as the new one with rhombus-responder adopt-archive",
-                             archive.directory().string(), *found ? "another archive's" : "missing")};
+    return Error{
+        ErrorKind::no_space,
+        fmt::format("{} is not the archive this journal knows: its marker file is {}: mount it, or accept the "
+                    "folder as the new one with rhombus-responder adopt-archive",
+                    archive.directory().string(), *found ? "another archive's" : "missing")};
   }
   if (const auto free = free_bytes(archive.directory())) state.lock()->free_bytes = static_cast<double>(*free);
   return archive.check_space(0);
@@ -271,9 +272,9 @@ ArchiveHealth Publisher::health() const {
   auto held = impl_->state.lock();
   ArchiveHealth health{held->problem, held->free_bytes};
   if (held->busy_since && impl_->clock.steady_now() - *held->busy_since > slow_after) {
-    health.problem = fmt::format("the archive is slow or does not answer: {} for {} s", held->busy_with,
-                                 std::chrono::duration_cast<seconds>(impl_->clock.steady_now() - *held->busy_since)
-                                     .count());
+    health.problem =
+        fmt::format("the archive is slow or does not answer: {} for {} s", held->busy_with,
+                    std::chrono::duration_cast<seconds>(impl_->clock.steady_now() - *held->busy_since).count());
   }
   return health;
 }

@@ -16,8 +16,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
-constexpr milliseconds look_again{100};        // at what another capture drives just now
-constexpr std::chrono::minutes kept_for{10};   // after its last use: the next alert of a burst
+constexpr milliseconds look_again{100};       // at what another capture drives just now
+constexpr std::chrono::minutes kept_for{10};  // after its last use: the next alert of a burst
 constexpr std::uint64_t getting_full_percent = 50;
 
 std::string folder_name(const Span& span) {
@@ -74,8 +74,8 @@ Span Stretch::reach() const { return state_.lock()->reach; }
 
 void Stretch::follow(const std::shared_ptr<Stretch>& before) { state_.lock()->before = before; }
 
-// A device may serve more than it was asked for: what the one before has got shows when it is over, which it should be
-// about now.
+// A device may serve more than it was asked for: what the one before has got shows when it is over, which it should
+// be about now.
 bool Stretch::waits_for_the_one_before() {
   constexpr seconds at_most{3};
   const auto before = state_.lock()->before.lock();
@@ -89,7 +89,8 @@ bool Stretch::waits_for_the_one_before() {
   }
   auto state = state_.lock();
   if (!over) return access_.clock().wall_now() < WallTime(state->span.start) + at_most;
-  if (reach.end > state->span.start && reach.end < state->span.end) state->span.start = state->reach.start = reach.end;
+  if (reach.end > state->span.start && reach.end < state->span.end)
+    state->span.start = state->reach.start = reach.end;
   state->before.reset();
   return false;
 }
@@ -183,7 +184,8 @@ void Stretch::note(const Result<media::Session::Progress>& progress) {
 // While it goes on: whether a capture that needs only a part of it has that.
 bool Stretch::has_all_of(const Span& window) const {
   const auto span = this->span();
-  const media::Interval part{std::max(window.start, span.start) - span.start, std::min(window.end, span.end) - span.start};
+  const media::Interval part{std::max(window.start, span.start) - span.start,
+                             std::min(window.end, span.end) - span.start};
   if (part.end <= part.start || window.end >= span.end) return false;
   const auto shares = footage_->taken();
   const auto has = [&](media::TrackKind kind) {
@@ -248,7 +250,7 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
   std::vector<std::shared_ptr<Stretch>> chosen;
   for (auto at = window.start; at < window.end;) {
     Entry* best = nullptr;
-    Entry* before = nullptr;       // ends where we are
+    Entry* before = nullptr;        // ends where we are
     sys_seconds next = window.end;  // where another begins
     for (auto& entry : entries) {
       const auto reach = entry.stretch->reach();

@@ -140,8 +140,7 @@ std::optional<std::pair<CaptureId, bool>> WorkerPool::Impl::next() {
   // One place stays free for what is live.
   const auto others_may = [&] { return held->others < std::max<std::size_t>(1, options.workers - 1) + held->lent; };
   held.wait({}, [&] {
-    return held->over ||
-           (has_place() && (held->queued_live > 0 || (held->queued_others > 0 && others_may())));
+    return held->over || (has_place() && (held->queued_live > 0 || (held->queued_others > 0 && others_may())));
   });
   if (held->queued_live + held->queued_others == 0) return std::nullopt;
   const bool live = held->queued_live > 0;

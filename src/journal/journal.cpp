@@ -26,7 +26,8 @@ constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State:
 
 constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
-    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, clip_end_s";
+    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
+    "clip_end_s";
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
@@ -74,13 +75,13 @@ Capture read_capture(const Statement& row) {
   capture.attempts = static_cast<int>(row.integer(14));
   if (!row.is_null(15)) capture.next_attempt_at = from_ms(row.integer(15));
   if (!row.is_null(16)) {
-    capture.published = Published{.clip = row.text(16),
-                                  .source = row.text(17),
-                                  .bytes = static_cast<std::uint64_t>(row.integer(18)),
-                                  .sha256 = row.text(19),
-                                  .gaps = decode_gaps(row.text(20)),
-                                  .window_end = row.is_null(22) ? capture.window_end
-                                                                : sys_seconds(seconds(row.integer(22)))};
+    capture.published =
+        Published{.clip = row.text(16),
+                  .source = row.text(17),
+                  .bytes = static_cast<std::uint64_t>(row.integer(18)),
+                  .sha256 = row.text(19),
+                  .gaps = decode_gaps(row.text(20)),
+                  .window_end = row.is_null(22) ? capture.window_end : sys_seconds(seconds(row.integer(22)))};
   }
   capture.clip_region = row.text(21);
   return capture;
@@ -195,9 +196,9 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
       "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region) "
       "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
-      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start), to_s(capture.window_end),
-      to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason, ignored ? std::nullopt : now,
-      ignored ? now : std::nullopt, capture.clip_region);
+      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start),
+      to_s(capture.window_end), to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason,
+      ignored ? std::nullopt : now, ignored ? now : std::nullopt, capture.clip_region);
   if (!inserted) return inserted.error();
   if (impl_->database.changes() > 0) return Accepted{.id = impl_->database.last_id()};
   if (ignored) return Accepted{.duplicate = true};
@@ -306,7 +307,8 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   const auto finished = impl_->run(
       "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
       "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
-      "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), attempts = attempts + 1, lease_owner = NULL, "
+      "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), attempts = "
+      "attempts + 1, lease_owner = NULL, "
       "lease_until_ms = NULL, "
       "state = CASE WHEN window_end_s > ?13 THEN 'waiting' ELSE ?3 END, "
       "next_attempt_ms = CASE WHEN window_end_s > ?13 THEN ?12 ELSE ?11 END, "
@@ -403,7 +405,8 @@ Result<std::vector<CaptureId>> Journal::ready_ids() {
 
 Result<void> Journal::explain_ready(std::string_view reason) {
   return impl_->run(
-      "UPDATE captures SET reason = ?1 WHERE id IN (SELECT capture FROM ready) AND state <> 'capturing' AND reason <> ?1",
+      "UPDATE captures SET reason = ?1 WHERE id IN (SELECT capture FROM ready) AND state <> 'capturing' AND reason "
+      "<> ?1",
       reason);
 }
 
@@ -535,8 +538,9 @@ Result<std::optional<std::string>> Journal::fact(std::string_view name) {
 }
 
 Result<void> Journal::set_fact(std::string_view name, std::string_view value) {
-  return impl_->run("INSERT INTO facts (name, value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    name, value);
+  return impl_->run(
+      "INSERT INTO facts (name, value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name,
+      value);
 }
 
 }  // namespace responder::journal

@@ -7,7 +7,8 @@
 //   partial    names a clip with gaps; with next_attempt_ms it is tried again then, without it is final.
 // The alert's own fields stand in each of its rows: an alert seldom has more than one camera, and one row and one
 // index make an accepted webhook cheap. A row that names a clip keeps it whatever its state becomes: the next clip
-// replaces it; clip_end_s is the window's end that it was made for. window_end_s grows with its alert and never shrinks.
+// replaces it; clip_end_s is the window's end that it was made for. window_end_s grows with its alert and never
+// shrinks.
 //
 // ready: what is known of a clip that stands finished in the spool until the archive has it. Its capture is `waiting`
 // (or `capturing`, in the publisher's hands) and is nobody else's work meanwhile.

@@ -69,9 +69,9 @@ void explain(TakenTrack& track, std::span<const Contribution> contributions) {
   for (const auto& contribution : contributions) {
     for (const auto& missing : contribution.taken->missing) {
       const Interval at{missing.interval.start + contribution.shift, missing.interval.end + contribution.shift};
-      const bool in_a_gap = missing.kind == track.kind &&
-                            std::any_of(track.gaps.begin(), track.gaps.end(),
-                                        [&](const Interval& gap) { return overlap(gap, at); });
+      const bool in_a_gap =
+          missing.kind == track.kind &&
+          std::any_of(track.gaps.begin(), track.gaps.end(), [&](const Interval& gap) { return overlap(gap, at); });
       if (!in_a_gap) continue;
       if (track.reason.empty()) track.reason = missing.reason;
       // One that is wrong for good does not keep the others from being tried.

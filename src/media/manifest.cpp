@@ -275,7 +275,8 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
     const auto duration_text = element->attribute("duration");
     // Not known yet: up to the next Period or the end.
     const Micros duration = duration_text ? parse_duration(*duration_text).value_or(Micros(-1)) : Micros(-1);
-    periods.push_back({element.get(), start, duration, start > epoch_like ? asked_duration : std::max(Micros(0), asked_duration - start)});
+    periods.push_back({element.get(), start, duration,
+                       start > epoch_like ? asked_duration : std::max(Micros(0), asked_duration - start)});
     next_start = start + std::max(duration, Micros(0));
   }
   if (periods.empty()) return unusable("it has no Period");

@@ -84,8 +84,7 @@ Result<void> each_box(ByteReader& file, std::uint64_t begin, std::uint64_t end, 
   return {};
 }
 
-Result<std::optional<Box>> find_box(ByteReader& file, std::uint64_t begin, std::uint64_t end,
-                                    std::uint32_t type) {
+Result<std::optional<Box>> find_box(ByteReader& file, std::uint64_t begin, std::uint64_t end, std::uint32_t type) {
   std::optional<Box> found;
   const auto walked = each_box(file, begin, end, [&](const Box& box) -> Result<void> {
     if (box.type == type && !found) found = box;
@@ -366,9 +365,9 @@ Result<SegmentInfo> check_mp4_segment(ByteReader& file, const InitInfo& init) {
 // ------------------------------------------------------------------------------------------------------
 
 constexpr std::uint64_t ebml_header = 0x1A45DFA3, webm_segment = 0x18538067, webm_tracks = 0x1654AE6B,
-                        webm_track = 0xAE, webm_codec = 0x86, webm_codec_private = 0x63A2, webm_info = 0x1549A966, webm_timescale = 0x2AD7B1,
-                        webm_cluster = 0x1F43B675, webm_time = 0xE7, webm_simple_block = 0xA3,
-                        webm_block_group = 0xA0;
+                        webm_track = 0xAE, webm_codec = 0x86, webm_codec_private = 0x63A2, webm_info = 0x1549A966,
+                        webm_timescale = 0x2AD7B1, webm_cluster = 0x1F43B675, webm_time = 0xE7,
+                        webm_simple_block = 0xA3, webm_block_group = 0xA0;
 
 struct Element {
   std::uint64_t id = 0;

@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 constexpr int max_tries = 4;            // of one segment in one attempt
 constexpr int max_tries_not_found = 2;  // of one that the device says it does not have
 constexpr int max_tries_too_short = 2;
-constexpr int unreachable_after = 6;    // failures in a row, of any segments: the device is gone
+constexpr int unreachable_after = 6;  // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
 constexpr milliseconds retry_delay{250};  // doubled with each try
 
@@ -357,8 +357,7 @@ void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   auto& state = track.segments[index];
   const auto now = clock_.wall_now();
   const auto segment_end = std::min(track.track.time_of(index).end(), Micros(options_.duration));
-  const bool not_yet =
-      error.kind == ErrorKind::not_found && now < available_at(segment_end) + options_.patience;
+  const bool not_yet = error.kind == ErrorKind::not_found && now < available_at(segment_end) + options_.patience;
   if (not_yet) options_.lag->too_early(now - at(options_.start, segment_end));
   ++state.tries;
   const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
@@ -399,9 +398,9 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
       length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
     fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
   const auto too_much = [&] {
-    return Error{ErrorKind::permanent, fmt::format("{}: more than {} MiB for a window of {} s is no footage",
-                                                   options_.mpd.loggable(), options_.max_bytes >> 20U,
-                                                   options_.duration.count())};
+    return Error{ErrorKind::permanent,
+                 fmt::format("{}: more than {} MiB for a window of {} s is no footage", options_.mpd.loggable(),
+                             options_.max_bytes >> 20U, options_.duration.count())};
   };
   if (fetched) {
     if (segment.tries == 0) options_.lag->there_at_once();
@@ -526,11 +525,11 @@ void Session::take(const TrackState& state, Taken& taken) const {
     taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
   };
   const auto leave_out_rest = [&](const Placed& placed, const SegmentInfo& info) {
-    taken.missing.push_back({kind,
-                             {placed.nominal.start + info.duration, placed.nominal.end()},
-                             ErrorKind::transient,
-                             fmt::format("the media of {} segment {} is shorter than its manifest says",
-                                         to_string(kind), placed.index)});
+    taken.missing.push_back(
+        {kind,
+         {placed.nominal.start + info.duration, placed.nominal.end()},
+         ErrorKind::transient,
+         fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind), placed.index)});
   };
   std::vector<std::vector<Placed>> by_part(state.track.parts());
   for (std::size_t i = 0; i < state.usable; ++i) {
@@ -542,7 +541,8 @@ void Session::take(const TrackState& state, Taken& taken) const {
         break;
       case TrackState::Status::missing: leave_out(i, segment.missing_kind, segment.reason); break;
       case TrackState::Status::fetched:
-        by_part[state.track.part_of(i)].push_back({i, segment.info.decode_time, segment.info.duration, state.track.time_of(i)});
+        by_part[state.track.part_of(i)].push_back(
+            {i, segment.info.decode_time, segment.info.duration, state.track.time_of(i)});
         break;
     }
   }
@@ -571,7 +571,8 @@ void Session::take(const TrackState& state, Taken& taken) const {
       }
       // What the media itself says; where it does not say, it ends no later than what was asked for.
       SegmentTime time{placed.decode_time - run.origin - off, info.duration};
-      if (info.duration == Micros(0)) time.duration = std::min(placed.nominal.end(), Micros(options_.duration)) - placed.nominal.start;
+      if (info.duration == Micros(0))
+        time.duration = std::min(placed.nominal.end(), Micros(options_.duration)) - placed.nominal.start;
       run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
     }
     taken.runs.push_back(std::move(run));

@@ -113,8 +113,8 @@ Result<void> write_thumbnail(const std::filesystem::path& clip, Micros at, const
   if (!jpeg) return jpeg.error();
   auto file = OutputFile::create(output, OutputFile::Mode::truncate);
   if (!file) return file.error();
-  const auto bytes = std::string_view(reinterpret_cast<const char*>((*jpeg)->data),
-                                      static_cast<std::size_t>((*jpeg)->size));
+  const auto bytes =
+      std::string_view(reinterpret_cast<const char*>((*jpeg)->data), static_cast<std::size_t>((*jpeg)->size));
   if (auto written = file->write(bytes); !written) return written;
   return file->close();
 }

@@ -15,7 +15,7 @@ constexpr std::size_t max_answer_bytes = 64U << 20U;  // thousands of devices, g
 constexpr std::size_t max_connections = 4;
 constexpr int max_429_waits = 5;
 constexpr std::chrono::milliseconds longest_call{45'000};  // answers are small; a drip is no answer
-constexpr double burst_seconds = 5;  // of the budget; Rhombus allows about ten
+constexpr double burst_seconds = 5;                        // of the budget; Rhombus allows about ten
 
 net::Trust api_trust(const ApiOptions& options) {
   net::Trust trust;

@@ -1,13 +1,12 @@
 #include "json.hpp"
 
-#include "responder/base/ids.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "responder/base/ids.hpp"
 #include "responder/base/text.hpp"
 
 namespace responder::rhombus::json {

@@ -28,8 +28,8 @@ std::string_view to_string(Route route) {
 
 MediaPath stored_clip(const net::Url& media_url, const DeviceId& camera, const std::string& region,
                       const AlertId& alert) {
-  return {Route::cloud, fmt::format("{}/media/metadata/{}/{}/{}/clip.mpd", media_url.origin(), camera.str(), region,
-                                    alert.str())};
+  return {Route::cloud,
+          fmt::format("{}/media/metadata/{}/{}/{}/clip.mpd", media_url.origin(), camera.str(), region, alert.str())};
 }
 
 Result<net::Url> MediaPath::mpd(std::chrono::sys_seconds start, std::chrono::seconds duration) const {

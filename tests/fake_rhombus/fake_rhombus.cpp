@@ -232,19 +232,19 @@ struct FakeRhombus::Impl {
       return;
     }
     const auto size = reply->body.size();
-    out.set_content_provider(
-        std::max<std::size_t>(1, size), reply->type,
-        [reply = std::move(*reply)](std::size_t offset, std::size_t, httplib::DataSink& sink) {
-          const auto end = std::min(reply.body.size(), reply.cut_at.value_or(reply.body.size()));
-          if (offset >= end) return false;
-          constexpr std::size_t in_a_second = 10;
-          const auto most = reply.bytes_per_second > 0
-                                ? std::max<std::size_t>(1, reply.bytes_per_second / in_a_second)
-                                : end;
-          const auto count = std::min(end - offset, most);
-          if (reply.bytes_per_second > 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-          return sink.write(reply.body.data() + offset, count);
-        });
+    out.set_content_provider(std::max<std::size_t>(1, size), reply->type,
+                             [reply = std::move(*reply)](std::size_t offset, std::size_t, httplib::DataSink& sink) {
+                               const auto end = std::min(reply.body.size(), reply.cut_at.value_or(reply.body.size()));
+                               if (offset >= end) return false;
+                               constexpr std::size_t in_a_second = 10;
+                               const auto most = reply.bytes_per_second > 0
+                                                     ? std::max<std::size_t>(1, reply.bytes_per_second / in_a_second)
+                                                     : end;
+                               const auto count = std::min(end - offset, most);
+                               if (reply.bytes_per_second > 0)
+                                 std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                               return sink.write(reply.body.data() + offset, count);
+                             });
   }
 
   // --- API

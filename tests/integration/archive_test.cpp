@@ -43,7 +43,8 @@ TEST_CASE("clips wait in the spool for an archive that is away, and come out in 
   for (const auto& alert : alerts) {
     const auto event = responder.wait_until_done(alert);
     check_clip(responder, rhombus, event);
-    const auto published = fs::last_write_time(responder.clips() / (event.clip.substr(0, event.clip.size() - 4) + ".json"));
+    const auto published =
+        fs::last_write_time(responder.clips() / (event.clip.substr(0, event.clip.size() - 4) + ".json"));
     CHECK(published >= before);
     before = published;
   }
@@ -88,19 +89,21 @@ TEST_CASE("with archive and spool full, captures wait as rows") {
   std::string alert;
   for (int i = 0; i < 20; ++i) {
     alert = responder.alert(camera, now_ms() - 600'000 + i * 10'000, 2);
-    const auto event = responder.wait_for(alert, [](const Event& e) { return e.state == "done" || !e.reason.empty(); });
+    const auto event =
+        responder.wait_for(alert, [](const Event& e) { return e.state == "done" || !e.reason.empty(); });
     if (event.state == "waiting") break;
   }
   const auto event = responder.wait_for(alert, [](const Event& e) { return e.state == "waiting"; });
   CHECK(event.reason.find("spool is full") != std::string::npos);
   fs::remove(ballast);
-  responder.wait_for(alert, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(60));
+  responder.wait_for(
+      alert, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(60));
 }
 
 TEST_CASE("a picture of the alert stands beside its clip, if that is wanted") {
   FakeRhombus rhombus;
-  const auto camera =
-      rhombus.add_camera({.name = "Cam", .video = {.width = 640, .height = 360, .frames_per_second = 5}, .lan = false});
+  const auto camera = rhombus.add_camera(
+      {.name = "Cam", .video = {.width = 640, .height = 360, .frames_per_second = 5}, .lan = false});
   rhombus.start();
   const bool wanted = GENERATE(true, false);
   Responder responder(rhombus);

@@ -1,5 +1,5 @@
-// What goes wrong between a camera and its clip: the state that a person would call right, and the whole clip once the
-// fault is gone.
+// What goes wrong between a camera and its clip: the state that a person would call right, and the whole clip once
+// the fault is gone.
 #include <algorithm>
 #include <atomic>
 #include <fstream>
@@ -96,7 +96,8 @@ TEST_CASE("each fault ends in its state, with its reason; lifted, in the whole c
   for (auto& one : cases) one.alert = responder.alert(one.camera, at, 10);
   for (const auto& one : cases) {
     CAPTURE(one.file, one.name);
-    const auto event = responder.wait_for(one.alert, [&](const Event& e) { return e.state == one.state && e.attempts >= 2; });
+    const auto event =
+        responder.wait_for(one.alert, [&](const Event& e) { return e.state == one.state && e.attempts >= 2; });
     CAPTURE(event.reason);
     CHECK_FALSE(event.reason.empty());
     CHECK(event.final == false);
@@ -137,9 +138,9 @@ TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded") {
   const auto start = now_ms() / 1000 + 1;
   rhombus.mangle([&](const Request& request, Reply& reply) {
     for (int i = 0; i < window; ++i) {
-      const bool about = request.server == cameras[static_cast<std::size_t>(i)] ||
-                         (request.server == "wan" &&
-                          request.path.find(cameras[static_cast<std::size_t>(i)]) != std::string::npos);
+      const bool about =
+          request.server == cameras[static_cast<std::size_t>(i)] ||
+          (request.server == "wan" && request.path.find(cameras[static_cast<std::size_t>(i)]) != std::string::npos);
       if (about && now_ms() >= (start + i) * 1000) reply.cut_at = 0;
     }
   });
@@ -227,8 +228,8 @@ TEST_CASE("what Rhombus says is gone is not asked for again") {
   });
   Responder responder(rhombus, "", "buffer_seconds = 0\n");
   responder.start();
-  const auto event = responder.wait_for(responder.alert(camera, at * 1000, 10),
-                                        [](const Event& e) { return e.state == "partial"; });
+  const auto event =
+      responder.wait_for(responder.alert(camera, at * 1000, 10), [](const Event& e) { return e.state == "partial"; });
   CHECK(event.final == !held);
   CHECK(event.gaps == 1);
   check_packets_are_true(responder, rhombus, event);
@@ -240,8 +241,7 @@ TEST_CASE("what Rhombus says is gone is not asked for again") {
 
 TEST_CASE("an alert that goes on makes its clip longer") {
   FakeRhombus rhombus;
-  const fake_rhombus::VideoProfile every_second{
-      .width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
+  const fake_rhombus::VideoProfile every_second{.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
   const auto camera = rhombus.add_camera({.name = "Cam", .video = every_second, .lan = false});
   rhombus.start();
   Responder responder(rhombus, "", "buffer_seconds = 2\n");
@@ -285,8 +285,7 @@ TEST_CASE("an alert that goes on makes its clip longer") {
 
 TEST_CASE("a short alert within a long one has its clip when its own window is over") {
   FakeRhombus rhombus;
-  const fake_rhombus::VideoProfile every_second{
-      .width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
+  const fake_rhombus::VideoProfile every_second{.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
   const auto camera = rhombus.add_camera({.name = "Cam", .video = every_second, .own_sound = true, .lan = false});
   rhombus.start();
   Responder responder(rhombus, "", "buffer_seconds = 2\n");
@@ -350,8 +349,7 @@ TEST_CASE("a camera that drips is cut off and its WAN taken; one that stalls hol
       .width = 64, .height = 64, .frames_per_second = 5, .bits_per_second = 2'000'000};
   const auto drips = rhombus.add_camera({.name = "Drips", .video = large});
   std::vector<std::string> others;
-  for (int i = 0; i < 8; ++i)
-    others.push_back(rhombus.add_camera({.name = "Other", .video = small, .lan = false}));
+  for (int i = 0; i < 8; ++i) others.push_back(rhombus.add_camera({.name = "Other", .video = small, .lan = false}));
   rhombus.start();
   rhombus.mangle([drips](const Request& request, Reply& reply) {
     if (request.server == drips && request.path.ends_with(".m4v")) reply.bytes_per_second = 1000;

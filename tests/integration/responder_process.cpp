@@ -97,8 +97,8 @@ Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string
       "\"{}\"]\nmax_body_bytes = 4096\n"
       "[capture]\n{}[archive]\ndirectory = \"{}\"\ntimezone = \"UTC\"\nmin_free_bytes = 0\n[journal]\npath = "
       "\"{}\"\n[admin]\nlisten = \"\"\n[log]\nlevel = \"debug\"\n{}",
-      rhombus.api_url(), rhombus.media_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"), secret_, capture,
-      in("clips"), in("state/journal.db"), extra);
+      rhombus.api_url(), rhombus.media_url(), rhombus.api_key(), rhombus.ca_file(), in("cert.pem"), in("key.pem"),
+      secret_, capture, in("clips"), in("state/journal.db"), extra);
 }
 
 Responder::~Responder() {

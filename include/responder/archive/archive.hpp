@@ -35,9 +35,10 @@ class Archive {
   // An Error of kind no_space when less than min_free_bytes would be left after `more` bytes.
   Result<void> check_space(std::uint64_t more) const;
 
-  // Brings `finished` (from the spool, where it stays and must not be written to any more: it may be the same file) to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of
-  // the same alert and camera that already has the name is replaced; one of another alert is not, the new one gets a
-  // number. Copying to another file system stops on `stop`.
+  // Brings `finished` (from the spool, where it stays and must not be written to any more: it may be the same file)
+  // to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same alert and camera that
+  // already has the name is replaced; one of another alert is not, the new one gets a number. Copying to another file
+  // system stops on `stop`.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip,
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
                                std::stop_token stop = {}) const;

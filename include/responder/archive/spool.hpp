@@ -1,5 +1,5 @@
-// Work in progress on a local disk, bounded. Nothing in it is promised to anybody: what is found there is checked before
-// it is used.
+// Work in progress on a local disk, bounded. Nothing in it is promised to anybody: what is found there is checked
+// before it is used.
 //
 //   work/DEVICE/START_DURATION/   what was fetched of a device's footage
 //   ready/ID.mp4, ready/ID.jpg    a finished clip that waits for the archive, by its capture's id

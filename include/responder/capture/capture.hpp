@@ -1,6 +1,6 @@
-// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, judge what
-// came, put the clip together. A step does what can be done now and never waits; any step may be the last before a
-// power cut.
+// One capture as a state machine over its row in the journal: prepare, follow the window as it is recorded, judge
+// what came, put the clip together. A step does what can be done now and never waits; any step may be the last before
+// a power cut.
 #pragma once
 
 #include <atomic>
@@ -121,7 +121,7 @@ class Capture {
   std::optional<Footage> stored_clip_;  // asked for when the camera gives nothing
   bool stored_clip_over_ = false;
   std::string stored_clip_problem_;
-  std::optional<Error> taking_error_;  // why taking ended, while the stored clip is asked for
+  std::optional<Error> taking_error_;     // why taking ended, while the stored clip is asked for
   std::optional<WallTime> ask_again_at_;  // whether the alert goes on
   bool known_to_go_on_ = false;
 

@@ -1,5 +1,5 @@
-// Brings finished clips from the spool to the archive, in the order of their alerts, whenever the archive is there: the
-// one thread that may hang with a NAS, so that fetching never does.
+// Brings finished clips from the spool to the archive, in the order of their alerts, whenever the archive is there:
+// the one thread that may hang with a NAS, so that fetching never does.
 #pragma once
 
 #include <chrono>
@@ -24,8 +24,8 @@ class Publisher {
   // Told of each capture that came to an end with a clip, and how long after its alert was received.
   using Observer = std::function<void(journal::State, std::chrono::milliseconds)>;
 
-  // `marker`: the id that the archive's marker file must have. `owner`: of the leases, kept alive by the WorkerPool of
-  // the same owner.
+  // `marker`: the id that the archive's marker file must have. `owner`: of the leases, kept alive by the WorkerPool
+  // of the same owner.
   Publisher(std::string owner, std::string marker, const archive::Archive& archive, archive::Spool& spool,
             journal::Writer& writer, Clock& clock, Observer observer);
   ~Publisher();

@@ -84,7 +84,7 @@ class Stretch {
   FootageAccess& access_;
   archive::Spool& spool_;
 
-  mutable std::mutex driving_;  // guards footage_: one drives at a time
+  mutable std::mutex driving_;        // guards footage_: one drives at a time
   std::shared_ptr<Footage> footage_;  // shared with whoever puts a clip together while it is fetched
   // Where the bytes and the foreseen track of the present drive go. Null between drives.
   std::atomic<const Drive*> drive_{nullptr};

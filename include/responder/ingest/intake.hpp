@@ -37,7 +37,8 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
 
 class Intake {
  public:
-  // `wake` is told of each capture that is new or whose window grew, and whether it is live, from the journal's thread.
+  // `wake` is told of each capture that is new or whose window grew, and whether it is live, from the journal's
+  // thread.
   Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId, bool)> wake)
       : policy_(std::move(policy)), writer_(writer), wake_(std::move(wake)) {}
 

@@ -17,10 +17,10 @@ enum class Container { mp4, webm };
 
 struct InitInfo {
   Container container = Container::mp4;
-  std::string sha256;             // hex, of the whole segment: a changed one means other parameters
-  std::string codec;              // sample entry ("avc1") or WebM codec id ("A_OPUS")
-  std::int64_t timescale = 1000;  // ticks a second of the decode times
-  std::uint32_t track_id = 0;     // mp4
+  std::string sha256;                  // hex, of the whole segment: a changed one means other parameters
+  std::string codec;                   // sample entry ("avc1") or WebM codec id ("A_OPUS")
+  std::int64_t timescale = 1000;       // ticks a second of the decode times
+  std::uint32_t track_id = 0;          // mp4
   std::uint32_t default_duration = 0;  // mp4: of a sample whose fragment does not say (trex)
   std::uint32_t default_size = 0;
   unsigned nal_length_bytes = 0;  // mp4 video: the length before each NAL unit

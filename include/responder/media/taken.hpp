@@ -68,8 +68,8 @@ struct TakenTrack {
   TrackKind kind = TrackKind::video;
   std::vector<TakenPart> parts;  // in time order, none without segments
   std::size_t samples = 0;
-  std::vector<Interval> gaps;               // parts of the window no segment covers
-  std::string reason;                       // why there are gaps; empty when there are none
+  std::vector<Interval> gaps;                    // parts of the window no segment covers
+  std::string reason;                            // why there are gaps; empty when there are none
   ErrorKind why_missing = ErrorKind::not_found;  // transient where one of the gaps was not the device's own answer
   // Set in a foreseen track, whose segments are still being fetched: waits for the segment of this index; false when
   // it will not come. From one thread.

@@ -1,9 +1,9 @@
 // Where a device's footage is and what a request for it may carry.
 //
 // Credentials belong to an origin: a LAN device gets a federated token that opens that one device, never the API key;
-// the WAN edge gets the API's headers and an organization-wide token, the store of alert clips the API's headers; any other host gets nothing, however it came to
-// be named. Source for the forms: Rhombus's public guides (headers) and its older public clients (cookie); both are
-// sent.
+// the WAN edge gets the API's headers and an organization-wide token, the store of alert clips the API's headers; any
+// other host gets nothing, however it came to be named. Source for the forms: Rhombus's public guides (headers) and
+// its older public clients (cookie); both are sent.
 #pragma once
 
 #include <chrono>

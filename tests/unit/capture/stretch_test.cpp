@@ -11,7 +11,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::chrono::sys_seconds at(int second) { return std::chrono::sys_seconds(1'700'000'000s + std::chrono::seconds(second)); }
+std::chrono::sys_seconds at(int second) {
+  return std::chrono::sys_seconds(1'700'000'000s + std::chrono::seconds(second));
+}
 
 // Nothing here asks Rhombus anything.
 struct Fixture {

@@ -155,8 +155,7 @@ TEST_CASE_METHOD(Fixture, "what reaches beyond the window is cut at its key fram
 }
 
 TEST_CASE_METHOD(Fixture, "where two sessions overlap, nothing comes twice") {
-  const auto video =
-      fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1});
+  const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1});
   auto track = take(*video, TrackKind::video, 6, start);
   TakenPart second = track.parts[0];
   second.segments.clear();

@@ -7,9 +7,10 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include "responder/media/assemble.hpp"
+
 #include "manual_clock.hpp"
 #include "media_loop.hpp"
-#include "responder/media/assemble.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;
