@@ -139,9 +139,8 @@ class Daemon {
                      spool_,
                      writer_,
                      clock_,
-                     seconds(config.capture.retry_for_seconds),
-                     config.archive.thumbnails},
-        publisher_(owner_, archive_marker, archive_, spool_, writer_, clock_, count_capture()),
+                     seconds(config.capture.retry_for_seconds)},
+        publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, writer_, clock_, count_capture()),
         pool_(
             {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer_,
             std::move(reading), [this] { publisher_.notify(); }, count_capture()),

@@ -8,7 +8,6 @@
 #include "responder/base/text.hpp"
 #include "responder/media/assemble.hpp"
 #include "responder/media/coverage.hpp"
-#include "responder/media/thumbnail.hpp"
 
 #include "sidecar.hpp"
 
@@ -488,12 +487,6 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
     return Postponed{Error{ErrorKind::transient, summary.error().message}};
   }
   environment_.spool.add(summary->bytes);
-  if (environment_.thumbnails) {
-    const auto at = std::max(Micros(0), std::chrono::duration_cast<Micros>(row_.alert_at - summary->starts_at));
-    const std::lock_guard lock(environment_.remuxing);
-    if (auto drawn = media::write_thumbnail(file, at, environment_.spool.ready_thumbnail(row_.id)); !drawn)
-      spdlog::warn("alert {}: {}", row_.alert.str(), drawn.error().message);
-  }
   if (try_again && collected.reason.empty()) collected.reason = try_again->message;
   journal::ReadyClip clip{.state = collected.reason.empty() ? State::done : State::partial,
                           .reason = collected.reason,
@@ -501,6 +494,7 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
                           .source = std::string(rhombus::to_string(collected.route)),
                           .gaps = collected.gaps,
                           .has_audio = collected.has_audio,
+                          .starts_at = summary->starts_at,
                           .window_end = row_.window_end,
                           .next_attempt_at = {},
                           .sidecar = {}};

@@ -7,6 +7,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/synchronized.hpp"
+#include "responder/media/thumbnail.hpp"
 
 #include "sidecar.hpp"
 
@@ -37,6 +38,7 @@ struct Publisher::Impl {
 
   const std::string owner;
   const std::string marker;
+  const bool thumbnails;
   const archive::Archive& archive;
   archive::Spool& spool;
   journal::Writer& writer;
@@ -46,10 +48,11 @@ struct Publisher::Impl {
   std::stop_source stopping;
   std::thread thread;
 
-  Impl(std::string owner_, std::string marker_, const archive::Archive& archive_, archive::Spool& spool_,
-       journal::Writer& writer_, Clock& clock_, Observer observer_)
+  Impl(std::string owner_, std::string marker_, bool thumbnails_, const archive::Archive& archive_,
+       archive::Spool& spool_, journal::Writer& writer_, Clock& clock_, Observer observer_)
       : owner(std::move(owner_)),
         marker(std::move(marker_)),
+        thumbnails(thumbnails_),
         archive(archive_),
         spool(spool_),
         writer(writer_),
@@ -59,6 +62,7 @@ struct Publisher::Impl {
   void run();
   bool publish_all();
   bool publish(const ReadyCapture& ready);
+  void draw(const ReadyCapture& ready, const std::string& clip);
   Result<void> check_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
   Result<void> look_at_archive();
@@ -141,12 +145,7 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
       stopping.get_token());
   if (!archived) return archived.error();
-  const auto picture = spool.ready_thumbnail(row.id);
-  if (std::filesystem::exists(picture, failed)) {
-    if (auto shown = archive.publish_thumbnail(picture, archived->path); !shown)
-      spdlog::warn("alert {}: no thumbnail: {}", row.alert.str(), shown.error().message);
-    std::filesystem::remove(picture, failed);
-  }
+  if (thumbnails) draw(ready, archived->path);
 
   const auto now = clock.wall_now();
   const bool written = write_down([&](journal::Journal& journal) {
@@ -172,6 +171,18 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
                  ready.clip.reason);
   }
   return {};
+}
+
+// The clip is there already: its picture is a help, and never in the way.
+void Publisher::Impl::draw(const ReadyCapture& ready, const std::string& clip) {
+  const auto& row = ready.capture;
+  const auto at = std::max(row.alert_at - ready.clip.starts_at, WallTime::duration(0));
+  const auto picture = spool.ready_thumbnail(row.id);
+  auto drawn = media::write_thumbnail(spool.ready_clip(row.id), at, picture);
+  if (drawn) drawn = archive.publish_thumbnail(picture, clip);
+  if (!drawn) spdlog::warn("alert {}: {}", row.alert.str(), drawn.error().message);
+  std::error_code ignored;
+  std::filesystem::remove(picture, ignored);
 }
 
 // False when the archive has to be waited for.
@@ -251,9 +262,9 @@ void Publisher::Impl::run() {
   state.notify_all();
 }
 
-Publisher::Publisher(std::string owner, std::string marker, const archive::Archive& archive, archive::Spool& spool,
-                     journal::Writer& writer, Clock& clock, Observer observer)
-    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), archive, spool, writer, clock,
+Publisher::Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
+                     archive::Spool& spool, journal::Writer& writer, Clock& clock, Observer observer)
+    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool, writer, clock,
                                    std::move(observer))) {
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }

@@ -340,15 +340,15 @@ Result<void> Journal::ready(CaptureId id, std::string_view owner, const ReadyCli
   if (clip.next_attempt_at) next = to_ms(*clip.next_attempt_at);
   return impl_->run(
       "INSERT INTO ready (capture, state, reason, camera_name, source, gaps, has_audio, window_end_s, "
-      "next_attempt_ms, sidecar) VALUES (?,?,?,?,?,?,?,?,?,?)",
+      "next_attempt_ms, sidecar, starts_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
       id, to_string(clip.state), clip.reason, clip.camera_name, clip.source, encode_gaps(clip.gaps),
-      std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar);
+      std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar, to_ms(clip.starts_at));
 }
 
 Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner, WallTime now, WallTime lease_until) {
   auto query = impl_->statement(
       "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
-      "r.next_attempt_ms, r.sidecar FROM ready r JOIN captures c ON c.id = r.capture "
+      "r.next_attempt_ms, r.sidecar, r.starts_ms FROM ready r JOIN captures c ON c.id = r.capture "
       "WHERE c.next_attempt_ms <= ?1 OR c.lease_until_ms < ?1 ORDER BY r.capture LIMIT 1");
   if (!query) return query.error();
   const auto row = (*query)->bind(to_ms(now)).step();
@@ -365,6 +365,7 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
   clip.window_end = sys_seconds(seconds((*query)->integer(7)));
   if (!(*query)->is_null(8)) clip.next_attempt_at = from_ms((*query)->integer(8));
   clip.sidecar = (*query)->text(9);
+  clip.starts_at = from_ms((*query)->integer(10));
   (*query)->reset();
 
   static const std::string sql = fmt::format(

@@ -70,6 +70,7 @@ CREATE TABLE ready (
   source          TEXT    NOT NULL CHECK (source IN ('lan', 'wan', 'cloud')),
   gaps            TEXT    NOT NULL,
   has_audio       INTEGER NOT NULL,
+  starts_ms       INTEGER NOT NULL,
   window_end_s    INTEGER NOT NULL,
   next_attempt_ms INTEGER,
   sidecar         TEXT    NOT NULL

@@ -164,11 +164,18 @@ struct Fetched {
 Fetched fetched_from(const FakeRhombus& rhombus, const std::string& device, const std::string& origin) {
   Fetched result;
   for (const auto& request : rhombus.requests()) {
-    if (request.server != device || request.status != 200) continue;
+    if (request.server != device || request.status != 200 || request.path.find("/store/") == std::string::npos) continue;
     result.urls.push_back(origin + request.path);
     result.token = request.headers.at("x-auth-ft");
   }
   return result;
+}
+
+// The same requests for a window that starts elsewhere.
+Fetched moved(Fetched what, double from, double to) {
+  const auto folder = [](double start) { return "/store/" + std::to_string(static_cast<std::int64_t>(start)) + "_"; };
+  for (auto& url : what.urls) url.replace(url.find(folder(from)), folder(from).size(), folder(to));
+  return what;
 }
 
 Spent run_curl(const Fetched& what, const fs::path& folder, bool parallel) {
@@ -199,15 +206,19 @@ Spent run_curl(const Fetched& what, const fs::path& folder, bool parallel) {
 void speed(int rounds) {
   for (const auto latency : {0ms, 30ms}) {
     Work work;
-    // One window for all rounds, its segments made in the warm-up: what is measured is the taking, not the stand-in.
+    // A window for each round, as what was taken once is not taken again. Its segments are made before: what is
+    // measured is the taking, not the stand-in.
     FakeRhombus rhombus({.directory = work.path / "rhombus", .latency = latency, .keep_segments = true});
     const auto camera = rhombus.add_camera({.name = "HD", .video = hd, .wan = false});
     rhombus.start();
     Responder responder(rhombus, work.path, "buffer_seconds = 0\n");
     std::vector<double> wall_ratio, cpu_ratio, serial_ratio, ours, theirs, cpu_per_gb;
     std::string origin;
-    const double at = std::floor(now()) - 600;
+    const double first_at = std::floor(now()) - 600;
+    Fetched first;
     for (int round = 0; round <= rounds; ++round) {
+      const double at = first_at - 200 * round;
+      if (round > 0) run_curl(moved(first, first_at, at), work.path / "curl", true);
       rhombus.forget_requests();
       const double cpu_before = cpu_of(responder.pid());
       const double began = now();
@@ -224,6 +235,7 @@ void speed(int rounds) {
         origin = "https://" + api->headers.at("host");
       }
       const auto fetched = fetched_from(rhombus, camera, origin);
+      if (round == 0) first = fetched;
       const auto curl = run_curl(fetched, work.path / "curl", true);
       if (round == 0) continue;  // warm-up
       ours.push_back(wall);

@@ -34,7 +34,6 @@ struct Environment {
   journal::Writer& writer;
   Clock& clock;
   std::chrono::seconds retry_for;
-  bool thumbnails = true;
   // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with
   // a clip's length.
   std::mutex remuxing = {};

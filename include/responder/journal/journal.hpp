@@ -92,6 +92,7 @@ struct ReadyClip {
   std::string source;
   std::vector<Gap> gaps;
   bool has_audio = false;
+  WallTime starts_at;                       // the clip's time 0
   std::chrono::sys_seconds window_end;      // what it was made for
   std::optional<WallTime> next_attempt_at;  // of a partial one that is not final
   std::string sidecar;                      // its sidecar's text, as far as it is known before publishing
