@@ -25,24 +25,29 @@ fs::path Spool::ready_thumbnail(std::int64_t capture) const {
   return directory_ / "ready" / fmt::format("{}.jpg", capture);
 }
 
-Result<void> Spool::check_room() const {
-  constexpr std::uint64_t percent_for_fetching = 60;
-  return check(used_, max_bytes_ / 100 * percent_for_fetching);
+Error Spool::full() const {
+  return {ErrorKind::no_space,
+          fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise capture.spool_max_bytes",
+                      used_.load() >> 20U, max_bytes_ >> 20U)};
 }
 
-Result<void> Spool::check_room_for_clip(std::uint64_t bytes) const { return check(used_ + bytes, max_bytes_); }
-
-Result<void> Spool::check(std::uint64_t used, std::uint64_t bound) const {
-  if (used >= bound) {
-    return Error{ErrorKind::no_space, fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise "
-                                                  "capture.spool_max_bytes",
-                                                  used_.load() >> 20U, max_bytes_ >> 20U)};
-  }
+Result<void> Spool::check_room() const {
+  if (used_ >= max_bytes_) return full();
   const auto left = free_bytes(directory_);
   if (!left || *left >= min_free_bytes_) return {};
   return Error{ErrorKind::no_space,
                fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
                            directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
+}
+
+Result<Spool::Reservation> Spool::reserve(std::uint64_t bytes) {
+  constexpr std::uint64_t percent_for_fetching = 60;  // the rest is for putting clips together
+  const std::uint64_t most = max_bytes_ / 100 * percent_for_fetching;
+  if (auto room = check_room(); !room) return room.error();
+  auto reserved = reserved_.lock();
+  if (used_ >= most || (*reserved > 0 && used_ + *reserved + bytes > most)) return full();
+  *reserved += bytes;
+  return Reservation(*this, bytes);
 }
 
 void Spool::measure() {

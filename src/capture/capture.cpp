@@ -41,20 +41,6 @@ WallTime::duration total(const std::vector<Gap>& gaps) {
   return sum;
 }
 
-std::uint64_t size_of(const std::vector<media::TakenTrack>& tracks) {
-  std::uint64_t total_bytes = 0;
-  for (const auto& track : tracks) {
-    for (const auto& part : track.parts) {
-      for (const auto& file : part.segments) {
-        std::error_code gone;
-        const auto size = std::filesystem::file_size(file, gone);
-        if (!gone) total_bytes += size;
-      }
-    }
-  }
-  return total_bytes;
-}
-
 bool is_complete(const std::vector<media::TakenTrack>& tracks) {
   return std::all_of(tracks.begin(), tracks.end(), [](const auto& track) { return track.gaps.empty(); });
 }
@@ -74,7 +60,10 @@ std::filesystem::path Capture::stored_clip_folder() const {
 }
 
 Result<void> Capture::prepare(std::stop_token stop) {
-  if (auto room = environment_.spool.check_room(); !room) return room.error();
+  constexpr std::uint64_t bytes_a_second = 1'000'000;  // about what cameras send; more is fetched where there is more
+  auto room = environment_.spool.reserve(bytes_a_second * static_cast<std::uint64_t>(window().count()));
+  if (!room) return room.error();
+  room_.emplace(std::move(*room));
   auto camera = environment_.directory.find(row_.camera, stop);
   if (!camera) return camera.error();
   if (!*camera) {
@@ -471,7 +460,6 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
   const auto file = environment_.spool.ready_clip(row_.id);
   auto summary = [&]() -> Result<media::ClipSummary> {
     if (auto early = end_early(collected.tracks)) return *early;
-    if (auto room = environment_.spool.check_room_for_clip(size_of(collected.tracks)); !room) return room.error();
     remove_old_clip();
     const std::lock_guard lock(environment_.remuxing);
     return media::remux(collected.tracks, file, metadata(), stop);

@@ -164,7 +164,8 @@ struct Fetched {
 Fetched fetched_from(const FakeRhombus& rhombus, const std::string& device, const std::string& origin) {
   Fetched result;
   for (const auto& request : rhombus.requests()) {
-    if (request.server != device || request.status != 200 || request.path.find("/store/") == std::string::npos) continue;
+    if (request.server != device || request.status != 200 || request.path.find("/store/") == std::string::npos)
+      continue;
     result.urls.push_back(origin + request.path);
     result.token = request.headers.at("x-auth-ft");
   }
@@ -294,7 +295,7 @@ void memory(int minutes) {
     rhombus.add_gateway({.name = fmt::format("Ears {}", i), .cameras = {cameras.back()}, .wan = false});
   }
   rhombus.start();
-  Responder responder(rhombus, work.path, "buffer_seconds = 0\nworkers = 8\n");
+  Responder responder(rhombus, work.path, "buffer_seconds = 0\nworkers = 8\nspool_max_bytes = 100000000000\n");
   const long idle = peak_kib(responder.pid());
   const double began = now();
   for (const auto& camera : cameras) responder.alert(camera, std::floor(began) - minutes * 60 - 60, minutes * 60);

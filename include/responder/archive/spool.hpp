@@ -11,8 +11,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <utility>
 
 #include "responder/base/error.hpp"
+#include "responder/base/synchronized.hpp"
 
 namespace responder::archive {
 
@@ -26,10 +28,26 @@ class Spool {
   std::filesystem::path ready_clip(std::int64_t capture) const;
   std::filesystem::path ready_thumbnail(std::int64_t capture) const;
 
-  // An Error of kind no_space when there is no room to fetch more: some is left for putting clips together.
+  // An Error of kind no_space when there is no room for more.
   Result<void> check_room() const;
-  // The same for a clip of this size.
-  Result<void> check_room_for_clip(std::uint64_t bytes) const;
+
+  // Room set aside for a capture, for as long as it lives.
+  class Reservation {
+   public:
+    Reservation(Spool& spool, std::uint64_t bytes) : spool_(&spool), bytes_(bytes) {}
+    Reservation(Reservation&& other) noexcept : spool_(std::exchange(other.spool_, nullptr)), bytes_(other.bytes_) {}
+    Reservation& operator=(Reservation&&) = delete;
+    ~Reservation() {
+      if (spool_ != nullptr) *spool_->reserved_.lock() -= bytes_;
+    }
+
+   private:
+    Spool* spool_;
+    std::uint64_t bytes_;
+  };
+  // As much as the captures that run at once may fill, so that each of them can be finished: an Error of kind
+  // no_space when that is taken. The first one is always let in.
+  Result<Reservation> reserve(std::uint64_t bytes);
   // Something was written; measure() counts anew.
   void add(std::uint64_t bytes) { used_ += bytes; }
   void measure();
@@ -40,13 +58,14 @@ class Spool {
   void sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const;
 
  private:
-  Result<void> check(std::uint64_t used, std::uint64_t bound) const;
+  Error full() const;
 
   const std::filesystem::path directory_;
   const std::uint64_t max_bytes_;
   const std::uint64_t min_free_bytes_;
   // Alone: an estimate between two measurements.
   std::atomic<std::uint64_t> used_{0};
+  Synchronized<std::uint64_t> reserved_;
 };
 
 }  // namespace responder::archive

@@ -113,6 +113,7 @@ class Capture {
   Environment& environment_;
   // Alone: counted by those who fetch, read by the pool.
   std::atomic<std::uint64_t> bytes_{0};
+  std::optional<archive::Spool::Reservation> room_;
   std::optional<rhombus::CameraWithSound> camera_;
   std::vector<std::shared_ptr<Stretch>> stretches_;  // of the camera
   std::vector<std::shared_ptr<Stretch>> sound_;      // of its audio gateway

@@ -24,8 +24,8 @@ class Publisher {
   // Told of each capture that came to an end with a clip, and how long after its alert was received.
   using Observer = std::function<void(journal::State, std::chrono::milliseconds)>;
 
-  // `thumbnails`: whether a picture of the alert goes beside each clip. `marker`: the id that the archive's marker file must have. `owner`: of the leases, kept alive by the WorkerPool
-  // of the same owner.
+  // `thumbnails`: whether a picture of the alert goes beside each clip. `marker`: the id that the archive's marker
+  // file must have. `owner`: of the leases, kept alive by the WorkerPool of the same owner.
   Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
             archive::Spool& spool, journal::Writer& writer, Clock& clock, Observer observer);
   ~Publisher();
