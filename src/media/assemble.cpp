@@ -103,6 +103,12 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
                    [](const Piece& a, const Piece& b) { return a.at.start < b.at.start; });
   const Piece* last = nullptr;
   for (const auto& piece : pieces) {
+    if (last != nullptr && last->run != piece.run && piece.at.start < last->at.end) {
+      // They overlap: the next one takes over where it begins, with a key frame.
+      auto& to = track.parts.back().to;
+      const Micros begins = piece.at.start + piece.run->off;
+      to = std::min(to.value_or(begins), begins);
+    }
     if (last == nullptr || last->run != piece.run)
       track.parts.push_back(make_part(piece, contributions[piece.contribution], window));
     track.parts.back().segments.push_back(piece.segment->file);

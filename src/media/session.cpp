@@ -558,12 +558,13 @@ void Session::take(const TrackState& state, Taken& taken) const {
       }
     }
     if (chain.empty()) continue;
-    TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}};
+    TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}, {}};
     run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
                              options_.start);
     // Devices cut where they have a key frame, a little off the manifest's times: that much is no hole.
     Micros off = chain.front().decode_time - run.origin - chain.front().nominal.start;
     if (std::chrono::abs(off) > chain.front().nominal.duration) off = Micros(0);
+    run.off = off;
     for (const auto& placed : chain) {
       const auto& info = state.segments[placed.index].info;
       if (length_of(info, placed.nominal, options_.duration) == Length::too_short) {

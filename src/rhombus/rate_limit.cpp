@@ -34,6 +34,8 @@ bool RateLimiter::wait_turn(std::stop_token stop) {
 void RateLimiter::pause(milliseconds duration) {
   auto state = state_.lock();
   state->not_before = std::max(state->not_before, clock_.steady_now() + duration);
+  // Whoever was told to wait has nothing left to spend at once: all that wait go on at the rate, not in a burst.
+  state->full_at = std::max(state->full_at, state->not_before + burst_span_ - interval_);
 }
 
 }  // namespace responder::rhombus

@@ -33,6 +33,7 @@ struct TakenRun {
   InitInfo init;
   std::filesystem::path init_file;
   Micros origin{0};                    // what the media timeline shows at the session's start
+  Micros off{0};                       // how much later the media begins than the manifest names it; not in the times
   std::vector<TakenSegment> segments;  // in time order
 };
 

@@ -72,6 +72,16 @@ TEST_CASE("sessions of other windows are shifted, and cut where they reach beyon
   CHECK(track.parts[1].origin == -5s);
 }
 
+TEST_CASE("where sessions overlap, the later one takes over where it begins") {
+  const auto earlier = session("a", {0, 1, 2});
+  const auto later = session("b", {0, 1, 2});
+  const Contribution both[] = {{&earlier, 0s, 6s}, {&later, 5s, 6s}};
+  const auto track = assemble(both, 11s).at(0);
+  REQUIRE(track.parts.size() == 2);
+  CHECK(track.parts[0].to == Micros(5s));
+  CHECK(track.gaps.empty());
+}
+
 TEST_CASE("one track has one encoding: the one that covers most") {
   const auto lan = session("lan", {0}, "old");
   const auto wan = session("wan", {1, 2, 3, 4}, "new");

@@ -30,6 +30,9 @@ TEST_CASE("a pause stops everybody") {
   limiter.pause(7s);
   REQUIRE(limiter.wait_turn({}));
   CHECK(clock.elapsed() == 7s);
+  // And lets nobody make up for it: what waited goes on at the rate.
+  for (int i = 0; i < 3; ++i) REQUIRE(limiter.wait_turn({}));
+  CHECK(clock.elapsed() == 7s + 300ms);
 }
 
 TEST_CASE("a stop ends the wait") {
