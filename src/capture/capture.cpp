@@ -7,7 +7,6 @@
 
 #include "responder/base/text.hpp"
 #include "responder/media/assemble.hpp"
-#include "responder/media/coverage.hpp"
 
 #include "sidecar.hpp"
 

@@ -236,14 +236,12 @@ std::function<bool(media::TrackKind, const media::SegmentTime&)> Footage::still_
   if (attempts_.empty()) return {};
   std::map<media::TrackKind, media::Coverage> taken;
   for (const auto& attempt : attempts_) {
-    for (const auto& run : attempt.session->taken().runs) {
-      for (const auto& segment : run.segments) taken[run.kind].add({segment.time.start, segment.time.end()});
-    }
+    const auto brought = attempt.session->taken();
+    for (const auto kind : {media::TrackKind::video, media::TrackKind::audio}) taken[kind].add(brought, kind);
   }
   return [taken = std::move(taken), end = media::Micros(request_.duration)](media::TrackKind kind,
                                                                             const media::SegmentTime& time) {
-    const auto found = taken.find(kind);
-    return found == taken.end() || found->second.uncovered({time.start, std::min(time.end(), end)}) > media::rounding;
+    return taken.at(kind).uncovered({time.start, std::min(time.end(), end)}) > media::rounding;
   };
 }
 

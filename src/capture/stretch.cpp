@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
 #include "responder/media/coverage.hpp"
 
@@ -45,6 +44,13 @@ std::optional<Recorder> parse_recorder(std::string_view name) {
   recorder.audio = what != only_video;
   recorder.kind = recorder.video ? rhombus::DeviceKind::camera : rhombus::DeviceKind::audio_gateway;
   return recorder;
+}
+
+// What one kind of track of a stretch covers, from its start.
+media::Coverage coverage_of(const std::vector<Footage::Share>& shares, media::TrackKind kind) {
+  media::Coverage coverage;
+  for (const auto& share : shares) coverage.add(share.taken, kind);
+  return coverage;
 }
 
 }  // namespace
@@ -100,8 +106,9 @@ std::vector<Footage::Share> Stretch::taken() const {
     auto state = state_.lock();
     if (state->over) return state->taken;
   }
-  const std::unique_lock driving(driving_, std::try_to_lock);
-  return driving && footage_ ? footage_->taken() : std::vector<Footage::Share>{};
+  // Waits for the drive of another capture: nothing at all would be the wrong answer.
+  const std::lock_guard driving(driving_);
+  return footage_ ? footage_->taken() : std::vector<Footage::Share>{};
 }
 
 void Stretch::begin_attempt() {
@@ -148,18 +155,6 @@ void Stretch::open() {
     drive->on_foreseen(std::move(track));
   };
   footage_ = std::make_shared<Footage>(std::move(request), access_);
-}
-
-// What the video (or, without any, the sound) of a stretch covers, from its start.
-media::Coverage coverage_of(const std::vector<Footage::Share>& shares, media::TrackKind kind) {
-  media::Coverage coverage;
-  for (const auto& share : shares) {
-    for (const auto& run : share.taken.runs) {
-      if (run.kind != kind) continue;
-      for (const auto& segment : run.segments) coverage.add({segment.time.start, segment.time.end()});
-    }
-  }
-  return coverage;
 }
 
 void Stretch::note(const Result<media::Session::Progress>& progress) {

@@ -24,6 +24,13 @@ class Coverage {
     intervals_.insert(at, part);
   }
 
+  void add(const Taken& taken, TrackKind kind) {
+    for (const auto& run : taken.runs) {
+      if (run.kind != kind) continue;
+      for (const auto& segment : run.segments) add({segment.time.start, segment.time.end()});
+    }
+  }
+
   // How much of `part` is not there.
   Micros uncovered(Interval part) const {
     Micros left = std::max(Micros(0), part.end - part.start);
