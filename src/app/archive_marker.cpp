@@ -44,4 +44,17 @@ Result<std::string> archive_id(const archive::Archive& archive, journal::Journal
   return adopt_as_archive(archive, journal);
 }
 
+Result<void> check_is_archive(const archive::Archive& archive, journal::Journal& journal) {
+  const auto known = journal.fact(fact_name);
+  if (!known) return known.error();
+  if (!*known) return {};
+  const auto marker = archive.marker();
+  if (!marker) return marker.error();
+  if (*marker == *known) return {};
+  return Error{ErrorKind::no_space,
+               fmt::format("{} is not the archive this journal knows: its marker file is {}: mount it, or accept the "
+                           "folder with rhombus-responder adopt-archive",
+                           archive.directory().string(), *marker ? "another archive's" : "missing")};
+}
+
 }  // namespace responder::app

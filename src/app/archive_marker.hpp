@@ -13,6 +13,9 @@ namespace responder::app {
 // then.
 Result<std::string> archive_id(const archive::Archive& archive, journal::Journal& journal);
 
+// Whether the folder is the archive that the journal knows; any is where it knows none yet.
+Result<void> check_is_archive(const archive::Archive& archive, journal::Journal& journal);
+
 // Makes the folder the journal's archive.
 Result<std::string> adopt_as_archive(const archive::Archive& archive, journal::Journal& journal);
 

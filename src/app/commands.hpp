@@ -14,8 +14,8 @@ inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_unreachable = 3;
 
-// One line on stderr; returns exit_usage, for `return complain(...)`.
-int complain(const std::string& message);
+// One line on stderr; returns `status`, for `return complain(...)`.
+int complain(const std::string& message, int status = exit_usage);
 
 class Signals;
 int serve(const Config& config, const std::string& config_file, const Signals& signals);
@@ -29,6 +29,31 @@ struct EventsOptions {
 int events(const Config& config, const EventsOptions& options);
 
 int status(const Config& config, bool json);
+
+// As people give them on a command line.
+struct ScopeOptions {
+  std::string after;
+  std::string before;
+  std::string camera;
+  std::string location;
+  std::optional<std::size_t> max_alerts;
+};
+
+struct CatchUpOptions {
+  ScopeOptions scope;
+  bool dry_run = false;
+};
+int catch_up(const Config& config, const CatchUpOptions& options, const Signals& signals);
+
+struct ReconcileOptions {
+  ScopeOptions scope;
+  bool json = false;
+};
+int reconcile(const Config& config, const ReconcileOptions& options);
+
+int rebuild_journal(const Config& config);
+
+int check(const Config& config);
 
 // Keys of LAN devices.
 int list_pins(const Config& config);

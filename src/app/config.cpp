@@ -467,10 +467,15 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   return config;
 }
 
-Result<void> check_for_serving(const Config& config) {
+Result<void> check_for_asking(const Config& config) {
   if (config.rhombus.api_key.empty()) {
     return wrong("no API key: set rhombus.api_key_file, $RHOMBUS_API_KEY or the systemd credential api_key");
   }
+  return {};
+}
+
+Result<void> check_for_serving(const Config& config) {
+  if (auto usable = check_for_asking(config); !usable) return usable;
   if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned) {
     return wrong(
         "no webhook secret: set webhook.secrets, webhook.secrets_file or the systemd credential webhook_secrets");

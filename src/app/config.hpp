@@ -101,6 +101,9 @@ std::optional<std::string> process_environment(const std::string& name);
 // then the defaults. An Error names the file, the key and the mend.
 Result<Config> load_config(const std::string& file, const Environ& environment);
 
+// What no call to Rhombus's API can do without.
+Result<void> check_for_asking(const Config& config);
+
 // What `serve` cannot do without.
 Result<void> check_for_serving(const Config& config);
 

@@ -34,6 +34,13 @@ std::optional<std::string> unknown_command(const CLI::App& program, int argc, ch
                      close ? fmt::format("; did you mean {}?", *close) : "");
 }
 
+void add_scope(CLI::App& command, app::ScopeOptions& scope) {
+  command.add_option("--after", scope.after, "alerts since: epoch seconds, RFC 3339, or -24h");
+  command.add_option("--before", scope.before, "alerts until");
+  command.add_option("--camera", scope.camera, "only what this camera saw (UUID)");
+  command.add_option("--location", scope.location, "only alerts of this location (UUID)");
+}
+
 int run(int argc, char** argv) {
   CLI::App program{about, "rhombus-responder"};
   program.set_version_flag("--version", "rhombus-responder " RESPONDER_VERSION);
@@ -45,6 +52,18 @@ int run(int argc, char** argv) {
   program.add_option("--log-level", log_level, "trace, debug, info, warn or error");
 
   auto* serve = program.add_subcommand("serve", "Listen for webhooks and capture their footage, in the foreground");
+  auto* catch_up =
+      program.add_subcommand("catch-up", "One pass over Rhombus's alerts: capture what is missing, and end");
+  app::CatchUpOptions catch_up_options;
+  add_scope(*catch_up, catch_up_options.scope);
+  catch_up->add_option("--max-alerts", catch_up_options.scope.max_alerts, "look at the newest so many");
+  catch_up->add_flag("--dry-run", catch_up_options.dry_run, "only list what would be taken");
+  auto* reconcile = program.add_subcommand("reconcile", "Account for every alert that Rhombus lists");
+  app::ReconcileOptions reconcile_options;
+  add_scope(*reconcile, reconcile_options.scope);
+  reconcile->add_flag("--json", reconcile_options.json, "one JSON object");
+  auto* check = program.add_subcommand("check", "Tell what is wrong with the set-up");
+  auto* rebuild = program.add_subcommand("rebuild-journal", "Make a lost or damaged journal anew from the archive");
   auto* events = program.add_subcommand("events", "What the journal knows, newest first");
   app::EventsOptions events_options;
   events->add_flag("--json", events_options.json, "one JSON object a line");
@@ -78,15 +97,21 @@ int run(int argc, char** argv) {
 
   auto config = app::load_config(config_file, app::process_environment);
   if (!config) return app::complain(config.error().message);
+  // What a cron run says goes into somebody's mail.
+  if (catch_up->parsed() && !config->set_keys.contains("log.level")) config->log.level = "warn";
   if (!log_level.empty()) config->log.level = log_level;
   // Before the first thread, the log's, which would otherwise take the signals.
   std::optional<app::Signals> signals;
-  if (serve->parsed()) signals.emplace();
+  if (serve->parsed() || catch_up->parsed()) signals.emplace();
   if (auto logging = setup_logging(config->log.level, config->log.format); !logging)
     return app::complain(logging.error().message);
 
   int code = app::exit_usage;
   if (serve->parsed()) code = app::serve(*config, config_file, *signals);
+  if (catch_up->parsed()) code = app::catch_up(*config, catch_up_options, *signals);
+  if (reconcile->parsed()) code = app::reconcile(*config, reconcile_options);
+  if (check->parsed()) code = app::check(*config);
+  if (rebuild->parsed()) code = app::rebuild_journal(*config);
   if (events->parsed()) code = app::events(*config, events_options);
   if (status->parsed()) code = app::status(*config, status_json);
   if (forget->parsed()) {

@@ -1,7 +1,9 @@
 // The process's signals, waited for by one thread instead of interrupting any.
 #pragma once
 
+#include <chrono>
 #include <csignal>
+#include <ctime>
 
 namespace responder::app {
 
@@ -20,6 +22,13 @@ class Signals {
     int signal = 0;
     sigwait(&awaited_, &signal);
     return signal;
+  }
+
+  // Whether one came, waited for no longer than this.
+  bool wait_for(std::chrono::milliseconds duration) const {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+    const timespec time{seconds.count(), std::chrono::nanoseconds(duration - seconds).count()};
+    return sigtimedwait(&awaited_, nullptr, &time) > 0;
   }
 
  private:

@@ -6,7 +6,8 @@
 #include "responder/journal/journal.hpp"
 
 #include "commands.hpp"
-#include "serve_lock.hpp"
+#include "process_lock.hpp"
+#include "push_path.hpp"
 
 namespace responder::app {
 
@@ -15,7 +16,12 @@ int status(const Config& config, bool as_json) {
   if (!journal) return complain(journal.error().message + " (journal.path; has serve run yet?)");
   const auto counts = journal->counts();
   if (!counts) return complain(counts.error().message);
-  const bool serving = ServeLock::is_held(config.journal.path);
+  const bool serving = ProcessLock::is_held(serve_lock(config.journal.path));
+  const auto now = SystemClock().wall_now();
+  const auto last = ingest::last_catch_up(*journal);
+  const auto silence = ingest::silence(*journal, now);
+  const auto push_path = describe_silence(*journal, now);
+  if (!last || !silence || !push_path) return complain("journal.path: it cannot be read");
   const auto free = free_bytes(config.archive.directory);
 
   if (as_json) {
@@ -29,7 +35,10 @@ int status(const Config& config, bool as_json) {
         .end_object();
     json.field("queue_depth", counts->waiting).key("oldest_waiting");
     counts->oldest_waiting ? json.value(format_rfc3339(*counts->oldest_waiting)) : json.null();
-    json.key("last_catch_up").null();
+    json.key("last_catch_up");
+    *last ? json.value(format_rfc3339(**last)) : json.null();
+    json.field("webhooks_missed", silence->missed).key("webhooks_missing_since");
+    silence->since ? json.value(format_rfc3339(*silence->since)) : json.null();
     json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
     free ? json.value(*free) : json.null();
     json.end_object();
@@ -40,6 +49,8 @@ int status(const Config& config, bool as_json) {
   fmt::print("captures   {} waiting, {} capturing, {} done, {} partial, {} failed, {} ignored\n", counts->waiting,
              counts->capturing, counts->done, counts->partial, counts->failed, counts->ignored);
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
+  fmt::print("catch-up   {}\n", *last ? format_rfc3339(**last) : "never yet");
+  if (!push_path->empty()) fmt::print("webhooks   BROKEN: {}\n", *push_path);
   fmt::print("journal    {}\n", config.journal.path);
   fmt::print("archive    {} ({})\n", config.archive.directory,
              free ? fmt::format("{:.1f} GiB free", static_cast<double>(*free) / (1U << 30U)) : free.error().message);

@@ -53,13 +53,6 @@ Result<std::uint64_t> each_chunk(const fs::path& path,
   }
 }
 
-Result<void> sync_file(const fs::path& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return errno_error(errno, fmt::format("cannot open {}", path.string()));
-  if (::fsync(file.get()) != 0) return errno_error(errno, fmt::format("cannot sync {}", path.string()));
-  return {};
-}
-
 Result<void> rename_file(const fs::path& from, const fs::path& to) {
   std::error_code failed;
   fs::rename(from, to, failed);
@@ -88,7 +81,11 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_t
       hash.update(bytes);
       return {};
     });
-    if (auto synced = syncing.get(); !synced) return synced.error();
+    if (auto synced = syncing.get(); !synced) {
+      // Its next sync may succeed although it is not on disk: it has to be made anew.
+      remove_quietly(from);
+      return synced.error();
+    }
     if (!size) return size.error();
     clip.bytes = *size;
   } else if (must_copy) {
@@ -256,9 +253,16 @@ Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::str
   return named;
 }
 
-void Archive::remove(const std::string& clip) const {
+Result<void> Archive::remove(const std::string& clip) const {
   const auto stem = directory_ / fs::path(clip).replace_extension();
-  for (const auto* ending : {".mp4", ".jpg", ".json"}) remove_quietly(with_ending(stem, ending));
+  // The clip last: as long as it is there, so is the reason to come back.
+  for (const auto* ending : {".jpg", ".json", ".mp4"}) {
+    std::error_code failed;
+    fs::remove(with_ending(stem, ending), failed);
+    if (failed) return errno_error(failed.value(), fmt::format("cannot remove {}{}", stem.string(), ending));
+  }
+  auto synced = sync_directory(stem.parent_path());
+  return synced || synced.error().kind == ErrorKind::not_found ? Result<void>{} : synced;
 }
 
 }  // namespace responder::archive

@@ -44,6 +44,13 @@ Result<void> OutputFile::close() {
   return {};
 }
 
+Result<void> sync_file(const std::filesystem::path& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return errno_error(errno, fmt::format("cannot open {}", path.string()));
+  if (::fsync(file.get()) != 0) return errno_error(errno, fmt::format("cannot sync {}", path.string()));
+  return {};
+}
+
 Result<void> sync_directory(const std::filesystem::path& directory) {
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error(errno, fmt::format("cannot open folder {}", directory.string()));

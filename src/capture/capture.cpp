@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
+#include "responder/capture/sidecar.hpp"
 #include "responder/media/assemble.hpp"
-
-#include "sidecar.hpp"
 
 namespace responder::capture {
 namespace {
@@ -402,10 +402,12 @@ Step Capture::keep_what_is_published(std::string reason, std::optional<Error> tr
   return Finished{std::move(outcome), std::move(try_again)};
 }
 
-// A capture that only waited (the program was off, the spool full) has not been tried yet.
+// Not by the clock alone, which may have jumped: the program may have been off, the spool full, and a capture that
+// only waited has not been tried. As many attempts as fit into the time at the longest pauses count for it.
 bool Capture::out_of_time() const {
-  return row_.attempts + 1 >= least_attempts &&
-         environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
+  constexpr std::chrono::minutes longest_pause{10};
+  const auto enough = std::max<std::int64_t>(least_attempts, environment_.retry_for / longest_pause);
+  return row_.attempts + 1 >= enough && environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
 }
 
 // Decides what an attempt that came to its end (or was ended by `error`) amounts to.
@@ -472,6 +474,14 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
     }
     if (out_of_time()) return keep_what_is_published(summary.error().message, std::nullopt);
     return Postponed{Error{ErrorKind::transient, summary.error().message}};
+  }
+  // The journal is about to say that it is there: after a power cut it must be.
+  auto synced = sync_file(file);
+  if (synced) synced = sync_directory(file.parent_path());
+  if (!synced) {
+    // What a failed sync has left is not trusted again, not even when the next one succeeds.
+    remove_old_clip();
+    return Postponed{Error{ErrorKind::no_space, synced.error().message}};
   }
   environment_.spool.add(summary->bytes);
   if (try_again && collected.reason.empty()) collected.reason = try_again->message;

@@ -7,9 +7,8 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/synchronized.hpp"
+#include "responder/capture/sidecar.hpp"
 #include "responder/media/thumbnail.hpp"
-
-#include "sidecar.hpp"
 
 namespace responder::capture {
 namespace {
@@ -63,6 +62,7 @@ struct Publisher::Impl {
   bool publish_all();
   bool publish(const ReadyCapture& ready);
   void draw(const ReadyCapture& ready, const std::string& clip);
+  void remove_leftovers();
   Result<void> check_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
   Result<void> look_at_archive();
@@ -161,8 +161,6 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   });
   if (!written) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
   std::filesystem::remove(file, failed);
-  // A better clip may have another name: with sound where there was none.
-  if (row.published && row.published->clip != archived->path) archive.remove(row.published->clip);
   observer(ready.clip.state, now - row.received_at);
   if (ready.clip.state == journal::State::done) {
     spdlog::info("alert {}: done, {} ({} bytes)", row.alert.str(), archived->path, archived->bytes);
@@ -171,6 +169,23 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
                  ready.clip.reason);
   }
   return {};
+}
+
+// Clips that better ones of another name (with sound where there was none) have replaced.
+void Publisher::Impl::remove_leftovers() {
+  std::vector<std::string> clips;
+  const auto listed = writer.run([&](journal::Journal& journal) -> Result<void> {
+    auto found = journal.leftovers();
+    if (found) clips = std::move(*found);
+    return found ? Result<void>{} : found.error();
+  });
+  if (!listed) spdlog::warn("clips that were replaced stay for now: {}", listed.error().message);
+  for (const auto& clip : clips) {
+    const auto removed = busy("removing " + clip, [&] { return archive.remove(clip); });
+    const auto forgotten =
+        removed ? writer.run([&](journal::Journal& journal) { return journal.forget_leftover(clip); }) : removed;
+    if (!forgotten) spdlog::warn("{}, which was replaced, stays for now: {}", clip, forgotten.error().message);
+  }
 }
 
 // The clip is there already: its picture is a help, and never in the way.
@@ -251,6 +266,7 @@ void Publisher::Impl::run() {
     if (!there) explain(there.error());
     state.lock()->notified = false;
     const bool all_out = there && publish_all();
+    if (all_out) remove_leftovers();
     auto held = state.lock();
     if (all_out) {
       held.wait_for(stop, look_interval, [&] { return held->notified; });

@@ -36,7 +36,8 @@ std::optional<milliseconds> retry_delay(const Error& error, int attempt, double 
   // Between half and all of it.
   const auto spread =
       milliseconds(static_cast<milliseconds::rep>(static_cast<double>(grown.count()) * (0.5 + random / 2)));
-  return std::max<milliseconds>(spread, error.retry_after.value_or(seconds(0)));
+  constexpr seconds longest_asked{3000};  // the journal takes what is put off by more than an hour for a mistake
+  return std::max<milliseconds>(spread, std::min(error.retry_after.value_or(seconds(0)), longest_asked));
 }
 
 }  // namespace responder::capture

@@ -1,4 +1,9 @@
-#include "sidecar.hpp"
+#include "responder/capture/sidecar.hpp"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <simdjson.h>
 
 #include "responder/base/json_writer.hpp"
 #include "responder/base/time_text.hpp"
@@ -15,7 +20,100 @@ void write_gaps(JsonWriter& json, std::string_view name, const std::vector<journ
   json.end_array();
 }
 
+WallTime from_seconds(double seconds) { return WallTime(std::chrono::milliseconds(std::llround(seconds * 1000))); }
+
+// Reads the fields of one object; remembers the first that is not there.
+class Fields {
+ public:
+  explicit Fields(simdjson::dom::object object) : object_(object) {}
+
+  std::string text(const char* name) { return std::string(get<std::string_view>(name)); }
+  double number(const char* name) { return get<double>(name); }
+  std::int64_t integer(const char* name) { return get<std::int64_t>(name); }
+  bool flag(const char* name) { return get<bool>(name); }
+  WallTime time(const char* name) { return from_seconds(number(name)); }
+  std::chrono::sys_seconds second(const char* name) {
+    return std::chrono::sys_seconds(std::chrono::seconds(integer(name)));
+  }
+  std::vector<std::string> texts(const char* name) {
+    std::vector<std::string> values;
+    for (const auto item : get<simdjson::dom::array>(name)) {
+      std::string_view value;
+      if (item.get(value) == simdjson::SUCCESS) values.emplace_back(value);
+    }
+    return values;
+  }
+  std::vector<journal::Gap> gaps(const char* name) {
+    std::vector<journal::Gap> gaps;
+    for (const auto item : get<simdjson::dom::array>(name)) {
+      double start = 0;
+      double end = 0;
+      if (item.at_key("start").get(start) == simdjson::SUCCESS && item.at_key("end").get(end) == simdjson::SUCCESS)
+        gaps.push_back({from_seconds(start), from_seconds(end)});
+    }
+    return gaps;
+  }
+  bool has(const char* name) const { return object_.at_key(name).error() == simdjson::SUCCESS; }
+  const std::string& missing() const { return missing_; }
+
+ private:
+  template <class Value>
+  Value get(const char* name) {
+    Value value{};
+    if (object_.at_key(name).get(value) != simdjson::SUCCESS && missing_.empty()) missing_ = name;
+    return value;
+  }
+
+  simdjson::dom::object object_;
+  std::string missing_;
+};
+
+// Sidecars of earlier versions do not say how long the alert was; the buffer is as long after it as before.
+std::chrono::seconds alert_duration(Fields& fields, const journal::NewCapture& capture) {
+  if (fields.has("alert_duration")) return std::chrono::seconds(fields.integer("alert_duration"));
+  const auto buffer = std::chrono::floor<std::chrono::seconds>(capture.alert_at - WallTime(capture.window_start));
+  const auto after = WallTime(capture.window_end) - capture.alert_at - buffer;
+  return std::max(std::chrono::seconds(0), std::chrono::floor<std::chrono::seconds>(after));
+}
+
 }  // namespace
+
+Result<journal::KnownClip> read_sidecar(std::string_view text) {
+  const auto unusable = [](std::string why) { return Error{ErrorKind::permanent, std::move(why)}; };
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  if (parser.parse(text.data(), text.size()).get(object) != simdjson::SUCCESS) return unusable("not a JSON object");
+  Fields fields(object);
+  journal::KnownClip known;
+  auto& capture = known.capture;
+  capture.alert = AlertId(fields.text("alert"));
+  capture.camera = DeviceId(fields.text("camera"));
+  known.camera_name = fields.text("camera_name");
+  capture.location = LocationId(fields.text("location"));
+  capture.activities = fields.texts("activities");
+  capture.via = journal::parse_via(fields.text("via"));
+  capture.alert_at = fields.time("alert_at");
+  capture.received_at = fields.time("received_at");
+  capture.window_start = fields.second("window_start");
+  capture.window_end = fields.second("window_end");
+  capture.duration = alert_duration(fields, capture);
+  const auto state = journal::parse_state(fields.text("state"));
+  known.final = fields.flag("final");
+  known.reason = fields.text("reason");
+  known.published = {.clip = fields.text("clip"),
+                     .source = fields.text("source"),
+                     .bytes = static_cast<std::uint64_t>(fields.integer("bytes")),
+                     .sha256 = fields.text("sha256"),
+                     .gaps = fields.gaps("gaps"),
+                     .window_end = capture.window_end};
+  if (!fields.missing().empty()) return unusable(fmt::format("{} is missing", fields.missing()));
+  if (!is_safe_id(capture.alert.str()) || !is_safe_id(capture.camera.str()))
+    return unusable("alert and camera are no ids");
+  const bool is_published = state == journal::State::done || state == journal::State::partial;
+  if (!is_published || capture.window_end <= capture.window_start) return unusable("state or window make no sense");
+  known.state = *state;
+  return known;
+}
 
 std::string sidecar_beginning(const SidecarFacts& facts) {
   JsonWriter json;
@@ -30,6 +128,7 @@ std::string sidecar_beginning(const SidecarFacts& facts) {
   json.end_array();
   json.field("via", to_string(facts.row.via))
       .field("alert_at", to_seconds(facts.row.alert_at))
+      .field("alert_duration", facts.row.duration.count())
       .field("received_at", to_seconds(facts.row.received_at))
       .field("window_start", facts.row.window_start.time_since_epoch().count())
       .field("window_end", facts.row.window_end.time_since_epoch().count())

@@ -39,7 +39,7 @@ struct WorkerPool::Impl {
   };
   struct Known {
     std::unordered_map<CaptureId, Entry> captures;
-    std::set<std::pair<WallTime, CaptureId>> timers;
+    std::set<std::pair<SteadyTime, CaptureId>> timers;
     std::size_t caught_up = 0;  // of the captures, those that are not live
   };
   // A step that a worker takes.
@@ -100,6 +100,7 @@ struct WorkerPool::Impl {
   void finish(const Capture& capture, Finished finished);
   void postpone(const Capture& capture, const Postponed& postponed);
   void schedule();
+  SteadyTime timer_for(WallTime at) const;
   void wake_timers();
   void scan();
   void renew();
@@ -231,7 +232,7 @@ void WorkerPool::Impl::take_step(CaptureId id) {
   if (const auto* waiting = std::get_if<Waiting>(&taken)) {
     auto held = known.lock();
     held->captures[id].capture = std::move(capture);
-    held->timers.emplace(waiting->at, id);
+    held->timers.emplace(timer_for(waiting->at), id);
     known.notify_all();
     return;
   }
@@ -333,11 +334,18 @@ void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postpon
   }
 }
 
+// The wall clock may be set while a capture waits for it: it looks again after a while, whatever that says.
+SteadyTime WorkerPool::Impl::timer_for(WallTime at) const {
+  constexpr milliseconds longest{30'000};
+  const auto wait = std::clamp<milliseconds>(at - environment.clock.wall_now(), milliseconds(0), longest);
+  return environment.clock.steady_now() + wait;
+}
+
 void WorkerPool::Impl::wake_timers() {
   std::vector<std::pair<CaptureId, bool>> due;
   {
     auto held = known.lock();
-    const auto now = environment.clock.wall_now();
+    const auto now = environment.clock.steady_now();
     while (!held->timers.empty() && held->timers.begin()->first <= now) {
       const auto id = held->timers.begin()->second;
       due.emplace_back(id, held->captures[id].live);
@@ -399,10 +407,9 @@ void WorkerPool::Impl::schedule() {
     }
     wake_timers();
     auto held = known.lock();
-    const auto wait = std::chrono::ceil<milliseconds>(next_scan - clock.steady_now());
-    const auto timer = held->timers.empty() ? wait : std::min(wait, held->timers.begin()->first - clock.wall_now());
+    const auto first = held->timers.empty() ? SteadyTime::max() : held->timers.begin()->first;
+    const auto timer = std::chrono::ceil<milliseconds>(std::min(next_scan, first) - clock.steady_now());
     if (timer <= milliseconds(0)) continue;
-    const auto first = held->timers.empty() ? WallTime::max() : held->timers.begin()->first;
     // Woken early by a timer that is due before the one waited for.
     held.wait_for(stop, timer, [&] { return !held->timers.empty() && held->timers.begin()->first < first; });
   }

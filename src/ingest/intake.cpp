@@ -109,4 +109,23 @@ void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime rece
   writer_.submit(std::move(work), std::move(done));
 }
 
+Result<std::vector<TakenIn>> Intake::accept_all(std::vector<journal::NewCapture> captures) {
+  std::vector<TakenIn> taken;
+  const auto written = writer_.run([&](journal::Journal& journal) -> Result<void> {
+    taken.clear();
+    for (const auto& capture : captures) {
+      const auto accepted = journal.accept(capture);
+      if (!accepted) return accepted.error();
+      taken.push_back({capture, *accepted});
+    }
+    return {};
+  });
+  if (!written) return written.error();
+  for (const auto& [capture, accepted] : taken) {
+    const bool is_work = accepted.grew || (!accepted.duplicate && capture.ignored_reason.empty());
+    if (is_work) wake_(accepted.id, capture.via == journal::Via::webhook);
+  }
+  return taken;
+}
+
 }  // namespace responder::ingest

@@ -24,6 +24,9 @@ constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State:
                                                                          {State::failed, "failed"},
                                                                          {State::ignored, "ignored"}}};
 
+// Nothing is put off for longer. What seems to be was written by a clock that was ahead and has been set back.
+constexpr std::chrono::hours longest_wait{1};
+
 constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
@@ -31,12 +34,8 @@ constexpr std::string_view capture_columns =
 
 std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
+std::int64_t to_count(seconds duration) { return duration.count(); }
 WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
-
-Via parse_via(std::string_view text) {
-  if (text == "catch-up") return Via::catch_up;
-  return text == "manual" ? Via::manual : Via::webhook;
-}
 
 // Gaps as "start-end,start-end" in epoch milliseconds.
 std::string encode_gaps(const std::vector<Gap>& gaps) {
@@ -87,7 +86,7 @@ Capture read_capture(const Statement& row) {
   return capture;
 }
 
-Result<void> migrate(Database& database, const std::filesystem::path& path) {
+Result<void> migrate(Database& database) {
   auto transaction = Transaction::begin(database);
   if (!transaction) return transaction.error();
   auto query = database.prepare("PRAGMA user_version");
@@ -98,15 +97,39 @@ Result<void> migrate(Database& database, const std::filesystem::path& path) {
   if (version > schema_version) {
     return Error{
         ErrorKind::permanent,
-        fmt::format("{} was written by a newer rhombus-responder (schema {}, this one knows {}): update this "
-                    "program, or name another journal.path",
-                    path.string(), version, schema_version)};
+        fmt::format(
+            "it was written by a newer rhombus-responder (schema {}, this one knows {}): update this program, "
+            "or name another journal.path",
+            version, schema_version)};
   }
   const auto execute = [&](bool needed, const char* sql) { return needed ? database.execute(sql) : Result<void>{}; };
   if (auto done = execute(version == 1, set_version_1_aside); !done) return done.error();
-  if (auto done = execute(version < schema_version, create_schema); !done) return done.error();
+  if (auto done = execute(version < 2, create_schema); !done) return done.error();
   if (auto done = execute(version == 1, take_over_version_1); !done) return done.error();
+  if (auto done = execute(version == 2, from_version_2); !done) return done.error();
   return transaction->commit();
+}
+
+// Moves what the write-ahead log holds into the database, by writes and syncs of our own. What a sync that failed has
+// left in the log may be in memory alone, and a later sync that succeeds would not say so.
+Result<void> settle(Database& database) {
+  auto query = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!query) return query.error();
+  const auto row = query->step();
+  if (!row) return row.error();
+  const bool all = query->integer(1) == query->integer(2);  // frames in the log, frames moved
+  query->reset();
+  if (!all) return Error{ErrorKind::transient, "journal: its write-ahead log cannot be settled: somebody reads it"};
+  return {};
+}
+
+// "ok", or the first thing that is wrong.
+Result<std::string> quick_check(Database& database) {
+  auto query = database.prepare("PRAGMA quick_check(1)");
+  if (!query) return query.error();
+  const auto row = query->step();
+  if (!row) return row.error();
+  return query->text(0);
 }
 
 }  // namespace
@@ -134,12 +157,18 @@ std::string_view to_string(Via via) {
   return "webhook";
 }
 
+Via parse_via(std::string_view text) {
+  if (text == "catch-up") return Via::catch_up;
+  return text == "manual" ? Via::manual : Via::webhook;
+}
+
 struct Journal::Impl {
   explicit Impl(Database opened) : database(std::move(opened)) {}
 
   Database database;
   // Prepared once each, keyed by their text, which are string literals.
   std::map<std::string_view, Statement> statements;
+  bool doubtful = false;  // a commit failed: the log is settled before anything is added to it
 
   Result<Statement*> statement(std::string_view sql) {
     if (const auto found = statements.find(sql); found != statements.end()) return &found->second;
@@ -154,7 +183,64 @@ struct Journal::Impl {
     if (!prepared) return prepared.error();
     return (*prepared)->bind(values...).run();
   }
+
+  // The one capture that a query finds, if it does.
+  template <class... Values>
+  Result<std::optional<Capture>> one(std::string_view sql, const Values&... values) {
+    auto query = statement(sql);
+    if (!query) return query.error();
+    const auto row = (*query)->bind(values...).step();
+    if (!row) return row.error();
+    std::optional<Capture> found;
+    if (*row) found = read_capture(**query);
+    (*query)->reset();
+    return found;
+  }
+
+  Result<Accepted> accept_known(const NewCapture& capture);
 };
+
+// What the journal knows of the capture already, and what this telling adds.
+Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
+  auto query = statement("SELECT id, state, duration_s, webhook_missed FROM captures WHERE alert = ? AND camera = ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(capture.alert.str(), capture.camera.str()).step();
+  if (!row) return row.error();
+  Accepted accepted{.duplicate = true, .id = (*query)->integer(0)};
+  const bool was_ignored = (*query)->text(1) == to_string(State::ignored);
+  const bool goes_on = (*query)->integer(2) < to_count(capture.duration);
+  const bool was_missed = (*query)->integer(3) != 0;
+  (*query)->reset();
+  const auto now = to_ms(capture.received_at);
+
+  if (was_missed && capture.via == Via::webhook) {  // late, but here
+    if (auto here = run("UPDATE captures SET webhook_missed = 0 WHERE id = ?", accepted.id); !here)
+      return here.error();
+  }
+  if (!capture.ignored_reason.empty()) return accepted;
+  if (was_ignored) {
+    accepted.duplicate = false;
+    const auto revived = run(
+        "UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2, alert_ms = "
+        "?3, "
+        "duration_s = ?4, window_start_s = ?5, window_end_s = ?6, activities = ?7, location = ?8, clip_region = ?9 "
+        "WHERE id = ?1",
+        accepted.id, now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
+        to_s(capture.window_end), join(capture.activities, ","), capture.location.str(), capture.clip_region);
+    if (!revived) return revived.error();
+    return accepted;
+  }
+  if (!goes_on) return accepted;
+  // The alert went on: its window grows, and what was finished is work again.
+  const auto grown =
+      run("UPDATE captures SET window_end_s = window_end_s + (?2 - duration_s), duration_s = ?2, "
+          "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?3 END, "
+          "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END WHERE id = ?1",
+          accepted.id, to_count(capture.duration), now);
+  if (!grown) return grown.error();
+  accepted.grew = true;
+  return accepted;
+}
 
 Journal::Journal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Journal::~Journal() = default;
@@ -176,46 +262,73 @@ Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
   if (auto done = database->execute(set_up); !done) {
     return with_context(done.error(), fmt::format("cannot use {}", path.string()));
   }
-  if (auto migrated = migrate(*database, path); !migrated) return migrated.error();
+  if (auto migrated = migrate(*database); !migrated)
+    return with_context(migrated.error(), fmt::format("cannot use {}", path.string()));
+  // The process that wrote last may have died of a sync that failed. With somebody else at work on it, that somebody
+  // has seen to it.
+  if (writes) {
+    const auto settled = settle(*database);
+    if (!settled && settled.error().kind != ErrorKind::transient)
+      return with_context(settled.error(), fmt::format("cannot use {}", path.string()));
+  }
   return Journal(std::make_unique<Impl>(std::move(*database)));
 }
 
+Result<Journal> Journal::in_memory() {
+  auto database = Database::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!database) return database.error();
+  if (auto migrated = migrate(*database); !migrated) return migrated.error();
+  return Journal(std::make_unique<Impl>(std::move(*database)));
+}
+
+Result<void> Journal::check() {
+  const auto verdict = quick_check(impl_->database);
+  if (!verdict) return verdict.error();
+  if (*verdict != "ok") return damaged(*verdict);
+  return {};
+}
+
+Result<bool> Journal::is_damaged(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return false;
+  auto database = Database::open(path, SQLITE_OPEN_READWRITE);
+  const auto verdict = database ? quick_check(*database) : Result<std::string>(database.error());
+  if (verdict) return *verdict != "ok";
+  if (verdict.error().kind == ErrorKind::permanent) return true;
+  return verdict.error();
+}
+
 Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
+  if (impl_->doubtful) {
+    if (auto settled = settle(impl_->database); !settled) return settled;
+    impl_->doubtful = false;
+  }
   auto transaction = Transaction::begin(impl_->database);
   if (!transaction) return transaction.error();
   if (auto done = work(); !done) return done.error();
-  return transaction->commit();
+  auto committed = transaction->commit();
+  impl_->doubtful = !committed;
+  return committed;
 }
 
 Result<Accepted> Journal::accept(const NewCapture& capture) {
   const bool ignored = !capture.ignored_reason.empty();
   const std::optional<std::int64_t> now = to_ms(capture.received_at);
-  const auto duration = static_cast<std::int64_t>(capture.duration.count());
+  // What is caught up is worked on in the order of its alerts: the oldest is the next to be lost.
+  const bool live = capture.via == Via::webhook;
+  const std::optional<std::int64_t> due = live ? *now : std::min(*now, to_ms(capture.alert_at));
   const auto inserted = impl_->run(
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
-      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
+      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
-      to_string(capture.via), *now, to_ms(capture.alert_at), duration, to_s(capture.window_start),
+      to_string(capture.via), *now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
       to_s(capture.window_end), to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason,
-      ignored ? std::nullopt : now, ignored ? now : std::nullopt, capture.clip_region);
+      ignored ? std::nullopt : due, ignored ? now : std::nullopt, capture.clip_region,
+      std::int64_t{capture.webhook_missed ? 1 : 0});
   if (!inserted) return inserted.error();
   if (impl_->database.changes() > 0) return Accepted{.id = impl_->database.last_id()};
-  if (ignored) return Accepted{.duplicate = true};
-
-  // The alert went on: its window grows, and what was finished is work again.
-  auto grown = impl_->statement(
-      "UPDATE captures SET window_end_s = window_end_s + (?3 - duration_s), duration_s = ?3, "
-      "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?4 END, "
-      "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END "
-      "WHERE alert = ?1 AND camera = ?2 AND duration_s < ?3 AND state <> 'ignored' RETURNING id");
-  if (!grown) return grown.error();
-  const auto row = (*grown)->bind(capture.alert.str(), capture.camera.str(), duration, *now).step();
-  if (!row) return row.error();
-  Accepted accepted{.duplicate = true, .grew = *row};
-  if (*row) accepted.id = (*grown)->integer(0);
-  (*grown)->reset();
-  return accepted;
+  return impl_->accept_known(capture);
 }
 
 Result<void> Journal::grow(CaptureId id, seconds duration) {
@@ -232,10 +345,13 @@ Result<std::vector<Due>> Journal::due(WallTime now, std::size_t limit) {
       "UNION ALL SELECT * FROM (SELECT id, 1 FROM captures WHERE via = 'webhook' AND next_attempt_ms <= ?1 "
       "AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
       "UNION ALL SELECT * FROM (SELECT id, 0 FROM captures WHERE via IN ('catch-up', 'manual') "
-      "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2)");
+      "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
+      "UNION ALL SELECT * FROM (SELECT id, via = 'webhook' FROM captures WHERE via IN ('webhook', 'catch-up', "
+      "'manual') "
+      "AND next_attempt_ms > ?3 AND id NOT IN (SELECT capture FROM ready) LIMIT ?2)");
   if (!query) return query.error();
   std::vector<Due> due;
-  (*query)->bind(to_ms(now), static_cast<std::int64_t>(limit));
+  (*query)->bind(to_ms(now), static_cast<std::int64_t>(limit), to_ms(now + longest_wait));
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
@@ -248,12 +364,12 @@ Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view own
                                               WallTime lease_until) {
   static const std::string sql = fmt::format(
       "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL, "
-      "finished_ms = NULL WHERE id = ?1 AND (next_attempt_ms <= ?4 OR (state = 'capturing' AND lease_until_ms < ?4)) "
-      "AND id NOT IN (SELECT capture FROM ready) RETURNING {}",
+      "finished_ms = NULL WHERE id = ?1 AND (next_attempt_ms <= ?4 OR next_attempt_ms > ?5 OR "
+      "(state = 'capturing' AND lease_until_ms < ?4)) AND id NOT IN (SELECT capture FROM ready) RETURNING {}",
       capture_columns);
   auto query = impl_->statement(sql);
   if (!query) return query.error();
-  auto row = (*query)->bind(id, owner, to_ms(lease_until), to_ms(now)).step();
+  auto row = (*query)->bind(id, owner, to_ms(lease_until), to_ms(now), to_ms(now + longest_wait)).step();
   if (!row) return row.error();
   std::optional<Capture> claimed;
   if (*row) {
@@ -263,14 +379,14 @@ Result<std::optional<Capture>> Journal::claim(CaptureId id, std::string_view own
   return claimed;
 }
 
-Result<void> Journal::release_leases(std::string_view owner_prefix, WallTime now) {
+Result<void> Journal::release_leases(WallTime now) {
   return impl_->run(
       "UPDATE captures SET state = CASE WHEN clip IS NULL OR id IN (SELECT capture FROM ready) THEN 'waiting' "
       "ELSE 'partial' END, "
-      "finished_ms = CASE WHEN clip IS NULL OR id IN (SELECT capture FROM ready) THEN NULL ELSE ?2 END, "
-      "next_attempt_ms = ?2, lease_owner = NULL, lease_until_ms = NULL "
-      "WHERE state = 'capturing' AND substr(lease_owner, 1, length(?1)) = ?1",
-      owner_prefix, to_ms(now));
+      "finished_ms = CASE WHEN clip IS NULL OR id IN (SELECT capture FROM ready) THEN NULL ELSE ?1 END, "
+      "next_attempt_ms = min(?1, CASE via WHEN 'webhook' THEN ?1 ELSE alert_ms END), lease_owner = NULL, "
+      "lease_until_ms = NULL WHERE state = 'capturing'",
+      to_ms(now));
 }
 
 Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until) {
@@ -304,6 +420,12 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   }
   std::optional<std::int64_t> next;
   if (outcome.next_attempt_at) next = to_ms(*outcome.next_attempt_at);
+  // What a clip of another name replaces is to be removed, whatever happens after this commit.
+  const auto replaced = impl_->run(
+      "INSERT OR IGNORE INTO leftovers SELECT clip FROM captures "
+      "WHERE id = ? AND state = 'capturing' AND lease_owner = ? AND clip <> ?",
+      id, owner, clip);
+  if (!replaced) return replaced;
   const auto finished = impl_->run(
       "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
       "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
@@ -317,6 +439,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       id, owner, to_string(outcome.state), outcome.reason, outcome.camera_name, source, clip, sha256, bytes, gaps,
       next, to_ms(now), to_s(outcome.window_end), clip_end);
   if (!finished || impl_->database.changes() == 0) return finished;
+  if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }
 
@@ -447,6 +570,66 @@ Result<void> Journal::each(const Filter& filter, const std::function<void(const 
     if (!*row) return {};
     visit(read_capture(**query));
   }
+}
+
+Result<std::optional<Capture>> Journal::find(CaptureId id) {
+  static const std::string sql = fmt::format("SELECT {} FROM captures WHERE id = ?", capture_columns);
+  return impl_->one(sql, id);
+}
+
+Result<std::optional<Capture>> Journal::find(const AlertId& alert, const DeviceId& camera) {
+  static const std::string sql =
+      fmt::format("SELECT {} FROM captures WHERE alert = ? AND camera = ?", capture_columns);
+  return impl_->one(sql, alert.str(), camera.str());
+}
+
+Result<MissedWebhooks> Journal::missed_webhooks(WallTime from, WallTime to) {
+  auto query = impl_->statement(
+      "SELECT count(*), min(alert_ms) FROM captures WHERE webhook_missed = 1 AND alert_ms BETWEEN ? AND ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(to_ms(from), to_ms(to)).step();
+  if (!row) return row.error();
+  MissedWebhooks missed{.count = static_cast<std::uint64_t>((*query)->integer(0)), .first = {}};
+  if (missed.count > 0) missed.first = from_ms((*query)->integer(1));
+  (*query)->reset();
+  return missed;
+}
+
+Result<std::vector<std::string>> Journal::leftovers() {
+  auto query = impl_->statement("SELECT clip FROM leftovers");
+  if (!query) return query.error();
+  std::vector<std::string> clips;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return clips;
+    clips.push_back((*query)->text(0));
+  }
+}
+
+Result<void> Journal::forget_leftover(std::string_view clip) {
+  return impl_->run("DELETE FROM leftovers WHERE clip = ?", clip);
+}
+
+Result<bool> Journal::restore(const KnownClip& known) {
+  const auto& capture = known.capture;
+  const auto& clip = known.published;
+  const bool goes_on = known.state == State::partial && !known.final;
+  const auto now = to_ms(capture.received_at);
+  const auto restored = impl_->run(
+      "INSERT INTO captures (alert, camera, camera_name, location, activities, via, received_ms, alert_ms, "
+      "duration_s, "
+      "window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, finished_ms, source, clip, bytes, "
+      "sha256, gaps, clip_end_s) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?) "
+      "ON CONFLICT (alert, camera) DO NOTHING",
+      capture.alert.str(), capture.camera.str(), known.camera_name, capture.location.str(),
+      join(capture.activities, ","), to_string(capture.via), now, to_ms(capture.alert_at), to_count(capture.duration),
+      to_s(capture.window_start), to_s(capture.window_end), to_string(known.state), known.reason,
+      goes_on ? std::optional(now) : std::nullopt, now, clip.source, clip.clip, static_cast<std::int64_t>(clip.bytes),
+      clip.sha256, encode_gaps(clip.gaps), to_s(clip.window_end));
+  if (!restored) return restored.error();
+  return impl_->database.changes() > 0;
 }
 
 Result<Counts> Journal::counts() {

@@ -13,14 +13,19 @@
 // ready: what is known of a clip that stands finished in the spool until the archive has it. Its capture is `waiting`
 // (or `capturing`, in the publisher's hands) and is nobody else's work meanwhile.
 //
+// leftovers: clips under the archive that a better one under another name has replaced; a row goes when its file has.
+//
 // pins: the public key a LAN device was first seen with.
 //
-// facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive.
+// facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; and what
+// ingest::CatchUp remembers.
+//
+// INVARIANTS.md says what holds of all this at any moment, and what a crash leaves.
 #pragma once
 
 namespace responder::journal {
 
-inline constexpr int schema_version = 2;
+inline constexpr int schema_version = 3;
 
 inline constexpr const char* create_schema = R"sql(
 CREATE TABLE captures (
@@ -50,11 +55,17 @@ CREATE TABLE captures (
   gaps            TEXT    NOT NULL DEFAULT '',
   clip_region     TEXT    NOT NULL DEFAULT '',
   clip_end_s      INTEGER,
+  webhook_missed  INTEGER NOT NULL DEFAULT 0 CHECK (webhook_missed IN (0, 1)),
   finished_ms     INTEGER CHECK ((finished_ms IS NULL) = (state IN ('waiting', 'capturing'))),
   UNIQUE (alert, camera)
 ) STRICT;
 CREATE INDEX captures_due ON captures (via, next_attempt_ms) WHERE next_attempt_ms IS NOT NULL;
 CREATE INDEX captures_leased ON captures (lease_until_ms) WHERE state = 'capturing';
+CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
+
+CREATE TABLE leftovers (
+  clip TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pins (
   device        TEXT    PRIMARY KEY,
@@ -81,7 +92,7 @@ CREATE TABLE facts (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 )sql";
 
 // From version 1: partial captures may be tried again, and the tables that came with that.
@@ -101,6 +112,16 @@ INSERT INTO captures (id, alert, camera, camera_name, location, activities, via,
 INSERT INTO pins SELECT * FROM pins_1;
 DROP TABLE captures_1;
 DROP TABLE pins_1;
+)sql";
+
+// From version 2: webhooks that never came, and clips to be removed.
+inline constexpr const char* from_version_2 = R"sql(
+ALTER TABLE captures ADD COLUMN webhook_missed INTEGER NOT NULL DEFAULT 0 CHECK (webhook_missed IN (0, 1));
+CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
+CREATE TABLE leftovers (
+  clip TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 3;
 )sql";
 
 }  // namespace responder::journal

@@ -5,6 +5,13 @@
 
 namespace responder::journal {
 
+Error damaged(std::string_view detail) {
+  return {ErrorKind::permanent,
+          fmt::format("the journal is damaged ({}): stop serve, then make it anew from the archive with "
+                      "rhombus-responder rebuild-journal",
+                      detail)};
+}
+
 Error sqlite_error(sqlite3* database, int code) {
   ErrorKind kind = ErrorKind::permanent;
   switch (code & 0xFF) {
@@ -15,6 +22,8 @@ Error sqlite_error(sqlite3* database, int code) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_READONLY: kind = ErrorKind::no_space; break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return damaged(sqlite3_errstr(code));
     default: break;
   }
   const char* detail = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);

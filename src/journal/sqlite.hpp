@@ -84,6 +84,9 @@ class Transaction {
   Database* database_;
 };
 
+// A journal that cannot be trusted any more, and the mend.
+Error damaged(std::string_view detail);
+
 // SQLite's result codes as errors: the one table.
 Error sqlite_error(sqlite3* database, int code);
 

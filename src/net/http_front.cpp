@@ -35,6 +35,7 @@ constexpr std::uint64_t wake_token = 1;
 constexpr std::uint64_t first_connection = 2;
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
+constexpr milliseconds first_request_grace{1000};  // of a connection that came just before a stop
 constexpr milliseconds answer_timeout{60000};
 
 std::string_view status_text(int status) {
@@ -90,6 +91,7 @@ struct Connection {
   std::size_t out_sent = 0;
   bool close_after_reply = false;
   bool head_request = false;
+  bool served = false;  // a request of it was answered
   // Whether there may be bytes that no event will tell of: since the last read that found none.
   bool input_waiting = true;
   bool peer_is_done = false;  // its end of input is to be read, however short the reads before it
@@ -209,7 +211,7 @@ struct HttpFront::Impl {
   Impl(FrontOptions options_, RequestHandler handler_, Clock& clock_)
       : options(std::move(options_)), handler(std::move(handler_)), clock(clock_) {}
 
-  Result<void> set_up();
+  Result<void> set_up(std::optional<UniqueFd> inherited);
   void run();
   bool draining() const { return drain_until.load() != 0; }
 
@@ -238,14 +240,16 @@ bool HttpFront::Impl::watch(int fd, std::uint64_t token, std::uint32_t events) c
   return ::epoll_ctl(epoll_fd.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-Result<void> HttpFront::Impl::set_up() {
+Result<void> HttpFront::Impl::set_up(std::optional<UniqueFd> inherited) {
   if (!options.tls_cert.empty()) {
     auto context = make_server_context(options.tls_cert, options.tls_key);
     if (!context) return context.error();
     *tls.lock() = std::move(*context);
   }
-  auto socket = listen_on(options.listen);
+  auto socket = inherited ? adopt_listening(std::move(*inherited)) : listen_on(options.listen);
   if (!socket) return socket.error();
+  if (options.tls_cert.empty() && !is_local(*socket))
+    return Error{ErrorKind::permanent, "its socket is reached from outside and there is no TLS certificate"};
   listen_fd = std::move(*socket);
   port = bound_port(listen_fd);
   epoll_fd = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
@@ -427,6 +431,7 @@ void HttpFront::Impl::after_reply(Connection& connection) {
     connection.deadline = now + linger_timeout;
     return discard_input(connection);
   }
+  connection.served = true;
   connection.phase = Connection::Phase::reading;
   connection.deadline = now + options.idle_timeout;
   const auto state = connection.framer.next();
@@ -468,12 +473,16 @@ void HttpFront::Impl::sweep(SteadyTime now) {
   }
 }
 
+// Connections that idle are closed. Those that have only just come bring a request that nobody sends again: they are
+// given a moment.
 void HttpFront::Impl::begin_drain() {
   listen_fd = UniqueFd();
-  std::erase_if(connections, [](const auto& entry) {
+  const auto came_before = clock.steady_now() - first_request_grace;
+  std::erase_if(connections, [&](const auto& entry) {
     const Connection& connection = *entry.second;
-    return connection.phase == Connection::Phase::handshake ||
-           (connection.phase == Connection::Phase::reading && !connection.framer.started());
+    const bool without_request = connection.phase == Connection::Phase::handshake ||
+                                 (connection.phase == Connection::Phase::reading && !connection.framer.started());
+    return without_request && (connection.served || connection.idle_since < came_before);
   });
 }
 
@@ -489,9 +498,10 @@ Result<void> HttpFront::reload_certificate() {
   return {};
 }
 
-Result<std::unique_ptr<HttpFront>> HttpFront::open(FrontOptions options, RequestHandler handler, Clock& clock) {
+Result<std::unique_ptr<HttpFront>> HttpFront::open(FrontOptions options, RequestHandler handler, Clock& clock,
+                                                   std::optional<UniqueFd> inherited) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(handler), clock);
-  if (auto ready = impl->set_up(); !ready) return ready.error();
+  if (auto ready = impl->set_up(std::move(inherited)); !ready) return ready.error();
   impl->thread = std::thread([loop = impl.get()] { loop->run(); });
   return std::unique_ptr<HttpFront>(new HttpFront(std::move(impl)));
 }

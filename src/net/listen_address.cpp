@@ -4,6 +4,7 @@
 #include <memory>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -106,6 +107,29 @@ Result<UniqueFd> listen_on(const ListenAddress& address) {
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
   return bound(found->ai_family, found->ai_addr, found->ai_addrlen, address);
+}
+
+Result<UniqueFd> adopt_listening(UniqueFd socket) {
+  int listening = 0;
+  socklen_t length = sizeof listening;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0)
+    return Error{ErrorKind::permanent, "the service manager's file descriptor is no listening socket"};
+  const int flags = ::fcntl(socket.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0 ||
+      ::fcntl(socket.get(), F_SETFD, FD_CLOEXEC) != 0)
+    return errno_error(errno, "cannot use the service manager's socket");
+  return socket;
+}
+
+bool is_local(const UniqueFd& socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return false;
+  if (address.ss_family == AF_UNIX) return true;
+  if (address.ss_family == AF_INET)
+    return (ntohl(reinterpret_cast<const sockaddr_in*>(&address)->sin_addr.s_addr) >> 24U) == IN_LOOPBACKNET;
+  return address.ss_family == AF_INET6 &&
+         IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(&address)->sin6_addr);
 }
 
 int bound_port(const UniqueFd& socket) {

@@ -38,6 +38,16 @@ struct Metrics::Impl {
                                                               .Name("rhombus_responder_api_requests_total")
                                                               .Help("Calls to Rhombus's API; code 0: no answer")
                                                               .Register(registry);
+  prometheus::Counter& webhooks_missed = prometheus::BuildCounter()
+                                             .Name("rhombus_responder_webhooks_missed_total")
+                                             .Help("Alerts found by asking whose webhooks never came")
+                                             .Register(registry)
+                                             .Add({});
+  prometheus::Gauge& last_catch_up = prometheus::BuildGauge()
+                                         .Name("rhombus_responder_catch_up_last_success_timestamp_seconds")
+                                         .Help("When Rhombus was last asked for all its alerts")
+                                         .Register(registry)
+                                         .Add({});
   prometheus::Gauge& archive_free = prometheus::BuildGauge()
                                         .Name("rhombus_responder_archive_free_bytes")
                                         .Help("Free space where the clips go")
@@ -71,6 +81,14 @@ void Metrics::count_bytes(std::string_view source, std::size_t bytes) {
 
 void Metrics::count_api_request(std::string_view call, int code) {
   impl_->api_requests.Add({{"call", std::string(call)}, {"code", std::to_string(code)}}).Increment();
+}
+
+void Metrics::count_webhooks_missed(std::uint64_t count) {
+  impl_->webhooks_missed.Increment(static_cast<double>(count));
+}
+
+void Metrics::set_catch_up_last_success(WallTime at) {
+  impl_->last_catch_up.Set(static_cast<double>(at.time_since_epoch().count()) / 1000.0);
 }
 
 void Metrics::set_queue_depth(std::size_t depth) { impl_->queue_depth.Set(static_cast<double>(depth)); }

@@ -6,7 +6,7 @@
 #include "responder/base/json_writer.hpp"
 #include "responder/base/text.hpp"
 
-#include "json.hpp"
+#include "alert_json.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -104,10 +104,11 @@ std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
   return std::min(std::chrono::seconds(1 << doublings), longest);
 }
 
-Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop) {
+Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop,
+                                    Urgency urgency, bool* answered) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   for (int waits = 0;; ++waits) {
-    if (!limiter_.wait_turn(stop)) return Error{ErrorKind::cancelled, "shutting down"};
+    if (!limiter_.wait_turn(stop, urgency)) return Error{ErrorKind::cancelled, "shutting down"};
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
     const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
@@ -116,6 +117,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     observer_(name, response ? response->status : 0);
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
+    if (answered != nullptr) *answered = true;
     if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
 
@@ -265,6 +267,87 @@ Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_to
     }
   }
   return details;
+}
+
+Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
+                                            bool* answered) {
+  auto text = call(path, body, stop, Urgency::background, answered);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  return read_alert_page(answer->object());
+}
+
+Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_token stop) {
+  constexpr int page_size = 100;  // the documented one
+  const auto ms = [](WallTime time) { return time.time_since_epoch().count(); };
+  JsonWriter body;
+  body.begin_object().field("maxResults", page_size);
+  if (query.after) body.field("afterTimestampMs", ms(*query.after));
+  if (query.before) body.field("beforeTimestampMs", ms(*query.before));
+  if (query.location) body.key("locationFilter").begin_array().value(query.location->str()).end_array();
+  if (query.cursor) body.field("lastTimestampMs", ms(query.cursor->at)).field("lastUuid", query.cursor->id.str());
+  body.end_object();
+  const auto text = std::move(body).str();
+
+  const std::string paths[] = {"/api/event/getPolicyAlertsV2", "/api/event/getPolicyAlerts"};
+  const bool older_first = older_listing_;
+  bool answered = false;
+  auto page = ask_for_alerts(paths[older_first ? 1 : 0], text, stop, &answered);
+  const bool other_may_help = !page && answered && page.error().kind != ErrorKind::auth &&
+                              !page.error().retry_after && !stop.stop_requested();
+  if (!other_may_help) return page;
+  auto other = ask_for_alerts(paths[older_first ? 0 : 1], text, stop, nullptr);
+  if (!other) return page;
+  older_listing_ = !older_first;
+  return other;
+}
+
+// Failed deliveries are diagnostics of the organization: EXTERNAL_WEBHOOK_FAILURE, or those of the integration
+// WEBHOOKS.
+Result<void> ApiClient::add_failures(WebhookHealth& health, WallTime since, std::stop_token stop) {
+  JsonWriter body;
+  body.begin_object().field("timestampMsAfter", since.time_since_epoch().count()).end_object();
+  const auto asked = std::move(body).str();
+  const auto ask = [&](const std::string& path, std::string_view list) -> Result<void> {
+    auto text = call(path, asked, stop, Urgency::background);
+    if (!text) return text.error();
+    auto answer = Answer::parse(path, *text);
+    if (!answer) return answer.error();
+    if (!json::array(answer->object(), list)) return {};
+    return each_in_list(*answer, path, list, [&](const json::Object& event) {
+      if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" &&
+          json::text(event, "integration") != "WEBHOOKS")
+        return;
+      ++health.failures;
+      auto at = json::text(event, "timestamp");
+      if (at && (!health.last_failure || *at > *health.last_failure)) health.last_failure = printable(*at, 40);
+    });
+  };
+  if (auto asked_feed = ask("/api/report/getDiagnosticFeed", "diagnosticEvents"); !asked_feed) return asked_feed;
+  return ask("/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents");
+}
+
+Result<WebhookHealth> ApiClient::webhook_health(WallTime since, std::stop_token stop) {
+  const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
+  auto text = call(path, "{}", stop, Urgency::background);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  WebhookHealth health;
+  if (const auto settings = json::object(answer->object(), "orgIntegrationV2")) {
+    health.enabled = json::boolean(*settings, "enabled").value_or(true);
+    if (const auto urls = json::object(*settings, "activityWebhooksV2")) {
+      for (const auto [url, info] : *urls) {
+        json::Object described;
+        if (info.get(described) == simdjson::SUCCESS && json::boolean(described, "webhookDisabled").value_or(false))
+          health.disabled_urls.push_back(printable(url.substr(0, url.find('?'))));
+      }
+    }
+  }
+  // Second to the settings: an account may not be allowed to read diagnostics.
+  if (auto added = add_failures(health, since, stop); !added) spdlog::debug("{}", added.error().message);
+  return health;
 }
 
 Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,

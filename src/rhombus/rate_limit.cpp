@@ -12,14 +12,15 @@ RateLimiter::RateLimiter(double requests_per_second, double burst, Clock& clock)
       burst_span_(static_cast<nanoseconds::rep>(static_cast<double>(interval_.count()) * std::max(burst, 1.0))),
       clock_(clock) {}
 
-bool RateLimiter::wait_turn(std::stop_token stop) {
+bool RateLimiter::wait_turn(std::stop_token stop, Urgency urgency) {
+  const auto span = urgency == Urgency::urgent ? burst_span_ : std::max(burst_span_ / 2, interval_);
   while (!stop.stop_requested()) {
     milliseconds wait{0};
     {
       auto state = state_.lock();
       const auto now = clock_.steady_now();
       const auto full_at = std::max(state->full_at, now) + interval_;
-      const auto ready_at = std::max(full_at - burst_span_, state->not_before);
+      const auto ready_at = std::max(full_at - span, state->not_before);
       if (ready_at <= now) {
         state->full_at = full_at;
         return true;

@@ -46,8 +46,8 @@ class Archive {
   // Puts a picture beside a published clip.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
 
-  // Removes a published clip with what stands beside it, when a better one has another name.
-  void remove(const std::string& clip) const;
+  // Removes a published clip with what stands beside it, for good. One that is not there is no error.
+  Result<void> remove(const std::string& clip) const;
 
   const std::filesystem::path& directory() const { return directory_; }
 

@@ -52,6 +52,8 @@ class OutputFile {
   UniqueFd fd_;
 };
 
+// Writes out what is not on disk yet of a file that somebody wrote.
+Result<void> sync_file(const std::filesystem::path& path);
 Result<void> sync_directory(const std::filesystem::path& directory);
 Result<void> make_directories(const std::filesystem::path& directory);
 

@@ -35,6 +35,12 @@ struct Answer {
 std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy,
                                                journal::Via via, WallTime received_at);
 
+// A capture of an alert that was taken in with others.
+struct TakenIn {
+  journal::NewCapture capture;
+  journal::Accepted accepted;
+};
+
 class Intake {
  public:
   // `wake` is told of each capture that is new or whose window grew, and whether it is live, from the journal's
@@ -44,6 +50,11 @@ class Intake {
 
   void accept(const rhombus::Alert& alert, journal::Via via, WallTime received_at,
               std::function<void(Result<Answer>)> answer);
+
+  // Takes in captures that plan_captures() made, all or none, and waits until they are on disk.
+  Result<std::vector<TakenIn>> accept_all(std::vector<journal::NewCapture> captures);
+
+  const IntakePolicy& policy() const { return policy_; }
 
  private:
   const IntakePolicy policy_;

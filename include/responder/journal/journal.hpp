@@ -27,6 +27,7 @@ std::optional<State> parse_state(std::string_view text);
 
 enum class Via { webhook, catch_up, manual };
 std::string_view to_string(Via via);
+Via parse_via(std::string_view text);  // what it does not know is taken for a webhook
 
 using CaptureId = std::int64_t;
 
@@ -51,6 +52,7 @@ struct NewCapture {
   std::chrono::sys_seconds window_end;  // after window_start
   std::string clip_region = {};         // where the alert's own clip is stored, if that is known
   std::string ignored_reason = {};      // not empty: written down as `ignored`, never captured
+  bool webhook_missed = false;          // found by asking, though we were listening: its webhook never came
 };
 
 // What an attempt left on disk.
@@ -103,6 +105,16 @@ struct ReadyCapture {
   ReadyClip clip;
 };
 
+// A published clip as its sidecar tells of it: what a lost journal is rebuilt from.
+struct KnownClip {
+  NewCapture capture;
+  std::string camera_name;
+  Published published;
+  State state = State::done;  // or partial
+  std::string reason;
+  bool final = true;  // of a partial one: nothing more is to be tried
+};
+
 // The end of an attempt.
 struct Outcome {
   State state = State::done;
@@ -145,7 +157,13 @@ struct Counts {
 struct Accepted {
   bool duplicate = false;  // it was known
   bool grew = false;       // a duplicate whose window now ends later than it did
-  CaptureId id = 0;        // of the capture that is new or grew
+  CaptureId id = 0;        // of the capture, new or known
+};
+
+// Alerts that were found by asking and whose webhooks never came.
+struct MissedWebhooks {
+  std::uint64_t count = 0;
+  std::optional<WallTime> first;  // when the earliest of their alerts began
 };
 
 class Journal {
@@ -154,6 +172,12 @@ class Journal {
 
   // Creates the file and its schema where there is none (read_write).
   static Result<Journal> open(const std::filesystem::path& path, Mode mode);
+  // Whether the file is there and is no sound journal, whatever version wrote it.
+  static Result<bool> is_damaged(const std::filesystem::path& path);
+  // One that nobody else sees and that is gone with the object.
+  static Result<Journal> in_memory();
+  // Whether the whole file is sound: an Error of kind permanent names the mend. Reads all of it.
+  Result<void> check();
   ~Journal();
   Journal(Journal&&) noexcept;
   Journal& operator=(Journal&&) noexcept;
@@ -161,19 +185,20 @@ class Journal {
   // Runs `work` and commits, all or nothing: an Error of `work` or of the commit undoes everything.
   Result<void> transaction(const std::function<Result<void>()>& work);
 
+  // A known capture grows with its alert; an `ignored` one that is no longer to be ignored (the filter was changed,
+  // the clock put right) becomes work.
   Result<Accepted> accept(const NewCapture& capture);
   // The alert of a known capture turned out to be this long: its window grows by what that is more.
   Result<void> grow(CaptureId id, std::chrono::seconds duration);
 
   // Captures to work on now: first those that came by webhook, then the others, each the earliest first; among them
-  // those of a lease that ran out.
+  // those of a lease that ran out, and those put off so far that only a clock set back can explain it.
   Result<std::vector<Due>> due(WallTime now, std::size_t limit);
 
   // Takes a due capture for `owner` until `lease_until`; nullopt when somebody else has it or it is finished.
   Result<std::optional<Capture>> claim(CaptureId id, std::string_view owner, WallTime now, WallTime lease_until);
-  // Gives back what owners whose name starts so have claimed, whatever their leases say: for when they are known to
-  // be gone.
-  Result<void> release_leases(std::string_view owner_prefix, WallTime now);
+  // Gives back all that is claimed, whatever the leases say: for who knows that nobody else works on captures.
+  Result<void> release_leases(WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
   // The window's end as it is now: an alert may have grown.
   Result<std::optional<std::chrono::sys_seconds>> window_end(CaptureId id);
@@ -200,7 +225,18 @@ class Journal {
   Result<std::int64_t> retry_failed(WallTime now);
 
   Result<void> each(const Filter& filter, const std::function<void(const Capture&)>& visit);  // newest first
+  Result<std::optional<Capture>> find(CaptureId id);
+  Result<std::optional<Capture>> find(const AlertId& alert, const DeviceId& camera);
   Result<Counts> counts();
+  // Of alerts that began in that time.
+  Result<MissedWebhooks> missed_webhooks(WallTime from, WallTime to);
+
+  // Paths under the archive that a better clip of another name has replaced, and that are still to be removed.
+  Result<std::vector<std::string>> leftovers();
+  Result<void> forget_leftover(std::string_view clip);
+
+  // Writes a published clip down as it stands. False: the capture is known and stays as it is.
+  Result<bool> restore(const KnownClip& clip);
 
   // The key (hex SHA-256) a LAN device was first seen with.
   Result<std::optional<std::string>> pin(const DeviceId& device);

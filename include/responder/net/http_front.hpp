@@ -18,6 +18,7 @@
 
 #include "responder/base/clock.hpp"
 #include "responder/base/error.hpp"
+#include "responder/base/file.hpp"
 #include "responder/net/http_framing.hpp"
 #include "responder/net/listen_address.hpp"
 
@@ -72,7 +73,10 @@ struct FrontOptions {
 
 class HttpFront {
  public:
-  static Result<std::unique_ptr<HttpFront>> open(FrontOptions options, RequestHandler handler, Clock& clock);
+  // `inherited`: a listening socket that the service manager keeps open over restarts, taken instead of opening
+  // `options.listen`.
+  static Result<std::unique_ptr<HttpFront>> open(FrontOptions options, RequestHandler handler, Clock& clock,
+                                                 std::optional<UniqueFd> inherited = {});
   ~HttpFront();
 
   int port() const;

@@ -23,6 +23,12 @@ struct ListenAddress {
 // A bound, listening, non-blocking socket. The error names the address and what stands in the way.
 Result<UniqueFd> listen_on(const ListenAddress& address);
 
+// A listening socket that was opened by somebody else, made fit for the event loop.
+Result<UniqueFd> adopt_listening(UniqueFd socket);
+
+// Whether only this machine reaches the socket: loopback, or a unix socket.
+bool is_local(const UniqueFd& socket);
+
 // The port a socket is bound to, 0 for a unix socket.
 int bound_port(const UniqueFd& socket);
 

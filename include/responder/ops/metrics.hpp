@@ -3,9 +3,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "responder/base/clock.hpp"
 
 namespace responder::ops {
 
@@ -18,6 +21,8 @@ class Metrics {
   void count_capture(std::string_view state, std::chrono::milliseconds since_received);
   void count_bytes(std::string_view source, std::size_t bytes);
   void count_api_request(std::string_view call, int code);
+  void count_webhooks_missed(std::uint64_t count);
+  void set_catch_up_last_success(WallTime at);
   void set_queue_depth(std::size_t depth);
   void set_archive_free_bytes(double bytes);
 

@@ -18,6 +18,7 @@
 #include "responder/base/secret.hpp"
 #include "responder/net/http_client.hpp"
 #include "responder/net/stall_watch.hpp"
+#include "responder/rhombus/alert_listing.hpp"
 #include "responder/rhombus/rate_limit.hpp"
 
 namespace responder::rhombus {
@@ -70,6 +71,14 @@ struct AlertDetails {
   std::map<DeviceId, std::string> clip_regions;
 };
 
+// What Rhombus knows of its webhooks to us.
+struct WebhookHealth {
+  bool enabled = true;
+  std::vector<std::string> disabled_urls;
+  std::size_t failures = 0;                      // recorded deliveries that failed
+  std::optional<std::string> last_failure = {};  // when, as Rhombus writes it
+};
+
 enum class DeviceKind { camera, audio_gateway };
 
 class ApiClient {
@@ -87,6 +96,10 @@ class ApiClient {
   Result<std::optional<std::vector<Presence>>> presence(const DeviceId& camera, std::chrono::sys_seconds start,
                                                         std::chrono::seconds duration, std::stop_token stop);
   Result<AlertDetails> alert_details(const AlertId& alert, std::stop_token stop);
+  // One page; for list_alerts(). In the background.
+  Result<AlertPage> policy_alerts(const AlertQuery& query, std::stop_token stop);
+  // The settings now, and what was recorded since.
+  Result<WebhookHealth> webhook_health(WallTime since, std::stop_token stop);
 
   // A token for media requests. With `device` it opens that one device and nothing else (what a LAN device may see).
   Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
@@ -96,14 +109,21 @@ class ApiClient {
 
  private:
   std::chrono::seconds wait_after_429(const Error& error);
-  // The body of a successful answer. 429 is waited out, a few times.
-  Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop);
+  // The body of a successful answer. 429 is waited out, a few times. `answered`, if given, is told whether there was
+  // an answer at all.
+  Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop,
+                           Urgency urgency = Urgency::urgent, bool* answered = nullptr);
+  Result<AlertPage> ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
+                                   bool* answered);
+  Result<void> add_failures(WebhookHealth& health, WallTime since, std::stop_token stop);
 
   const ApiOptions options_;
   const Observer observer_;
   RateLimiter limiter_;
   // Alone: how often in a row Rhombus has said "too many requests", over all callers.
   std::atomic<int> refused_in_a_row_{0};
+  // Alone: getPolicyAlertsV2 is deprecated; whether its elder has to serve.
+  std::atomic<bool> older_listing_{false};
   net::ConnectionPool connections_;
   net::StallWatch stalls_;
 };

@@ -10,13 +10,17 @@
 
 namespace responder::rhombus {
 
+// Who asks. What is in the background leaves half of a burst to those that are urgent, so that they need not wait for
+// it.
+enum class Urgency { urgent, background };
+
 class RateLimiter {
  public:
   // `burst`: how many requests may go at once after a quiet time.
   RateLimiter(double requests_per_second, double burst, Clock& clock);
 
   // Waits for this caller's turn; false when `stop` was requested.
-  bool wait_turn(std::stop_token stop);
+  bool wait_turn(std::stop_token stop, Urgency urgency = Urgency::urgent);
 
   // Nobody goes before this much time has passed.
   void pause(std::chrono::milliseconds duration);

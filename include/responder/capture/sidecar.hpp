@@ -26,4 +26,7 @@ struct SidecarFacts {
 std::string sidecar_beginning(const SidecarFacts& facts);
 std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at);
 
+// What a sidecar says, for a journal that is lost. An Error names what it lacks.
+Result<journal::KnownClip> read_sidecar(std::string_view text);
+
 }  // namespace responder::capture

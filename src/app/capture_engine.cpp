@@ -1,0 +1,135 @@
+#include "capture_engine.hpp"
+
+#include <random>
+#include <set>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archive_marker.hpp"
+
+namespace responder::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds archive_deadline{10'000};  // for the clip in hand
+
+// What is left free of the spool's disk: as much as of the archive's where that is the same.
+std::uint64_t spool_reserve(const Config& config) {
+  constexpr std::uint64_t of_its_own_disk = 256U << 20U;
+  const auto min_free = static_cast<std::uint64_t>(config.archive.min_free_bytes);
+  struct stat spool {};
+  struct stat archive {};
+  const bool known = ::stat(config.spool_directory().c_str(), &spool) == 0 &&
+                     ::stat(config.archive.directory.c_str(), &archive) == 0;
+  return known && spool.st_dev != archive.st_dev ? std::min(min_free, of_its_own_disk) : min_free;
+}
+
+// Unique to this process, for as long as its leases may live.
+std::string lease_owner() { return fmt::format("{}-{:08x}", ::getpid(), std::random_device{}()); }
+
+// Pins of LAN devices: looked up and set through the journal, by the thread that connects.
+capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
+  return [&writer, &clock](const DeviceId& device, const std::string& key) -> Result<void> {
+    std::optional<std::string> pinned;
+    const auto checked = writer.run([&](journal::Journal& journal) -> Result<void> {
+      auto known = journal.pin(device);
+      if (!known) return known.error();
+      pinned = std::move(*known);
+      return pinned ? Result<void>{} : journal.set_pin(device, key, clock.wall_now());
+    });
+    if (!checked) return with_context(checked.error(), "its key cannot be compared");
+    if (pinned && *pinned != key) {
+      Error refused{
+          ErrorKind::auth,
+          fmt::format("device {0} shows another TLS key than before and is refused; if that is right, accept "
+                      "it with: rhombus-responder pins forget {0}",
+                      device.str())};
+      spdlog::error("{}", refused.message);
+      return refused;
+    }
+    if (!pinned) spdlog::info("device {}: its TLS key is remembered from now on", device.str());
+    return {};
+  };
+}
+
+// The spool as an earlier process left it: clips that nobody waits for go. Nothing is removed on a guess.
+Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal) {
+  if (auto made = spool.create(); !made) return made;
+  const auto ready = journal.ready_ids();
+  if (!ready) return ready.error();
+  const std::set<std::int64_t> wanted(ready->begin(), ready->end());
+  spool.sweep_ready([&](std::int64_t id) { return wanted.contains(id); });
+  return {};
+}
+
+}  // namespace
+
+rhombus::ApiOptions api_options(const Config& config) {
+  rhombus::ApiOptions options;
+  options.url = *net::Url::parse(config.rhombus.api_url);  // load_config has parsed them
+  options.media_url = *net::Url::parse(config.rhombus.media_url);
+  options.api_key = config.rhombus.api_key;
+  options.client_cert = config.rhombus.client_cert;
+  options.client_key = config.rhombus.client_key;
+  options.partner_org = config.rhombus.partner_org;
+  options.ca_file = config.rhombus.ca_file;
+  options.requests_per_second = config.rhombus.requests_per_second;
+  return options;
+}
+
+Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config, ProcessLock lock,
+                                                            journal::Writer& writer, rhombus::ApiClient& api,
+                                                            Clock& clock, Observers observers) {
+  // A connection of its own: looking at an archive that does not answer must not keep the writer from its work.
+  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
+  if (!journal) return with_context(journal.error(), "journal.path");
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  const auto marker = archive_id(archive, *journal);
+  if (!marker) return with_context(marker.error(), "archive.directory");
+  const archive::Spool spool(config.spool_directory(), 0, 0);
+  if (auto prepared = prepare_spool(spool, *journal); !prepared)
+    return with_context(prepared.error(), "capture.spool_directory");
+  // We hold the lock, so whatever its holder before had in hand is nobody's now.
+  if (auto released = journal->release_leases(clock.wall_now()); !released)
+    return with_context(released.error(), "journal.path");
+  return std::unique_ptr<CaptureEngine>(
+      new CaptureEngine(config, std::move(lock), *marker, writer, std::move(*journal), api, clock, observers));
+}
+
+CaptureEngine::CaptureEngine(const Config& config, ProcessLock lock, const std::string& archive_marker,
+                             journal::Writer& writer, journal::Journal reading, rhombus::ApiClient& api, Clock& clock,
+                             const Observers& observers)
+    : lock_(std::move(lock)),
+      owner_(lease_owner()),
+      tokens_(api, clock),
+      locator_(api, clock),
+      directory_(api, clock),
+      footage_({config.capture.connection, config.capture.lan_tls,
+                static_cast<std::size_t>(config.capture.segment_connections),
+                milliseconds(config.capture.recording_lag_milliseconds)},
+               api, tokens_, locator_, pin_checker(writer, clock), observers.bytes, clock),
+      archive_(config.archive.directory, config.archive.layout, config.archive.timezone,
+               static_cast<std::uint64_t>(config.archive.min_free_bytes)),
+      spool_(config.spool_directory(), static_cast<std::uint64_t>(config.capture.spool_max_bytes),
+             spool_reserve(config)),
+      stretches_(footage_, spool_),
+      environment_{api,    directory_, footage_, stretches_,
+                   spool_, writer,     clock,    seconds(config.capture.retry_for_seconds)},
+      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, writer, clock, observers.ended),
+      pool_(
+          {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
+          std::move(reading), [this] { publisher_.notify(); }, observers.ended) {}
+
+bool CaptureEngine::stop() {
+  pool_.stop();
+  const bool let_go = publisher_.stop(archive_deadline);
+  if (!let_go) spdlog::error("the archive does not let go of a clip; it is published at the next start");
+  return let_go;
+}
+
+}  // namespace responder::app

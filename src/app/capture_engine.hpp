@@ -1,0 +1,67 @@
+// All that works on captures, wired together: what takes footage, puts clips together and brings them to the archive.
+// There is one for a spool at a time, in `serve` or in a `catch-up` while there is no serve.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "responder/archive/archive.hpp"
+#include "responder/archive/spool.hpp"
+#include "responder/capture/publisher.hpp"
+#include "responder/capture/worker_pool.hpp"
+
+#include "config.hpp"
+#include "process_lock.hpp"
+
+namespace responder::app {
+
+rhombus::ApiOptions api_options(const Config& config);
+
+class CaptureEngine {
+ public:
+  struct Observers {
+    // Told of each capture that came to an end, and how long after its alert was received.
+    std::function<void(journal::State, std::chrono::milliseconds)> ended = [](auto, auto) {};
+    std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
+  };
+
+  // Takes over what the holder of the lock before has left, and goes to work. `lock` is the work_lock() of the spool.
+  static Result<std::unique_ptr<CaptureEngine>> start(const Config& config, ProcessLock lock, journal::Writer& writer,
+                                                      rhombus::ApiClient& api, Clock& clock, Observers observers);
+
+  // A capture may be due, or its alert has grown: from any thread, without waiting. `live`: it came by webhook.
+  void wake(journal::CaptureId id, bool live) { pool_.wake(id, live); }
+
+  // Asks Rhombus for its devices, so that the first alert does not wait for it.
+  Result<void> warm_up(std::stop_token stop) { return directory_.refresh(stop); }
+
+  std::size_t queue_depth() const { return pool_.queue_depth(); }
+  capture::ArchiveHealth archive_health() const { return publisher_.health(); }
+  Result<void> check_spool() const { return spool_.check_room(); }
+
+  // Ends what runs at its next safe point. False when the archive hangs: a thread is left behind, and the process has
+  // to end without this object's end.
+  bool stop();
+
+ private:
+  CaptureEngine(const Config& config, ProcessLock lock, const std::string& archive_marker, journal::Writer& writer,
+                journal::Journal reading, rhombus::ApiClient& api, Clock& clock, const Observers& observers);
+
+  // In the order in which they depend on one another: each is stopped before what it uses.
+  const ProcessLock lock_;
+  const std::string owner_;  // of leases
+  rhombus::TokenCache tokens_;
+  rhombus::MediaLocator locator_;
+  rhombus::DeviceDirectory directory_;
+  capture::FootageAccess footage_;
+  archive::Archive archive_;
+  archive::Spool spool_;
+  capture::StretchStore stretches_;
+  capture::Environment environment_;
+  capture::Publisher publisher_;
+  capture::WorkerPool pool_;
+};
+
+}  // namespace responder::app

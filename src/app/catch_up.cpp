@@ -1,0 +1,317 @@
+// catch-up: one pass over Rhombus's alerts, captures what is missing, ends. Beside a serve, that one does the
+// capturing; without one, the catch-up that has the work lock does, for all.
+#include <algorithm>
+#include <thread>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
+
+#include "capture_engine.hpp"
+#include "commands.hpp"
+#include "scope.hpp"
+#include "set_up.hpp"
+#include "signals.hpp"
+
+namespace responder::app {
+namespace {
+
+using journal::State;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds look_interval{250};
+constexpr int attempts_a_pass = 2;    // of a capture; more is for the next run
+constexpr seconds worth_waiting{10};  // for the next of them
+constexpr seconds nothing_moves{60};  // after so long without any change the rest is left as well
+
+bool is_final(const journal::Capture& row) {
+  return row.state != State::waiting && row.state != State::capturing && !row.next_attempt_at;
+}
+
+std::string as_line(const journal::Capture& row) {
+  const auto& name = row.camera_name.empty() ? row.camera.str() : row.camera_name;
+  return fmt::format("{}  alert {} on {}: {}{}", format_rfc3339(WallTime(row.window_start)), row.alert.str(),
+                     printable(name, 40), to_string(row.state), row.reason.empty() ? "" : ", " + printable(row.reason));
+}
+
+// The captures that this run has to see through.
+class Goal {
+ public:
+  explicit Goal(journal::Journal& journal) : journal_(journal) {}
+
+  // Before the run has worked on it.
+  void add(const ingest::TakenIn& taken) {
+    if (!taken.capture.ignored_reason.empty()) return;
+    const auto row = journal_.find(taken.accepted.id);
+    if (row && *row && !is_final(**row)) open_.push_back({taken.accepted.id, (*row)->attempts, (*row)->state});
+    total_ = open_.size();
+  }
+
+  // Looks at what is still open. True: something has changed since the last look.
+  Result<bool> look(WallTime now) {
+    bool moved = false;
+    running_ = 0;
+    for (auto one = open_.begin(); one != open_.end();) {
+      const auto row = journal_.find(one->id);
+      if (!row) return row.error();
+      if (!*row || is_final(**row) || is_for_later_runs(**row, *one, now)) {
+        moved = true;
+        if (*row) close(**row);
+        one = open_.erase(one);
+        continue;
+      }
+      if ((*row)->state == State::capturing) ++running_;
+      moved = moved || (*row)->state != one->state || (*row)->attempts != one->seen_attempts;
+      one->state = (*row)->state;
+      one->seen_attempts = (*row)->attempts;
+      ++one;
+    }
+    return moved;
+  }
+
+  // What is open now is left to later runs.
+  void give_up() {
+    for (const auto& one : open_) {
+      if (const auto row = journal_.find(one.id); row && *row) close(**row);
+    }
+    open_.clear();
+  }
+
+  bool reached() const { return open_.empty(); }
+  std::size_t total() const { return total_; }
+  std::size_t left() const { return open_.size(); }
+  std::size_t running() const { return running_; }
+  std::size_t done() const { return done_; }
+  const std::vector<std::string>& not_done() const { return not_done_; }
+
+ private:
+  struct Open {
+    journal::CaptureId id = 0;
+    int attempts = 0;  // when it was added
+    State state = State::waiting;
+    int seen_attempts = 0;
+  };
+  static bool is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) {
+    const auto next = row.next_attempt_at.value_or(WallTime::min());
+    const bool tried = row.attempts >= one.attempts + attempts_a_pass;
+    return row.state != State::capturing && next > (tried ? now : now + worth_waiting);
+  }
+  void close(const journal::Capture& row) {
+    if (row.state == State::done) {
+      ++done_;
+    } else {
+      not_done_.push_back(as_line(row));
+    }
+  }
+
+  journal::Journal& journal_;
+  std::vector<Open> open_;
+  std::size_t total_ = 0;
+  std::size_t running_ = 0;
+  std::size_t done_ = 0;
+  std::vector<std::string> not_done_;
+};
+
+// One line that is written over, on a terminal; nothing elsewhere.
+class Progress {
+ public:
+  explicit Progress(SteadyTime began) : began_(began) {}
+  ~Progress() { clear(); }
+
+  void show(const Goal& goal, SteadyTime now) {
+    if (!on_terminal_ || now - began_ < seconds(1)) return;
+    const auto finished = goal.total() - goal.left();
+    std::string eta;
+    if (finished > 0) {
+      const auto left = (now - began_) / static_cast<long>(finished) * static_cast<long>(goal.left());
+      eta = fmt::format(", about {} s left", std::chrono::ceil<seconds>(left).count());
+    }
+    fmt::print(stderr, "\r\033[K{} of {} captures, {} running{}", finished, goal.total(), goal.running(), eta);
+    shown_ = true;
+  }
+  void clear() {
+    if (std::exchange(shown_, false)) fmt::print(stderr, "\r\033[K");
+  }
+
+ private:
+  const SteadyTime began_;
+  const bool on_terminal_ = ::isatty(STDERR_FILENO) == 1;
+  bool shown_ = false;
+};
+
+class CatchUpRun {
+ public:
+  CatchUpRun(const Config& config, journal::Journal writing, journal::Journal reading, const Signals& signals)
+      : config_(config),
+        signals_(signals),
+        reader_(std::move(reading)),
+        writer_(std::move(writing), max_queued_changes),
+        api_(api_options(config), clock_, [](std::string_view, int) {}),
+        intake_(intake_policy(config), writer_, [](journal::CaptureId, bool) {}),
+        catch_up_(
+            [this](const rhombus::AlertQuery& query, std::stop_token stop) {
+              auto page = api_.policy_alerts(query, std::move(stop));
+              if (!page) rhombus_failed_ = true;
+              return page;
+            },
+                  intake_, writer_, clock_, seconds(config.catch_up.lookback_seconds)),
+        goal_(reader_) {}
+
+  int run(const ingest::PassScope& scope);
+  int dry_run(const ingest::PassScope& scope);
+
+ private:
+  Result<ingest::PassResult> pass(const ingest::PassScope& scope);
+  Result<void> see_through();
+  Result<void> work_if_nobody_does();
+  void stop_working();
+  int conclude(const ingest::PassResult& listed, const Result<void>& seen_through);
+
+  const Config& config_;
+  const Signals& signals_;
+  SystemClock clock_;
+  journal::Journal reader_;
+  journal::Writer writer_;
+  rhombus::ApiClient api_;
+  ingest::Intake intake_;
+  ingest::CatchUp catch_up_;
+  Goal goal_;
+  std::unique_ptr<CaptureEngine> engine_;
+  bool rhombus_failed_ = false;  // rather than the journal
+  bool interrupted_ = false;
+  bool hung_ = false;
+};
+
+// The pass runs beside this thread, which minds the signals.
+Result<ingest::PassResult> CatchUpRun::pass(const ingest::PassScope& scope) {
+  Synchronized<std::optional<Result<ingest::PassResult>>> passed;
+  std::jthread asking([&](std::stop_token stop) {
+    auto result = catch_up_.pass(scope, std::move(stop), [this](const ingest::TakenIn& taken) { goal_.add(taken); });
+    passed.lock()->emplace(std::move(result));
+  });
+  while (!*passed.lock()) {
+    if (!signals_.wait_for(milliseconds(20))) continue;
+    interrupted_ = true;
+    asking.request_stop();
+  }
+  asking.join();
+  return std::move(**passed.lock());
+}
+
+Result<void> CatchUpRun::work_if_nobody_does() {
+  const bool served = ProcessLock::is_held(serve_lock(config_.journal.path));
+  if (engine_ && served) stop_working();  // it has the listener's alerts as well, and gives them what they need
+  if (engine_ || served || hung_) return {};
+  auto lock = ProcessLock::try_take(work_lock(config_.spool_directory()));
+  if (!lock) return with_context(lock.error(), "capture.spool_directory");
+  if (!*lock) return {};
+  auto engine = CaptureEngine::start(config_, std::move(**lock), writer_, api_, clock_, {});
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  return {};
+}
+
+void CatchUpRun::stop_working() {
+  if (!engine_) return;
+  hung_ = !engine_->stop();
+  if (hung_) engine_.release();  // its thread is held by the archive; the process ends without it
+  engine_.reset();
+}
+
+Result<void> CatchUpRun::see_through() {
+  Progress progress(clock_.steady_now());
+  auto moved_at = clock_.steady_now();
+  while (!interrupted_ && !hung_) {
+    const auto moved = goal_.look(clock_.wall_now());
+    if (!moved) return moved.error();
+    const auto now = clock_.steady_now();
+    if (*moved || goal_.running() > 0) moved_at = now;
+    if (goal_.reached()) return {};
+    if (now - moved_at > nothing_moves) break;
+    if (auto working = work_if_nobody_does(); !working) return working;
+    progress.show(goal_, now);
+    interrupted_ = signals_.wait_for(look_interval);
+  }
+  goal_.give_up();
+  return {};
+}
+
+int CatchUpRun::conclude(const ingest::PassResult& listed, const Result<void>& seen_through) {
+  fmt::print("{} alerts listed, {} captures new ({} ignored), {} grown; {} to capture: {} done, {} not\n",
+             listed.listing.alerts, listed.added, listed.ignored, listed.grown, goal_.total(), goal_.done(),
+             goal_.not_done().size() + goal_.left());
+  for (const auto& line : goal_.not_done()) fmt::print("{}\n", line);
+  if (!seen_through) return complain(seen_through.error().message, exit_usage);
+  if (interrupted_) return complain("interrupted; what is left waits in the journal for the next run", exit_failed);
+  return goal_.not_done().empty() ? exit_done : exit_failed;
+}
+
+int CatchUpRun::run(const ingest::PassScope& scope) {
+  const auto listed = pass(scope);
+  if (!listed) {
+    writer_.stop();
+    if (interrupted_) return complain("interrupted while asking Rhombus; nothing is lost", exit_failed);
+    return complain(listed.error().message, rhombus_failed_ ? exit_unreachable : exit_failed);
+  }
+  const auto seen_through = see_through();
+  stop_working();
+  writer_.stop();
+  const int status = conclude(*listed, seen_through);
+  if (hung_) {
+    complain("the archive does not answer: its clips wait in the spool", exit_failed);
+    end_at_once(exit_failed);
+  }
+  return status;
+}
+
+int CatchUpRun::dry_run(const ingest::PassScope& scope) {
+  std::size_t would_take = 0;
+  const auto listing = catch_up_.plan(scope, {}, [&](std::vector<journal::NewCapture> captures) -> Result<void> {
+    for (const auto& capture : captures) {
+      const auto known = reader_.find(capture.alert, capture.camera);
+      if (!known) return known.error();
+      const bool ignored = !capture.ignored_reason.empty();
+      const bool has_it = *known && is_final(**known) && (*known)->state != State::ignored &&
+                          (*known)->duration >= capture.duration;
+      if (ignored || has_it) continue;
+      ++would_take;
+      fmt::print("{}  alert {}  camera {}  {} s  {}\n", format_rfc3339(WallTime(capture.window_start)),
+                 capture.alert.str(), capture.camera.str(), (capture.window_end - capture.window_start).count(),
+                 join(capture.activities, ","));
+    }
+    return {};
+  });
+  writer_.stop();
+  if (!listing) return complain(listing.error().message, rhombus_failed_ ? exit_unreachable : exit_failed);
+  fmt::print("{} alerts listed, {} captures would be taken\n", listing->alerts, would_take);
+  return exit_done;
+}
+
+}  // namespace
+
+int catch_up(const Config& config, const CatchUpOptions& options, const Signals& signals) {
+  if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
+  const auto scope = read_scope(options.scope, SystemClock().wall_now());
+  if (!scope) return complain(scope.error().message);
+  set_process_up();
+  std::error_code ignored;
+  if (options.dry_run && !std::filesystem::exists(config.journal.path, ignored)) {
+    // Nothing is known: all of it would be taken. A journal that lives in memory, so that none is made.
+    auto memory = journal::Journal::in_memory();
+    auto reading = journal::Journal::in_memory();
+    if (!memory || !reading) return complain("no memory for a journal");
+    return CatchUpRun(config, std::move(*memory), std::move(*reading), signals).dry_run(*scope);
+  }
+  auto writing = open_sound_journal(config);
+  if (!writing) return complain("journal.path: " + writing.error().message);
+  auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!reading) return complain("journal.path: " + reading.error().message);
+  CatchUpRun run(config, std::move(*writing), std::move(*reading), signals);
+  return options.dry_run ? run.dry_run(*scope) : run.run(*scope);
+}
+
+}  // namespace responder::app

@@ -1,0 +1,32 @@
+#include "push_path.hpp"
+
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
+
+namespace responder::app {
+
+std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop_token stop) {
+  const auto health = api.webhook_health(since, std::move(stop));
+  if (!health) return fmt::format("what Rhombus recorded cannot be had: {}", health.error().message);
+  std::string said;
+  if (!health->enabled) said = "Rhombus says that webhooks are turned off; ";
+  if (!health->disabled_urls.empty())
+    said += fmt::format("Rhombus says that these URLs are turned off: {}; ", join(health->disabled_urls, ", "));
+  if (health->failures == 0) return said + "Rhombus recorded no failed delivery since";
+  return said + fmt::format("Rhombus recorded {} failed deliveries since{}", health->failures,
+                            health->last_failure ? ", the last at " + *health->last_failure : "");
+}
+
+Result<std::string> describe_silence(journal::Journal& journal, WallTime now) {
+  const auto silence = ingest::silence(journal, now);
+  if (!silence) return silence.error();
+  if (silence->missed == 0) return std::string();
+  const auto diagnosis = journal.fact(webhook_diagnosis_fact);
+  const bool told = diagnosis && *diagnosis && !(*diagnosis)->empty();
+  return fmt::format("{} of the last day never came, the first of the alert of {}{}", silence->missed,
+                     format_rfc3339(silence->since.value_or(now)), told ? "; " + **diagnosis : "");
+}
+
+}  // namespace responder::app

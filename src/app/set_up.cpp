@@ -1,0 +1,42 @@
+#include "set_up.hpp"
+
+#include <malloc.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "responder/base/log.hpp"
+
+namespace responder::app {
+
+using std::chrono::seconds;
+
+ingest::IntakePolicy intake_policy(const Config& config) {
+  const auto as_set = [](const std::vector<std::string>& values) {
+    return std::set<std::string>(values.begin(), values.end());
+  };
+  return {seconds(config.capture.buffer_seconds), seconds(config.capture.default_duration_seconds),
+          as_set(config.filter.cameras), as_set(config.filter.locations), as_set(config.filter.activities)};
+}
+
+void set_process_up() {
+  // Footage is for the people it belongs to.
+  ::umask(027);
+  // Many short-lived threads must not each grow a heap of their own.
+  ::mallopt(M_ARENA_MAX, 2);
+  // Fixed, or glibc raises it after the first large index and keeps such blocks for ever.
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
+Result<journal::Journal> open_sound_journal(const Config& config) {
+  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
+  if (!journal) return journal;
+  if (auto sound = journal->check(); !sound) return with_context(sound.error(), config.journal.path);
+  return journal;
+}
+
+void end_at_once(int status) {
+  shutdown_logging();
+  ::_exit(status);
+}
+
+}  // namespace responder::app

@@ -1,0 +1,24 @@
+// What commands that take alerts in have in common.
+#pragma once
+
+#include "responder/ingest/intake.hpp"
+#include "responder/journal/journal.hpp"
+
+#include "config.hpp"
+
+namespace responder::app {
+
+inline constexpr std::size_t max_queued_changes = 100'000;
+
+ingest::IntakePolicy intake_policy(const Config& config);
+
+// File modes and memory. Before the first thread.
+void set_process_up();
+
+// Creates the journal where there is none; one that is damaged is an Error.
+Result<journal::Journal> open_sound_journal(const Config& config);
+
+// Ends the process without waiting for threads that something outside holds.
+[[noreturn]] void end_at_once(int status);
+
+}  // namespace responder::app

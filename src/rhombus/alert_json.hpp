@@ -1,0 +1,43 @@
+// What the vendor's ways of telling of an alert have in common. Each Error names the field that makes it unusable.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "responder/rhombus/alert.hpp"
+#include "responder/rhombus/alert_listing.hpp"
+
+#include "json.hpp"
+
+namespace responder::rhombus {
+
+inline constexpr std::size_t max_cameras = 256;  // of one alert
+
+Error bad(std::string message);
+
+// An id that may be absent: empty then.
+Result<std::string> optional_id(const json::Object& object, std::string_view name);
+Result<std::string> required_id(const json::Object& object, std::string_view name);
+
+Result<std::optional<WallTime>> time_ms(const json::Object& object, std::string_view name);
+Result<std::optional<std::chrono::seconds>> duration_s(const json::Object& object, std::string_view name);
+
+// Enum values end up in file names' neighbourhood and in logs: what does not look like one is dropped.
+std::vector<std::string> enum_values(std::vector<std::string> values);
+std::vector<std::string> text_list(const json::Object& object, std::string_view name);
+
+// Adds a camera, or what it says to the one that is there: one capture for each camera, spanning everything the alert
+// has there.
+void add_camera(Alert& alert, AlertCamera camera);
+
+// The cameras of an alert: its device where that is one, and those of its `clipLocationMap` fields.
+Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_view device_type,
+                         std::optional<WallTime> at, std::optional<std::chrono::seconds> duration);
+
+// getPolicyAlertsV2's answer, or one of the older shape. A list that is absent or null is empty.
+AlertPage read_alert_page(const json::Object& answer);
+
+}  // namespace responder::rhombus
