@@ -1,6 +1,6 @@
 // catch-up: one pass over Rhombus's alerts, captures what is missing, ends. Beside a serve, that one does the
 // capturing; without one, the catch-up that has the work lock does, for all.
-#include <algorithm>
+#include <map>
 #include <thread>
 
 #include <fmt/format.h>
@@ -12,6 +12,7 @@
 
 #include "capture_engine.hpp"
 #include "commands.hpp"
+#include "push_path.hpp"
 #include "scope.hpp"
 #include "set_up.hpp"
 #include "signals.hpp"
@@ -24,9 +25,10 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds look_interval{250};
-constexpr int attempts_a_pass = 2;    // of a capture; more is for the next run
-constexpr seconds worth_waiting{10};  // for the next of them
-constexpr seconds nothing_moves{60};  // after so long without any change the rest is left as well
+constexpr int attempts_a_pass = 2;         // of a capture; more is for the next run
+constexpr seconds worth_waiting{10};       // for the next of them
+constexpr seconds longest_recording{600};  // an alert that goes on for longer is not waited for
+constexpr seconds nothing_moves{60};       // after so long without any change the rest is left as well
 
 bool is_final(const journal::Capture& row) {
   return row.state != State::waiting && row.state != State::capturing && !row.next_attempt_at;
@@ -35,7 +37,8 @@ bool is_final(const journal::Capture& row) {
 std::string as_line(const journal::Capture& row) {
   const auto& name = row.camera_name.empty() ? row.camera.str() : row.camera_name;
   return fmt::format("{}  alert {} on {}: {}{}", format_rfc3339(WallTime(row.window_start)), row.alert.str(),
-                     printable(name, 40), to_string(row.state), row.reason.empty() ? "" : ", " + printable(row.reason));
+                     printable(name, 40), to_string(row.state),
+                     row.reason.empty() ? "" : ", " + printable(row.reason));
 }
 
 // The captures that this run has to see through.
@@ -47,7 +50,8 @@ class Goal {
   void add(const ingest::TakenIn& taken) {
     if (!taken.capture.ignored_reason.empty()) return;
     const auto row = journal_.find(taken.accepted.id);
-    if (row && *row && !is_final(**row)) open_.push_back({taken.accepted.id, (*row)->attempts, (*row)->state});
+    if (row && *row && !is_final(**row))
+      open_.insert({taken.accepted.id, {(*row)->attempts, (*row)->state, (*row)->attempts}});
     total_ = open_.size();
   }
 
@@ -55,28 +59,29 @@ class Goal {
   Result<bool> look(WallTime now) {
     bool moved = false;
     running_ = 0;
-    for (auto one = open_.begin(); one != open_.end();) {
-      const auto row = journal_.find(one->id);
+    for (auto found = open_.begin(); found != open_.end();) {
+      auto& [id, one] = *found;
+      const auto row = journal_.find(id);
       if (!row) return row.error();
-      if (!*row || is_final(**row) || is_for_later_runs(**row, *one, now)) {
+      if (!*row || is_final(**row) || is_for_later_runs(**row, one, now)) {
         moved = true;
         if (*row) close(**row);
-        one = open_.erase(one);
+        found = open_.erase(found);
         continue;
       }
       if ((*row)->state == State::capturing) ++running_;
-      moved = moved || (*row)->state != one->state || (*row)->attempts != one->seen_attempts;
-      one->state = (*row)->state;
-      one->seen_attempts = (*row)->attempts;
-      ++one;
+      moved = moved || (*row)->state != one.seen_state || (*row)->attempts != one.seen_attempts;
+      one.seen_state = (*row)->state;
+      one.seen_attempts = (*row)->attempts;
+      ++found;
     }
     return moved;
   }
 
   // What is open now is left to later runs.
   void give_up() {
-    for (const auto& one : open_) {
-      if (const auto row = journal_.find(one.id); row && *row) close(**row);
+    for (const auto& [id, one] : open_) {
+      if (const auto row = journal_.find(id); row && *row) close(**row);
     }
     open_.clear();
   }
@@ -90,12 +95,12 @@ class Goal {
 
  private:
   struct Open {
-    journal::CaptureId id = 0;
     int attempts = 0;  // when it was added
-    State state = State::waiting;
+    State seen_state = State::waiting;
     int seen_attempts = 0;
   };
   static bool is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) {
+    if (WallTime(row.window_end) > now + longest_recording) return true;
     const auto next = row.next_attempt_at.value_or(WallTime::min());
     const bool tried = row.attempts >= one.attempts + attempts_a_pass;
     return row.state != State::capturing && next > (tried ? now : now + worth_waiting);
@@ -109,7 +114,7 @@ class Goal {
   }
 
   journal::Journal& journal_;
-  std::vector<Open> open_;
+  std::map<journal::CaptureId, Open> open_;
   std::size_t total_ = 0;
   std::size_t running_ = 0;
   std::size_t done_ = 0;
@@ -158,7 +163,7 @@ class CatchUpRun {
               if (!page) rhombus_failed_ = true;
               return page;
             },
-                  intake_, writer_, clock_, seconds(config.catch_up.lookback_seconds)),
+            intake_, writer_, clock_, seconds(config.catch_up.lookback_seconds)),
         goal_(reader_) {}
 
   int run(const ingest::PassScope& scope);
@@ -169,6 +174,7 @@ class CatchUpRun {
   Result<void> see_through();
   Result<void> work_if_nobody_does();
   void stop_working();
+  void tell_of_new_silence(std::optional<WallTime> told_before);
   int conclude(const ingest::PassResult& listed, const Result<void>& seen_through);
 
   const Config& config_;
@@ -250,7 +256,19 @@ int CatchUpRun::conclude(const ingest::PassResult& listed, const Result<void>& s
   return goal_.not_done().empty() ? exit_done : exit_failed;
 }
 
+// Not again and again of what an earlier run has told.
+void CatchUpRun::tell_of_new_silence(std::optional<WallTime> told_before) {
+  constexpr std::chrono::minutes may_be_late{3};  // of which a webhook may be, and the run before may have let pass
+  const auto now = clock_.wall_now();
+  const auto from = told_before.value_or(now) - may_be_late;
+  const auto newly = reader_.missed_webhooks(from, now);
+  const auto silence = ingest::silence(reader_, now);
+  if (newly && newly->count > 0 && silence) tell_of_silence(*silence, api_, writer_, {});
+}
+
 int CatchUpRun::run(const ingest::PassScope& scope) {
+  const auto before = ingest::last_catch_up(reader_);
+  if (!before) return complain("journal.path: " + before.error().message);
   const auto listed = pass(scope);
   if (!listed) {
     writer_.stop();
@@ -259,6 +277,7 @@ int CatchUpRun::run(const ingest::PassScope& scope) {
   }
   const auto seen_through = see_through();
   stop_working();
+  tell_of_new_silence(*before);
   writer_.stop();
   const int status = conclude(*listed, seen_through);
   if (hung_) {
@@ -275,8 +294,8 @@ int CatchUpRun::dry_run(const ingest::PassScope& scope) {
       const auto known = reader_.find(capture.alert, capture.camera);
       if (!known) return known.error();
       const bool ignored = !capture.ignored_reason.empty();
-      const bool has_it = *known && is_final(**known) && (*known)->state != State::ignored &&
-                          (*known)->duration >= capture.duration;
+      const bool has_it =
+          *known && is_final(**known) && (*known)->state != State::ignored && (*known)->duration >= capture.duration;
       if (ignored || has_it) continue;
       ++would_take;
       fmt::print("{}  alert {}  camera {}  {} s  {}\n", format_rfc3339(WallTime(capture.window_start)),

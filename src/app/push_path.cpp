@@ -1,6 +1,7 @@
 #include "push_path.hpp"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
@@ -17,6 +18,17 @@ std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop
   if (health->failures == 0) return said + "Rhombus recorded no failed delivery since";
   return said + fmt::format("Rhombus recorded {} failed deliveries since{}", health->failures,
                             health->last_failure ? ", the last at " + *health->last_failure : "");
+}
+
+void tell_of_silence(const ingest::SilenceReport& report, rhombus::ApiClient& api, journal::Writer& writer,
+                     std::stop_token stop) {
+  if (!report.since) return;
+  const auto told = what_rhombus_says(api, *report.since, std::move(stop));
+  spdlog::warn("the push path is broken: the webhooks of {} alerts of the last day never came, the first of {}; {}",
+               report.missed, format_rfc3339(*report.since), told);
+  const auto remembered =
+      writer.run([&](journal::Journal& journal) { return journal.set_fact(webhook_diagnosis_fact, told); });
+  if (!remembered) spdlog::warn("not written down: {}", remembered.error().message);
 }
 
 Result<std::string> describe_silence(journal::Journal& journal, WallTime now) {

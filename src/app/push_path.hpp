@@ -16,6 +16,10 @@ inline constexpr std::string_view webhook_diagnosis_fact = "webhook_diagnosis";
 // In words: settings that are off, deliveries that failed since.
 std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop_token stop);
 
+// Logs that webhooks stay away, with what Rhombus says, and keeps that for describe_silence().
+void tell_of_silence(const ingest::SilenceReport& report, rhombus::ApiClient& api, journal::Writer& writer,
+                     std::stop_token stop);
+
 // One line on missed webhooks. Empty: none are missed.
 Result<std::string> describe_silence(journal::Journal& journal, WallTime now);
 

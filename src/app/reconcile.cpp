@@ -39,7 +39,7 @@ struct Balance {
     return found == by_state.end() ? 0 : found->second.size();
   }
   std::size_t known() const {
-    std::size_t sum = unaccounted.size();
+    std::size_t sum = 0;
     for (const auto& [state, accounts] : by_state) sum += accounts.size();
     return sum;
   }
@@ -69,7 +69,6 @@ void settle_account(const Config& config, Balance& balance, const journal::NewCa
     account.what = std::move(reason);
     balance.unaccounted.push_back(std::move(account));
   };
-  if (!row && !listed.ignored_reason.empty()) return enter(State::ignored, listed.ignored_reason);
   if (!row) return miss("it is not in the journal: run catch-up");
   const bool has_clip = row->state == State::done || row->state == State::partial;
   if (!has_clip) return enter(row->state == State::capturing ? State::waiting : row->state, row->reason);
@@ -134,8 +133,12 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   const auto scope = read_scope(options.scope, clock.wall_now());
   if (!scope) return complain(scope.error().message);
   if (!scope->after) return complain("give --after: from when on Rhombus's alerts are to be accounted for");
-  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
-  if (!journal) return complain(journal.error().message + " (journal.path; has serve or catch-up run yet?)");
+  // Without a journal nothing is accounted for.
+  std::error_code ignored;
+  auto journal = std::filesystem::exists(config.journal.path, ignored)
+                     ? journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only)
+                     : journal::Journal::in_memory();
+  if (!journal) return complain("journal.path: " + journal.error().message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   if (auto there = check_is_archive(archive, *journal); !there)
     return complain("archive.directory: " + there.error().message, exit_failed);

@@ -56,8 +56,9 @@ struct EngineStart {
 // uses.
 class Daemon {
  public:
-  Daemon(const Config& config, journal::Journal writing)
+  Daemon(const Config& config, journal::Journal writing, journal::Journal counting)
       : config_(config),
+        counting_(std::move(counting)),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
         api_(api_options(config), clock_,
@@ -90,10 +91,10 @@ class Daemon {
   Result<void> await_engine();
   Result<void> listen();
   void start_polling();
-  void tell_of_silence(const ingest::SilenceReport& report, std::uint64_t newly_missed, std::stop_token stop);
 
   const Config& config_;
   SystemClock clock_;
+  journal::Journal counting_;  // of the admin endpoint's thread
   ops::Metrics metrics_;
   journal::Writer writer_;
   rhombus::ApiClient api_;
@@ -136,6 +137,9 @@ void Daemon::add_probes() {
 }
 
 void Daemon::refresh_gauges() {
+  // Whoever found them, the poller or a catch-up beside us.
+  if (const auto missed = ingest::webhooks_missed_ever(counting_, clock_.wall_now()))
+    metrics_.set_webhooks_missed(*missed);
   if (auto* engine = engine_.load(); engine != nullptr) {
     metrics_.set_queue_depth(engine->queue_depth());
     metrics_.set_archive_free_bytes(engine->archive_health().free_bytes);
@@ -261,20 +265,9 @@ void Daemon::start_polling() {
       catch_up_, writer_, clock_, seconds(config_.catch_up.interval_seconds),
       ingest::CatchUpPoller::Events{
           .succeeded = [this](WallTime at) { metrics_.set_catch_up_last_success(at); },
-          .silent = [this](const ingest::SilenceReport& report, std::uint64_t newly,
-                           std::stop_token stop) { tell_of_silence(report, newly, std::move(stop)); }});
+          .silent = [this](const ingest::SilenceReport& report,
+                           std::stop_token stop) { tell_of_silence(report, api_, writer_, std::move(stop)); }});
   poller_to_nudge_ = poller_.get();
-}
-
-void Daemon::tell_of_silence(const ingest::SilenceReport& report, std::uint64_t newly_missed, std::stop_token stop) {
-  metrics_.count_webhooks_missed(newly_missed);
-  const auto since = report.since.value_or(clock_.wall_now());
-  const auto told = what_rhombus_says(api_, since, std::move(stop));
-  spdlog::warn("the push path is broken: the webhooks of {} alerts of the last day never came, the first of {}; {}",
-               report.missed, format_rfc3339(since), told);
-  const auto remembered =
-      writer_.run([&](journal::Journal& journal) { return journal.set_fact(webhook_diagnosis_fact, told); });
-  if (!remembered) spdlog::warn("not written down: {}", remembered.error().message);
 }
 
 void Daemon::reload(const std::string& config_file) {
@@ -341,7 +334,10 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   auto writing = open_sound_journal(config);
   if (!writing) return complain("journal.path: " + writing.error().message);
 
-  Daemon daemon(config, std::move(*writing));
+  auto counting = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!counting) return complain("journal.path: " + counting.error().message);
+
+  Daemon daemon(config, std::move(*writing), std::move(*counting));
   if (auto started = daemon.start(); !started) {
     complain(started.error().message);
     if (!daemon.stop()) end_at_once(exit_usage);

@@ -37,7 +37,7 @@ class Fields {
   }
   std::vector<std::string> texts(const char* name) {
     std::vector<std::string> values;
-    for (const auto item : get<simdjson::dom::array>(name)) {
+    for (const auto item : elements(name)) {
       std::string_view value;
       if (item.get(value) == simdjson::SUCCESS) values.emplace_back(value);
     }
@@ -45,7 +45,7 @@ class Fields {
   }
   std::vector<journal::Gap> gaps(const char* name) {
     std::vector<journal::Gap> gaps;
-    for (const auto item : get<simdjson::dom::array>(name)) {
+    for (const auto item : elements(name)) {
       double start = 0;
       double end = 0;
       if (item.at_key("start").get(start) == simdjson::SUCCESS && item.at_key("end").get(end) == simdjson::SUCCESS)
@@ -57,6 +57,13 @@ class Fields {
   const std::string& missing() const { return missing_; }
 
  private:
+  // An array that is not there cannot be gone through.
+  std::vector<simdjson::dom::element> elements(const char* name) {
+    simdjson::dom::array array;
+    if (object_.at_key(name).get(array) == simdjson::SUCCESS) return {array.begin(), array.end()};
+    if (missing_.empty()) missing_ = name;
+    return {};
+  }
   template <class Value>
   Value get(const char* name) {
     Value value{};

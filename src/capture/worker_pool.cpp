@@ -371,7 +371,10 @@ void WorkerPool::Impl::scan() {
 void WorkerPool::Impl::renew() {
   writer.submit(
       [this](journal::Journal& journal) {
-        return journal.renew_leases(options.owner, environment.clock.wall_now() + lease_for);
+        constexpr std::chrono::hours near_enough{1};  // as far ahead as an alert is taken in
+        const auto now = environment.clock.wall_now();
+        if (auto revived = journal.revive_future(now + near_enough, now); !revived) return revived;
+        return journal.renew_leases(options.owner, now + lease_for);
       },
       [](const Result<void>& renewed) {
         if (!renewed) spdlog::error("leases not renewed: {}", renewed.error().message);

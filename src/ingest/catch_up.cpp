@@ -20,7 +20,7 @@ constexpr std::chrono::hours overlap{1};
 constexpr std::chrono::hours deep_pass_interval{1};
 // How long a webhook may take before it counts as missed, and how long the listener takes to be known.
 constexpr seconds webhook_grace{60};
-constexpr seconds listening_grace{5};
+constexpr seconds listening_grace{1};
 constexpr std::chrono::hours silence_is_remembered{24};
 // An alert further ahead of our clock does not move the watermark.
 constexpr std::chrono::hours latest_future{1};
@@ -150,6 +150,12 @@ Result<SilenceReport> silence(Journal& journal, WallTime now) {
   return SilenceReport{missed->count, missed->first};
 }
 
+Result<std::uint64_t> webhooks_missed_ever(Journal& journal, WallTime now) {
+  const auto missed = journal.missed_webhooks(WallTime(milliseconds(0)), now - webhook_grace);
+  if (!missed) return missed.error();
+  return missed->count;
+}
+
 Result<std::optional<WallTime>> last_catch_up(Journal& journal) { return time_fact(journal, last_success_fact); }
 
 // ------------------------------------------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ void CatchUpPoller::Impl::listen_for_silence() {
   });
   if (!read) return spdlog::warn("missed webhooks not counted: {}", read.error().message);
   const auto before = std::exchange(missed_before, report.missed);
-  if (report.missed > before && events.silent) events.silent(report, report.missed - before, stopping.get_token());
+  if (report.missed > before && events.silent) events.silent(report, stopping.get_token());
 }
 
 CatchUpPoller::CatchUpPoller(CatchUp& catch_up, journal::Writer& writer, Clock& clock, seconds interval,

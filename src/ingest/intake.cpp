@@ -9,7 +9,8 @@ using std::chrono::seconds;
 
 // Nobody's alert lasts longer; what says so is a mistake that would fill the disk.
 constexpr seconds longest_alert{24 * 3600};
-// Clocks differ, but not by more than this: such an alert would be waited for, for who knows how long.
+// Clocks differ, but not by more than this: such an alert would be waited for, for who knows how long. It is written
+// down whole, so that it is work when ours has been set right (Journal::revive_future).
 constexpr seconds latest_future{3600};
 
 bool passes(const std::set<std::string>& filter, std::string_view value) {
@@ -59,8 +60,6 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
       reason = "filtered: camera";
     } else if (!any_passes(policy.activities, activities)) {
       reason = "filtered: activity";
-    } else if (camera.at && *camera.at > received_at + latest_future) {
-      reason = "in the future";
     } else {
       auto capture = base;
       capture.camera = camera.camera;
@@ -70,6 +69,7 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
       const auto until =
           std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
       const auto duration = std::min(std::chrono::ceil<seconds>(until - at), longest_alert);
+      if (at > received_at + latest_future) capture.ignored_reason = journal::future_reason;
       captures.push_back(window_of(std::move(capture), at, duration));
     }
   }
@@ -101,6 +101,7 @@ void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime rece
       if (pending->accepted[i].grew) (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
       if (pending->accepted[i].duplicate) continue;
       const auto& reason = pending->captures[i].ignored_reason;
+      if (!reason.empty() && result.kind == Answer::Kind::accepted) continue;
       result = reason.empty() ? Answer{Answer::Kind::accepted, {}} : Answer{Answer::Kind::ignored, reason};
       if (reason.empty()) (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
     }
@@ -122,8 +123,8 @@ Result<std::vector<TakenIn>> Intake::accept_all(std::vector<journal::NewCapture>
   });
   if (!written) return written.error();
   for (const auto& [capture, accepted] : taken) {
-    const bool is_work = accepted.grew || (!accepted.duplicate && capture.ignored_reason.empty());
-    if (is_work) wake_(accepted.id, capture.via == journal::Via::webhook);
+    // New ones are found by the next scan, in the order of their alerts instead of that in which they are told.
+    if (accepted.grew) wake_(accepted.id, capture.via == journal::Via::webhook);
   }
   return taken;
 }

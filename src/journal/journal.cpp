@@ -129,7 +129,8 @@ Result<std::string> quick_check(Database& database) {
   if (!query) return query.error();
   const auto row = query->step();
   if (!row) return row.error();
-  return query->text(0);
+  auto verdict = query->text(0);
+  return verdict.substr(verdict.rfind('\n') + 1);  // below a heading
 }
 
 }  // namespace
@@ -392,6 +393,14 @@ Result<void> Journal::release_leases(WallTime now) {
 Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until) {
   return impl_->run("UPDATE captures SET lease_until_ms = ?2 WHERE state = 'capturing' AND lease_owner = ?1", owner,
                     to_ms(lease_until));
+}
+
+Result<void> Journal::revive_future(WallTime until, WallTime now) {
+  static const std::string sql = fmt::format(
+      "UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2 "
+      "WHERE state = 'ignored' AND reason = '{}' AND alert_ms <= ?1",
+      future_reason);
+  return impl_->run(sql, to_ms(until), to_ms(now));
 }
 
 Result<std::optional<sys_seconds>> Journal::window_end(CaptureId id) {

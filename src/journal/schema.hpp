@@ -62,6 +62,7 @@ CREATE TABLE captures (
 CREATE INDEX captures_due ON captures (via, next_attempt_ms) WHERE next_attempt_ms IS NOT NULL;
 CREATE INDEX captures_leased ON captures (lease_until_ms) WHERE state = 'capturing';
 CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
+CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND reason = 'in the future';
 
 CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
@@ -118,6 +119,7 @@ DROP TABLE pins_1;
 inline constexpr const char* from_version_2 = R"sql(
 ALTER TABLE captures ADD COLUMN webhook_missed INTEGER NOT NULL DEFAULT 0 CHECK (webhook_missed IN (0, 1));
 CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
+CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND reason = 'in the future';
 CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;

@@ -110,7 +110,7 @@ struct Session::TrackState {
   struct SegmentState {
     Status status = Status::pending;
     int tries = 0;
-    WallTime not_before;
+    SteadyTime paused_until;  // after a failure; the wall clock may be set meanwhile
     SegmentInfo info;
     ErrorKind missing_kind = ErrorKind::not_found;
     std::string reason;  // why it is missing
@@ -139,6 +139,11 @@ WallTime Session::available_at(Micros segment_end) const {
   return at(options_.start, std::min(segment_end, Micros(options_.duration))) + options_.lag->value();
 }
 
+// What the wall clock will say then, unless it is set.
+WallTime Session::wall_time_of(SteadyTime time) const {
+  return clock_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(time - clock_.steady_now());
+}
+
 // Whether some track's manifest ends before the window does: the device may have clamped it to the present.
 bool Session::clamped() const {
   return std::any_of(tracks_.begin(), tracks_.end(),
@@ -152,6 +157,7 @@ bool Session::may_grow() const {
 
 Result<void> Session::load_manifest(std::stop_token stop) {
   manifest_asked_at_ = clock_.wall_now();
+  manifest_asked_steady_ = clock_.steady_now();
   const auto document = source_.text(options_.mpd, max_manifest_bytes, stop);
   if (!document) return document.error();
   if (auto applied = apply_manifest(document->text, document->url); !applied) return applied;
@@ -363,7 +369,8 @@ void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
                      (error.kind == ErrorKind::not_found && state.tries < max_tries_not_found);
   if (not_yet || again) {
-    state.not_before = now + (not_yet ? ask_again_after : retry_delay * (1 << std::min(state.tries, 6)));
+    state.paused_until =
+        clock_.steady_now() + (not_yet ? ask_again_after : retry_delay * (1 << std::min(state.tries, 6)));
     return;
   }
   state.status = TrackState::Status::missing;
@@ -378,7 +385,7 @@ std::vector<Session::Job> Session::due_jobs() {
   for (const auto& track : tracks_) {
     for (std::size_t i = 0; i < track->usable; ++i) {
       auto& state = track->segments[i];
-      if (state.status != TrackState::Status::pending || state.not_before > now) continue;
+      if (state.status != TrackState::Status::pending || state.paused_until > clock_.steady_now()) continue;
       if (available_at(track->track.time_of(i).end()) > now) break;
       if (is_wanted(*track, i)) {
         jobs.push_back({track.get(), i});
@@ -490,7 +497,7 @@ Session::Progress Session::progress() const {
       const auto& state = track->segments[i];
       if (state.status != TrackState::Status::pending) continue;
       const auto ready = available_at(track->track.time_of(i).end());
-      result.next_at = std::min(result.next_at, std::max(ready, state.not_before));
+      result.next_at = std::min(result.next_at, std::max(ready, wall_time_of(state.paused_until)));
     }
   }
   result.finished = result.finished && settled;
@@ -504,7 +511,7 @@ Session::Progress Session::progress() const {
       length = std::clamp(track->track.time_of(0).duration, Micros(200'000), Micros(10'000'000));
     }
     const auto expected = available_at(std::min(shortest_end + length, Micros(options_.duration)));
-    result.next_at = std::max(expected, manifest_asked_at_ + ask_again_after);
+    result.next_at = std::max(expected, wall_time_of(manifest_asked_steady_ + ask_again_after));
   }
   return result;
 }

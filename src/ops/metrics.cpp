@@ -83,8 +83,9 @@ void Metrics::count_api_request(std::string_view call, int code) {
   impl_->api_requests.Add({{"call", std::string(call)}, {"code", std::to_string(code)}}).Increment();
 }
 
-void Metrics::count_webhooks_missed(std::uint64_t count) {
-  impl_->webhooks_missed.Increment(static_cast<double>(count));
+void Metrics::set_webhooks_missed(std::uint64_t in_all) {
+  const double more = static_cast<double>(in_all) - impl_->webhooks_missed.Value();
+  if (more > 0) impl_->webhooks_missed.Increment(more);
 }
 
 void Metrics::set_catch_up_last_success(WallTime at) {

@@ -105,8 +105,6 @@ Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_v
       if (clip_cameras.size() > max_cameras) return bad(fmt::format("{} names too many cameras", name));
     }
   }
-  if (alert.device.empty() && clip_cameras.empty()) return bad("deviceUuid is missing");
-  if (alert.diagnostic) return {};
 
   // A sensor's alert names in its map the cameras that saw it; without a type, a map that leaves the device out says
   // so too.

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t max_answer_bytes = 64U << 20U;  // thousands of devices, generously
 constexpr std::size_t max_connections = 4;
 constexpr int max_429_waits = 5;
+constexpr std::chrono::seconds longest_background_wait{60};
 constexpr std::chrono::milliseconds longest_call{45'000};  // answers are small; a drip is no answer
 constexpr double burst_seconds = 5;                        // of the budget; Rhombus allows about ten
 
@@ -126,7 +127,9 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
       const auto wait = wait_after_429(error);
       spdlog::warn("Rhombus asks to wait {} s ({}): too many requests", wait.count(), name);
       limiter_.pause(wait);
-      if (waits < max_429_waits) continue;
+      // What is in the background comes again by itself.
+      const bool waits_for_it = urgency == Urgency::urgent || wait <= longest_background_wait;
+      if (waits < max_429_waits && waits_for_it) continue;
     }
     if (error.kind == ErrorKind::auth) {
       error.message += ": Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)";

@@ -37,6 +37,8 @@ Result<Alert> parse_organization_webhook(const json::Object& body) {
   const auto type = json::text(body, "deviceType").value_or("");
 
   if (auto added = add_cameras(alert, body, type, *at, *duration); !added) return added.error();
+  if (alert.device.empty() && alert.cameras.empty()) return bad("deviceUuid is missing");
+  if (alert.diagnostic) alert.cameras.clear();
   return alert;
 }
 

@@ -171,6 +171,7 @@ struct FakeRhombus::Impl {
   mutable std::map<std::string, std::string> kept_segments;
   Intercept intercept;
   Mangle mangle;
+  std::vector<std::string> failed_deliveries;
   std::map<std::string, StoredClip> stored_clips;  // by CAMERA/REGION/ALERT
   double bucket = 0;
   std::int64_t bucket_at_ms = now_ms();
@@ -291,6 +292,9 @@ struct FakeRhombus::Impl {
       return alert_page(request.body);
     if (path == "/api/event/getPolicyAlertDetails") return alert_details(request.body);
     if (path == "/api/camera/getPresenceWindows") return presence(request.body);
+    if (path == "/api/report/getDiagnosticFeed") return diagnostic_feed();
+    if (path == "/api/report/getIntegrationDiagnosticEvents")
+      return json_reply(R"({"integrationDiagnosticEvents":[],"error":null})");
     if (path == "/api/integrations/webhooks/getWebhookIntegration") return webhook_integration();
     if (path == "/api/integrations/webhooks/updateWebhookIntegrationV2") return update_webhook(request.body);
     return {404, "no such call", "text/plain"};
@@ -388,6 +392,15 @@ struct FakeRhombus::Impl {
       items += (items.empty() ? "" : ",") + alert_json(alert);
     }
     return json_reply("{\"policyAlerts\":[" + items + "],\"error\":null}");
+  }
+
+  Reply diagnostic_feed() const {
+    const std::lock_guard lock(mutex);
+    std::string events;
+    for (const auto& at : failed_deliveries)
+      events += fmt::format(R"({}{{"activity":"EXTERNAL_WEBHOOK_FAILURE","timestamp":{}}})",
+                            events.empty() ? "" : ",", json_string(at));
+    return json_reply("{\"diagnosticEvents\":[" + events + "],\"error\":null}");
   }
 
   Reply alert_details(const std::string& body) const {
@@ -696,6 +709,11 @@ void FakeRhombus::set_alert(StoredAlert alert) {
   const std::lock_guard lock(impl_->mutex);
   std::erase_if(impl_->alerts, [&](const StoredAlert& one) { return one.uuid == alert.uuid; });
   impl_->alerts.push_back(std::move(alert));
+}
+
+void FakeRhombus::record_failed_delivery(const std::string& at) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->failed_deliveries.push_back(at);
 }
 
 std::vector<Request> FakeRhombus::requests() const {

@@ -104,7 +104,11 @@ class FakeRhombus {
   // Before start(). Both return the device's UUID.
   std::string add_camera(CameraSpec spec);
   std::string add_gateway(GatewaySpec spec);
+
+  // What the lists of alerts have. At any time.
   void add_alert(StoredAlert alert);
+  // What the diagnostics say of a webhook that could not be delivered; `at` in RFC 3339.
+  void record_failed_delivery(const std::string& at);
 
   void start();
   void stop();

@@ -86,6 +86,32 @@ CommandResult run_responder(const std::vector<std::string>& arguments,
   return result;
 }
 
+RunningCommand::RunningCommand(const std::vector<std::string>& arguments,
+                               const std::map<std::string, std::string>& environment)
+    : pid_(spawn(arguments, folder_ / "out", folder_ / "err", environment)) {}
+
+RunningCommand::~RunningCommand() {
+  if (!running()) return;
+  send(SIGKILL);
+  wait();
+}
+
+bool RunningCommand::running() {
+  int status = 0;
+  if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
+    status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return !status_;
+}
+
+void RunningCommand::send(int signal) const {
+  if (!status_) ::kill(pid_, signal);
+}
+
+CommandResult RunningCommand::wait() {
+  if (!status_) status_ = status_of(pid_);
+  return {*status_, slurp(folder_ / "out"), slurp(folder_ / "err")};
+}
+
 Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra, const std::string& capture) {
   const auto identity = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr);
   std::ofstream(folder_ / "cert.pem") << identity.certificate_pem();
@@ -105,9 +131,18 @@ Responder::~Responder() {
   if (pid_ > 0) stop(SIGKILL);
 }
 
-void Responder::start() {
+std::vector<std::string> Responder::with_config(std::vector<std::string> arguments) const {
+  arguments.insert(arguments.begin(), {"--config", config().string()});
+  return arguments;
+}
+
+CommandResult Responder::command(std::vector<std::string> arguments) const {
+  return run_responder(with_config(std::move(arguments)));
+}
+
+void Responder::start(const std::map<std::string, std::string>& environment) {
   const auto log_file = folder_ / fmt::format("serve-{}.log", ++starts_);
-  pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, {});
+  pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, environment);
   const std::string marker = "listening for webhooks on https://127.0.0.1:";
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   while (std::chrono::steady_clock::now() < deadline) {
@@ -137,6 +172,7 @@ std::string Responder::log() const {
 
 std::vector<Event> Responder::events() const {
   const auto listed = run_responder({"--config", config().string(), "events", "--json", "--limit", "10000"});
+  CAPTURE(listed.err);
   REQUIRE(listed.status == 0);
   std::vector<Event> events;
   std::istringstream lines(listed.out);
@@ -150,6 +186,7 @@ std::vector<Event> Responder::events() const {
     event.camera_name = text_field(object, "camera_name");
     event.state = text_field(object, "state");
     event.reason = text_field(object, "reason");
+    event.via = text_field(object, "via");
     event.source = text_field(object, "source");
     event.clip = text_field(object, "clip");
     event.sha256 = text_field(object, "sha256");

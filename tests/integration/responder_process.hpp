@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,28 @@ struct CommandResult {
 CommandResult run_responder(const std::vector<std::string>& arguments,
                             const std::map<std::string, std::string>& environment = {});
 
+// The program, running beside the test.
+class RunningCommand {
+ public:
+  RunningCommand(const std::vector<std::string>& arguments,
+                 const std::map<std::string, std::string>& environment = {});
+  ~RunningCommand();
+  RunningCommand(const RunningCommand&) = delete;
+  RunningCommand& operator=(const RunningCommand&) = delete;
+
+  bool running();
+  void send(int signal) const;
+  CommandResult wait();
+
+ private:
+  TempFolder folder_;
+  pid_t pid_ = -1;
+  std::optional<int> status_;
+};
+
 // One object of `events --json`, flattened to what the tests ask.
 struct Event {
-  std::string alert, camera, camera_name, state, reason, source, clip, sha256;
+  std::string alert, camera, camera_name, state, reason, via, source, clip, sha256;
   std::int64_t window_start = 0;
   std::int64_t window_end = 0;
   std::int64_t attempts = 0;
@@ -45,7 +65,11 @@ class Responder {
   Responder(const Responder&) = delete;
   Responder& operator=(const Responder&) = delete;
 
-  void start();          // returns when it listens
+  // `environment` is added to the program's. Returns when it listens.
+  void start(const std::map<std::string, std::string>& environment = {});
+  // Another command with the same configuration.
+  CommandResult command(std::vector<std::string> arguments) const;
+  std::vector<std::string> with_config(std::vector<std::string> arguments) const;
   int stop(int signal);  // its exit status
   bool running() const;
 

@@ -84,6 +84,9 @@ class CatchUp {
 // What the journal says of missed webhooks. An alert of just now is given time.
 Result<SilenceReport> silence(journal::Journal& journal, WallTime now);
 
+// How many were missed since this journal was begun.
+Result<std::uint64_t> webhooks_missed_ever(journal::Journal& journal, WallTime now);
+
 // What the journal remembers of catching up, for `status`.
 Result<std::optional<WallTime>> last_catch_up(journal::Journal& journal);
 
@@ -93,8 +96,8 @@ class CatchUpPoller {
   struct Events {
     // Told of each pass that ended well, and when.
     std::function<void(WallTime)> succeeded = {};
-    // Told of webhooks that are newly known to be missed. From the poller's thread; may take its time.
-    std::function<void(const SilenceReport&, std::uint64_t newly_missed, std::stop_token)> silent = {};
+    // Told when more webhooks are known to be missed than before. From the poller's thread; may take its time.
+    std::function<void(const SilenceReport&, std::stop_token)> silent = {};
   };
   CatchUpPoller(CatchUp& catch_up, journal::Writer& writer, Clock& clock, std::chrono::seconds interval,
                 Events events);

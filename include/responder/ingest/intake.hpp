@@ -43,8 +43,7 @@ struct TakenIn {
 
 class Intake {
  public:
-  // `wake` is told of each capture that is new or whose window grew, and whether it is live, from the journal's
-  // thread.
+  // `wake` is told of each capture that is new by accept() or whose window grew, and whether it is live.
   Intake(IntakePolicy policy, journal::Writer& writer, std::function<void(journal::CaptureId, bool)> wake)
       : policy_(std::move(policy)), writer_(writer), wake_(std::move(wake)) {}
 

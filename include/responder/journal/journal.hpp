@@ -31,6 +31,9 @@ Via parse_via(std::string_view text);  // what it does not know is taken for a w
 
 using CaptureId = std::int64_t;
 
+// The reason of captures that are ignored until their alert's time is near: their sender's clock or ours is wrong.
+inline constexpr std::string_view future_reason = "in the future";
+
 // Footage that is not in the clip, wall clock.
 struct Gap {
   WallTime start;
@@ -200,6 +203,8 @@ class Journal {
   // Gives back all that is claimed, whatever the leases say: for who knows that nobody else works on captures.
   Result<void> release_leases(WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
+  // Of those ignored because they were in the future, puts in line what is to begin until then.
+  Result<void> revive_future(WallTime until, WallTime now);
   // The window's end as it is now: an alert may have grown.
   Result<std::optional<std::chrono::sys_seconds>> window_end(CaptureId id);
 

@@ -103,6 +103,7 @@ class Session {
   bool may_grow() const;
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end
+  WallTime wall_time_of(SteadyTime time) const;
   void take(const TrackState& track, Taken& taken) const;
 
   const SessionOptions options_;
@@ -112,6 +113,7 @@ class Session {
   bool has_manifest_ = false;
   std::string problem_;
   WallTime manifest_asked_at_;
+  SteadyTime manifest_asked_steady_;
 
   // Guards the state of segments while the threads of fetch_due() run.
   std::mutex mutex_;

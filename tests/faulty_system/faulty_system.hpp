@@ -1,0 +1,47 @@
+// A system that misbehaves, for a program under test: a library that is preloaded into it. It writes a record of
+// everything the program does to files below a folder, so that a power cut can be made of a kill: whatever was not
+// synced is taken back. And it can be told, while the program runs, to have a full disk, to fail syncs, or to set the
+// clock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <string>
+
+namespace faulty_system {
+
+// Shared with the program through a mapped file.
+struct Controls {
+  std::atomic<std::int64_t> clock_offset_ms;
+  // Of the files whose names contain "journal.db".
+  std::atomic<std::int32_t> journal_disk_full;
+  // So many of the next syncs of the journal fail, and what they should have written never reaches the disk, whatever
+  // later syncs say: what Linux does.
+  std::atomic<std::int32_t> failing_journal_syncs;
+};
+
+class FaultySystem {
+ public:
+  // `root`: the folder that is watched. The record and a graveyard for removed files are made beside it.
+  explicit FaultySystem(const std::filesystem::path& root);
+  ~FaultySystem();
+  FaultySystem(const FaultySystem&) = delete;
+  FaultySystem& operator=(const FaultySystem&) = delete;
+
+  std::map<std::string, std::string> environment() const;
+  Controls& controls() { return *controls_; }
+
+  // After the program was killed: takes back what was not synced. All of it, or with `random` for each file and each
+  // folder what came after some moment. Returns how many operations were taken back. A new record begins.
+  std::size_t cut_power(std::minstd_rand* random);
+
+ private:
+  const std::filesystem::path root_;
+  const std::filesystem::path beside_;
+  Controls* controls_ = nullptr;
+};
+
+}  // namespace faulty_system

@@ -1,0 +1,322 @@
+// The library that is preloaded. It takes the place of the C library's calls on files; each records what it is about
+// to change and then does it. One lock: a program under test may be slower, and its record must be in order.
+
+#include <cerrno>
+#include <climits>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "faulty_system.hpp"
+#include "record.hpp"
+
+namespace {
+
+using faulty_system::Controls;
+using faulty_system::EntryHeader;
+using faulty_system::Op;
+
+// The call that this library stands in front of.
+template <class Function>
+Function* next(const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+ssize_t raw_write(int fd, const void* data, size_t size) { return ::syscall(SYS_write, fd, data, size); }
+int raw_open(const char* path, int flags, mode_t mode = 0) {
+  return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags | O_CLOEXEC, mode));
+}
+
+class Recorder {
+ public:
+  Recorder() {
+    const char* root = std::getenv("FAULTY_SYSTEM_ROOT");
+    const char* beside = std::getenv("FAULTY_SYSTEM_BESIDE");
+    if (root == nullptr || beside == nullptr) return;
+    root_ = root;
+    beside_ = beside;
+    record_ = raw_open((beside_ + "/record").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int fd = raw_open((beside_ + "/controls").c_str(), O_RDWR);
+    void* mapped = ::mmap(nullptr, sizeof(Controls), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (mapped != MAP_FAILED) controls_ = static_cast<Controls*>(mapped);
+    ::syscall(SYS_close, fd);
+  }
+
+  Controls* controls() { return controls_; }
+
+  // Watched: below the root, and not SQLite's shared memory, which nobody expects to outlive a power cut.
+  bool watches(std::string_view path) const {
+    return controls_ != nullptr && path.starts_with(root_) && !path.ends_with("-shm");
+  }
+
+  static bool is_journal(std::string_view path) { return path.find("journal.db") != std::string_view::npos; }
+  bool is_full(std::string_view path) const { return controls_->journal_disk_full != 0 && is_journal(path); }
+
+  void add(EntryHeader header, std::string_view a = {}, std::string_view b = {}, std::string_view before = {},
+           std::string_view after = {}) {
+    header.a_size = static_cast<std::uint32_t>(a.size());
+    header.b_size = static_cast<std::uint32_t>(b.size());
+    header.before_size = before.size();
+    header.after_size = after.size();
+    std::string entry(reinterpret_cast<const char*>(&header), sizeof header);
+    entry.append(a).append(b).append(before).append(after);
+    if (raw_write(record_, entry.data(), entry.size()) != static_cast<ssize_t>(entry.size())) std::abort();
+  }
+
+  // A second name for a file that is about to lose its only one.
+  std::uint32_t bury(const std::string& path) {
+    const auto grave = ++graves_;
+    const auto name = beside_ + "/graves/" + std::to_string(::getpid()) + "-" + std::to_string(grave);
+    return ::syscall(SYS_linkat, AT_FDCWD, path.c_str(), AT_FDCWD, name.c_str(), 0) == 0 ? grave : 0;
+  }
+
+  std::recursive_mutex mutex;
+
+ private:
+  std::string root_;
+  std::string beside_;
+  int record_ = -1;
+  Controls* controls_ = nullptr;
+  std::uint32_t graves_ = 0;
+};
+
+Recorder& recorder() {
+  static auto* const made = new Recorder;  // outlives every thread
+  return *made;
+}
+
+std::string path_of(int fd) {
+  char link[64];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  char path[PATH_MAX];
+  const ssize_t size = ::readlink(link, path, sizeof path);
+  return size > 0 ? std::string(path, static_cast<size_t>(size)) : std::string();
+}
+
+std::string absolute(int folder, const char* path) {
+  if (path[0] == '/') return path;
+  if (folder != AT_FDCWD) return path_of(folder) + "/" + path;
+  char here[PATH_MAX];
+  return std::string(::getcwd(here, sizeof here) != nullptr ? here : "") + "/" + path;
+}
+
+std::uint64_t inode_of(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
+
+std::string content(int fd, std::int64_t offset, std::int64_t size) {
+  std::string bytes(static_cast<size_t>(std::max<std::int64_t>(size, 0)), '\0');
+  if (bytes.empty()) return bytes;
+  ssize_t got = ::syscall(SYS_pread64, fd, bytes.data(), bytes.size(), offset);
+  if (got < 0) {
+    // It is open for writing only. Not so SQLite's, whose locks a second opening and closing would lose.
+    const auto other = raw_open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY);
+    got = ::syscall(SYS_pread64, other, bytes.data(), bytes.size(), offset);
+    ::syscall(SYS_close, other);
+  }
+  if (got != size) std::abort();
+  return bytes;
+}
+
+// Before bytes are written. False: there is no room, and errno says so.
+bool about_to_write(int fd, const void* data, size_t size, std::int64_t offset) {
+  const auto path = path_of(fd);
+  if (!recorder().watches(path)) return true;
+  if (recorder().is_full(path)) {
+    errno = ENOSPC;
+    return false;
+  }
+  struct stat info {};
+  ::fstat(fd, &info);
+  EntryHeader header{.op = Op::write, .inode = info.st_ino, .offset = offset, .old_size = info.st_size};
+  const auto end = std::min<std::int64_t>(info.st_size, offset + static_cast<std::int64_t>(size));
+  recorder().add(header, {}, {}, content(fd, offset, end - offset), {static_cast<const char*>(data), size});
+  return true;
+}
+
+void about_to_truncate(int fd, std::int64_t size) {
+  struct stat info {};
+  ::fstat(fd, &info);
+  if (info.st_size == size) return;
+  recorder().add({.op = Op::truncate, .inode = info.st_ino, .offset = size, .old_size = info.st_size}, {}, {},
+                 content(fd, size, info.st_size - size));
+}
+
+int do_open(int folder, const char* given, int flags, mode_t mode) {
+  static auto* const real = next<int(int, const char*, int, ...)>("openat");
+  const auto path = absolute(folder, given);
+  if (!recorder().watches(path) || (flags & (O_CREAT | O_TRUNC)) == 0) return real(folder, given, flags, mode);
+  const std::lock_guard lock(recorder().mutex);
+  const bool was_there = inode_of(path) != 0;
+  if (!was_there && recorder().is_full(path)) {
+    errno = ENOSPC;
+    return -1;
+  }
+  if (was_there && (flags & O_TRUNC) != 0 && (flags & O_EXCL) == 0) {
+    const int fd = raw_open(path.c_str(), O_RDWR);
+    if (fd >= 0) about_to_truncate(fd, 0);
+    ::syscall(SYS_close, fd);
+  }
+  const int fd = real(folder, given, flags, mode);
+  if (fd >= 0 && !was_there) recorder().add({.op = Op::create, .inode = inode_of(path)}, path);
+  return fd;
+}
+
+int do_sync(int fd, int (*real)(int)) {
+  const auto path = path_of(fd);
+  if (!recorder().watches(path)) return real(fd);
+  const std::lock_guard lock(recorder().mutex);
+  struct stat info {};
+  ::fstat(fd, &info);
+  auto& failing = recorder().controls()->failing_journal_syncs;
+  if (failing > 0 && Recorder::is_journal(path)) {
+    --failing;
+    recorder().add({.op = Op::failed_sync, .inode = info.st_ino});
+    errno = EIO;
+    return -1;
+  }
+  // The kill is the power cut's stand-in: nothing has to reach the real disk.
+  recorder().add({.op = S_ISDIR(info.st_mode) ? Op::sync_folder : Op::sync_file, .inode = info.st_ino}, path);
+  return 0;
+}
+
+int do_unlink(int folder, const char* given, int flags) {
+  static auto* const real = next<int(int, const char*, int)>("unlinkat");
+  const auto path = absolute(folder, given);
+  if (!recorder().watches(path)) return real(folder, given, flags);
+  const std::lock_guard lock(recorder().mutex);
+  const bool is_folder = (flags & AT_REMOVEDIR) != 0;
+  const auto inode = inode_of(path);
+  const auto grave = is_folder || inode == 0 ? 0 : recorder().bury(path);
+  const int result = real(folder, given, flags);
+  const int error = errno;
+  if (result == 0)
+    recorder().add({.op = is_folder ? Op::remove_folder : Op::unlink, .grave = grave, .inode = inode}, path);
+  errno = error;
+  return result;
+}
+
+}  // namespace
+
+extern "C" {
+
+int open(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const auto mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  return do_open(AT_FDCWD, path, flags, mode);
+}
+int open64(const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const auto mode = (flags & O_CREAT) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  return do_open(AT_FDCWD, path, flags, mode);
+}
+
+ssize_t write(int fd, const void* data, size_t size) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return raw_write(fd, data, size);
+  const std::lock_guard lock(recorder().mutex);
+  const auto at = ::lseek(fd, 0, (::fcntl(fd, F_GETFL) & O_APPEND) != 0 ? SEEK_END : SEEK_CUR);
+  return about_to_write(fd, data, size, at) ? raw_write(fd, data, size) : -1;
+}
+ssize_t pwrite64(int fd, const void* data, size_t size, off64_t offset) {
+  const std::lock_guard lock(recorder().mutex);
+  if (!about_to_write(fd, data, size, offset)) return -1;
+  return ::syscall(SYS_pwrite64, fd, data, size, offset);
+}
+ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) { return pwrite64(fd, data, size, offset); }
+
+int ftruncate64(int fd, off64_t size) noexcept {
+  const std::lock_guard lock(recorder().mutex);
+  if (recorder().watches(path_of(fd))) about_to_truncate(fd, size);
+  return static_cast<int>(::syscall(SYS_ftruncate, fd, size));
+}
+int ftruncate(int fd, off_t size) noexcept { return ftruncate64(fd, size); }
+
+int fsync(int fd) { return do_sync(fd, next<int(int)>("fsync")); }
+int fdatasync(int fd) { return do_sync(fd, next<int(int)>("fdatasync")); }
+
+int unlink(const char* path) noexcept { return do_unlink(AT_FDCWD, path, 0); }
+int unlinkat(int folder, const char* path, int flags) noexcept { return do_unlink(folder, path, flags); }
+int rmdir(const char* path) noexcept { return do_unlink(AT_FDCWD, path, AT_REMOVEDIR); }
+int remove(const char* path) noexcept {
+  struct stat info {};
+  const bool is_folder = ::lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+  return do_unlink(AT_FDCWD, path, is_folder ? AT_REMOVEDIR : 0);
+}
+
+int rename(const char* from, const char* to) noexcept {
+  static auto* const real = next<int(const char*, const char*)>("rename");
+  const auto target = absolute(AT_FDCWD, to);
+  if (!recorder().watches(target)) return real(from, to);
+  const std::lock_guard lock(recorder().mutex);
+  const auto source = absolute(AT_FDCWD, from);
+  const auto inode = inode_of(source);
+  // Two names of one file: rename() does nothing then.
+  if (inode == inode_of(target)) return real(from, to);
+  const auto grave = inode_of(target) != 0 ? recorder().bury(target) : 0;
+  recorder().add({.op = Op::rename, .grave = grave, .inode = inode}, source, target);
+  return real(from, to);
+}
+
+int link(const char* from, const char* to) noexcept {
+  static auto* const real = next<int(const char*, const char*)>("link");
+  const std::lock_guard lock(recorder().mutex);
+  const int result = real(from, to);
+  const int error = errno;
+  const auto target = absolute(AT_FDCWD, to);
+  if (result == 0 && recorder().watches(target))
+    recorder().add({.op = Op::link, .inode = inode_of(target)}, absolute(AT_FDCWD, from), target);
+  errno = error;
+  return result;
+}
+
+int mkdir(const char* path, mode_t mode) noexcept {
+  static auto* const real = next<int(const char*, mode_t)>("mkdir");
+  const std::lock_guard lock(recorder().mutex);
+  const int result = real(path, mode);
+  const int error = errno;
+  const auto made = absolute(AT_FDCWD, path);
+  if (result == 0 && recorder().watches(made)) recorder().add({.op = Op::make_folder}, made);
+  errno = error;
+  return result;
+}
+
+int clock_gettime(clockid_t clock, timespec* time) noexcept {
+  static auto* const real = next<int(clockid_t, timespec*)>("clock_gettime");
+  const int result = real(clock, time);
+  Controls* controls = recorder().controls();
+  if (clock == CLOCK_REALTIME && controls != nullptr) {
+    const auto offset = controls->clock_offset_ms.load();
+    time->tv_sec += offset / 1000;
+    time->tv_nsec += offset % 1000 * 1'000'000;
+    if (time->tv_nsec >= 1'000'000'000) {
+      time->tv_nsec -= 1'000'000'000;
+      ++time->tv_sec;
+    } else if (time->tv_nsec < 0) {
+      time->tv_nsec += 1'000'000'000;
+      --time->tv_sec;
+    }
+  }
+  return result;
+}
+
+}  // extern "C"
