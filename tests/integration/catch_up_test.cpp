@@ -24,7 +24,7 @@ struct Fixture {
     const auto uuid = fake_rhombus::random_uuid();
     rhombus.set_alert({.uuid = uuid,
                        .device = device.empty() ? camera : device,
-                       .timestamp_ms = now_ms() - seconds_ago * 1000,
+                       .timestamp_ms = some_time_ago(seconds_ago),
                        .duration_s = duration_s,
                        .triggers = {"MOTION_HUMAN"}});
     return uuid;
@@ -178,9 +178,9 @@ TEST_CASE_METHOD(Fixture, "serve catches up by itself, notices missed webhooks, 
   // Late in the list, and longer than it was.
   const auto late = listed(1800);
   responder.wait_until_done(late);
-  rhombus.set_alert({.uuid = late, .device = camera, .timestamp_ms = now_ms() - 1800'000, .duration_s = 9});
+  rhombus.set_alert({.uuid = late, .device = camera, .timestamp_ms = some_time_ago(1800), .duration_s = 8});
   const auto grown = responder.wait_for(
-      late, [](const Event& e) { return e.state == "done" && e.window_end - e.window_start >= 13; }, 30s);
+      late, [](const Event& e) { return e.state == "done" && e.window_end - e.window_start >= 12; }, 30s);
   check_clip(responder, rhombus, grown);
   CHECK(clips_in(responder.clips()) == 3);
   CHECK(responder.stop(SIGTERM) == 0);

@@ -8,6 +8,8 @@
 namespace responder::test {
 
 // The clip of an event, held against what the device served for its window: every packet, in order, at its time.
+std::int64_t some_time_ago(std::int64_t seconds) { return now_ms() / 2000 * 2000 - seconds * 1000; }
+
 void check_clip(const Responder& responder, const fake_rhombus::FakeRhombus& rhombus, const Event& event,
                 const std::string& sound_device) {
   const auto clip = read_clip(responder.clips() / event.clip);

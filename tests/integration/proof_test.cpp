@@ -40,10 +40,6 @@ std::minstd_rand seeded_random() {
   return std::minstd_rand(seed);
 }
 
-// Windows that begin with a group of pictures of the stand-in's: a clip then equals what a session of its own serves,
-// whoever shares the footage.
-std::int64_t some_time_ago(std::int64_t seconds) { return now_ms() / 2000 * 2000 - seconds * 1000; }
-
 // Sends webhooks, each an alert of its own, until it is stopped; remembers those that were answered 200.
 class Stream {
  public:

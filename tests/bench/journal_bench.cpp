@@ -1,0 +1,217 @@
+// Measures the journal and the catch-up.
+//
+//   journal-bench scale               one accept, one claim and the start, with 100 and with 100,000 alerts
+//   journal-bench syncs SECONDS DIR   a plain loop of one fsync for each record, on the disk of DIR
+//   journal-bench catch-up ALERTS     one pass over so many alerts at 10 requests a second: time and memory
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "responder/journal/writer.hpp"
+
+#include "fake_rhombus.hpp"
+#include "temp_folder.hpp"
+
+namespace {
+
+using namespace responder;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+double ms(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+const WallTime t0(1'700'000'000s);
+
+journal::NewCapture capture(std::size_t number) {
+  journal::NewCapture made;
+  // In no order, as Rhombus's are.
+  made.alert = AlertId(fmt::format("{:016x}AlertA", number * 0x9E3779B97F4A7C15U));
+  made.camera = DeviceId(fmt::format("Camera{:02}AAAAAAAAAAAAAA", number % 50));
+  made.location = LocationId("LocationAAAAAAAAAAAAAA");
+  made.activities = {"MOTION_HUMAN"};
+  made.received_at = t0 + std::chrono::milliseconds(number);
+  made.alert_at = made.received_at;
+  made.duration = 10s;
+  made.window_start = std::chrono::floor<std::chrono::seconds>(made.alert_at - 30s);
+  made.window_end = made.window_start + 70s;
+  return made;
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+void must(Result<void> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+}
+
+// A journal with so many finished captures.
+void fill(journal::Journal& journal, std::size_t count) {
+  must(journal.transaction([&]() -> Result<void> {
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto id = must(journal.accept(capture(i))).id;
+      must(journal.claim(id, "bench", t0 + 1h, t0 + 2h));
+      must(journal.finish(id, "bench",
+                          {.state = journal::State::done,
+                           .reason = "",
+                           .camera_name = "Front Door",
+                           .published = journal::Published{fmt::format("FrontDoor_{}_video.mp4", i),
+                                                           "lan",
+                                                           1000,
+                                                           std::string(64, 'a'),
+                                                           {},
+                                                           capture(i).window_end},
+                           .next_attempt_at = {},
+                           .window_end = capture(i).window_end},
+                          t0 + 1h));
+    }
+    return {};
+  }));
+}
+
+struct Sample {
+  double start, accept, claim;
+};
+
+// Median of the rounds, each with a start of its own.
+Sample measure(const std::filesystem::path& path, std::size_t filled) {
+  std::vector<double> starts, accepts, claims;
+  for (std::size_t round = 0; round < 5; ++round) {
+    const auto began = Clock::now();
+    auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
+    must(journal.check());
+    must(journal.release_leases(t0));
+    must(journal.due(t0 + 24h, 256));
+    starts.push_back(ms(Clock::now() - began));
+    for (std::size_t i = 0; i < 200; ++i) {
+      const auto before = Clock::now();
+      const auto id = must(journal.accept(capture(10'000'000 + filled + round * 1000 + i))).id;
+      const auto between = Clock::now();
+      must(journal.claim(id, "bench", t0 + 24h, t0 + 25h));
+      claims.push_back(ms(Clock::now() - between));
+      accepts.push_back(ms(between - before));
+      must(journal.finish(id, "bench",
+                          {.state = journal::State::failed,
+                           .reason = "bench",
+                           .camera_name = "",
+                           .published = {},
+                           .next_attempt_at = {},
+                           .window_end = capture(0).window_end + 8760h * 10},
+                          t0 + 24h));
+    }
+  }
+  return {median(starts), median(accepts), median(claims)};
+}
+
+int scale() {
+  const test::TempFolder folder;
+  std::vector<Sample> samples;
+  for (const std::size_t count : {std::size_t{100}, std::size_t{100'000}}) {
+    const auto path = folder / fmt::format("{}.db", count);
+    auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
+    fill(journal, count);
+  }
+  for (const std::size_t count : {std::size_t{100}, std::size_t{100'000}}) {
+    samples.push_back(measure(folder / fmt::format("{}.db", count), count));
+    std::cout << fmt::format("{:>7} alerts: start {:.1f} ms, accept {:.3f} ms, claim {:.3f} ms\n", count,
+                             samples.back().start, samples.back().accept, samples.back().claim);
+  }
+  std::cout << fmt::format("ratio: accept {:.2f}, claim {:.2f}\n", samples[1].accept / samples[0].accept,
+                           samples[1].claim / samples[0].claim);
+  return 0;
+}
+
+int syncs(int seconds, const std::filesystem::path& folder) {
+  const auto path = folder / "syncs";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const std::string record(500, 'x');
+  const auto began = Clock::now();
+  std::size_t count = 0;
+  while (Clock::now() - began < std::chrono::seconds(seconds)) {
+    if (::write(fd, record.data(), record.size()) < 0 || ::fsync(fd) != 0) throw std::runtime_error("cannot sync");
+    ++count;
+  }
+  const double elapsed = ms(Clock::now() - began) / 1000;
+  ::close(fd);
+  std::filesystem::remove(path);
+  std::cout << fmt::format("RESULT {:.0f} synced records a second, one fsync each\n",
+                           static_cast<double>(count) / elapsed);
+  return 0;
+}
+
+// The peak of the last child's memory, MiB; waits for it.
+double run(const std::vector<std::string>& words) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::vector<char*> argv;
+    for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+    argv.push_back(nullptr);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  rusage usage{};
+  ::wait4(child, &status, 0, &usage);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the catch-up failed");
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+int catch_up(int alerts) {
+  fake_rhombus::FakeRhombus rhombus;
+  const auto camera =
+      rhombus.add_camera({.name = "Cam", .video = {.width = 64, .height = 64, .frames_per_second = 5}});
+  const auto now =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+  for (int i = 0; i < alerts; ++i)
+    rhombus.add_alert({.uuid = fake_rhombus::random_uuid(),
+                       .device = camera,
+                       .timestamp_ms = now.count() - i * 1000LL,
+                       .duration_s = 1,
+                       .triggers = {"MOTION_HUMAN"}});
+  rhombus.start();
+  const test::TempFolder folder;
+  // Nothing is captured: what is measured is the catching up.
+  std::ofstream(folder / "config.toml") << fmt::format(
+      "[rhombus]\napi_url = \"{}\"\napi_key = \"{}\"\nca_file = \"{}\"\n[filter]\nactivities = [\"NONE\"]\n"
+      "[catch_up]\nlookback_seconds = 864000\n[archive]\ndirectory = \"{}\"\n[journal]\npath = \"{}\"\n",
+      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), (folder / "clips").string(),
+      (folder / "journal.db").string());
+  const auto began = Clock::now();
+  const double peak = run({RESPONDER_PROGRAM, "--config", (folder / "config.toml").string(), "catch-up"});
+  const double elapsed = ms(Clock::now() - began) / 1000;
+  const auto requests = rhombus.requests();
+  const auto calls = std::count_if(requests.begin(), requests.end(),
+                                   [](const auto& one) { return one.path.ends_with("getPolicyAlertsV2"); });
+  constexpr double burst = 25;  // half of the five seconds' budget: the other half is for live alerts
+  const double budget = std::max(0.1, (static_cast<double>(calls) - burst) / 10);
+  std::cout << fmt::format("{} alerts: {} calls in {:.1f} s, the budget allows {:.1f} s: {:.2f} x; peak {:.1f} MiB\n",
+                           alerts, calls, elapsed, budget, elapsed / budget, peak);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const std::string command = words.empty() ? "" : words[0];
+  if (command == "scale") return scale();
+  if (command == "syncs" && words.size() == 3) return syncs(std::stoi(words[1]), words[2]);
+  if (command == "catch-up" && words.size() == 2) return catch_up(std::stoi(words[1]));
+  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS\n";
+  return 2;
+}
