@@ -2,6 +2,7 @@
 // its clock jumps, its journal's disk is full. In a few rounds here; `tests/proof` runs them in full.
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -281,4 +282,44 @@ TEST_CASE_METHOD(Fixture, "restarts under load drop nothing that was accepted, a
   }
   responder.start();
   check_at_rest(responder, rhombus, answered);
+}
+
+TEST_CASE_METHOD(Fixture, "with the service manager's socket a restart refuses nobody") {
+  rhombus.start();
+  Responder responder(rhombus);
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(socket, 1024) == 0);
+  responder.start({}, socket);
+  CHECK(has(responder.log(), "the socket is the service manager's"));
+
+  std::set<std::string> sent;
+  std::atomic<int> refused{0};
+  std::jthread sender([&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      const auto alert = fake_rhombus::random_uuid();
+      const auto body = fake_rhombus::organization_body(alert, camera, some_time_ago(60), 2);
+      const auto answer = fake_rhombus::send_webhook(responder.url(), body, responder.secret(), false);
+      if (answer.status == 200) {
+        sent.insert(alert);
+      } else {
+        ++refused;
+      }
+      std::this_thread::sleep_for(5ms);
+    }
+  });
+  for (int round = 0; round < 4; ++round) {
+    std::this_thread::sleep_for(a_moment(300));
+    CHECK(responder.stop(SIGTERM) == 0);
+    std::this_thread::sleep_for(a_moment(200));  // they wait in the socket's queue
+    responder.start({}, socket);
+  }
+  sender.request_stop();
+  sender.join();
+  ::close(socket);
+  CHECK(refused == 0);
+  check_at_rest(responder, rhombus, sent);
 }

@@ -29,8 +29,10 @@ std::string slurp(const fs::path& path) {
 }
 
 pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err,
-            const std::map<std::string, std::string>& environment) {
+            const std::map<std::string, std::string>& environment, int listening = -1) {
   std::vector<std::string> words{RESPONDER_PROGRAM};
+  // The process that the socket is meant for is named by its id, which is known in it alone.
+  if (listening >= 0) words = {"/bin/sh", "-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"", RESPONDER_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -46,8 +48,9 @@ pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, cons
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (listening >= 0) posix_spawn_file_actions_adddup2(&actions, listening, 3);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, RESPONDER_PROGRAM, &actions, nullptr, argv.data(), envp.data());
+  const int failed = posix_spawn(&pid, words[0].c_str(), &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw std::runtime_error("cannot start " RESPONDER_PROGRAM);
   return pid;
@@ -140,9 +143,9 @@ CommandResult Responder::command(std::vector<std::string> arguments) const {
   return run_responder(with_config(std::move(arguments)));
 }
 
-void Responder::start(const std::map<std::string, std::string>& environment) {
+void Responder::start(const std::map<std::string, std::string>& environment, int listening) {
   const auto log_file = folder_ / fmt::format("serve-{}.log", ++starts_);
-  pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, environment);
+  pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, environment, listening);
   const std::string marker = "listening for webhooks on https://127.0.0.1:";
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   while (std::chrono::steady_clock::now() < deadline) {

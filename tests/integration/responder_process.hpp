@@ -65,8 +65,9 @@ class Responder {
   Responder(const Responder&) = delete;
   Responder& operator=(const Responder&) = delete;
 
-  // `environment` is added to the program's. Returns when it listens.
-  void start(const std::map<std::string, std::string>& environment = {});
+  // `environment` is added to the program's; `listening` is a socket that it inherits as from a service manager.
+  // Returns when it listens.
+  void start(const std::map<std::string, std::string>& environment = {}, int listening = -1);
   // Another command with the same configuration.
   CommandResult command(std::vector<std::string> arguments) const;
   std::vector<std::string> with_config(std::vector<std::string> arguments) const;

@@ -260,6 +260,127 @@ TEST_CASE_METHOD(Fixture, "what came by webhook goes before what was caught up")
   CHECK_FALSE(due[1].live);
 }
 
+TEST_CASE_METHOD(Fixture, "what is caught up is worked on in the order of its alerts") {
+  std::vector<CaptureId> ids;
+  for (const int minutes_ago : {1, 3, 2}) {
+    auto caught_up = capture(std::to_string(minutes_ago));
+    caught_up.via = Via::catch_up;
+    caught_up.alert_at = t0 - std::chrono::minutes(minutes_ago);
+    ids.push_back(journal.accept(caught_up)->id);
+  }
+  CHECK(due_ids(journal, t0) == std::vector<CaptureId>{ids[1], ids[2], ids[0]});
+  REQUIRE(*journal.claim(ids[1], "dead", t0, t0 + 20s));
+  REQUIRE(journal.release_leases(t0 + 1s));
+  CHECK(due_ids(journal, t0 + 1s).at(0) == ids[1]);
+}
+
+TEST_CASE_METHOD(Fixture, "what is put off further than anything ever is was put off by a wrong clock") {
+  const auto id = journal.accept(capture("a"))->id;
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  REQUIRE(journal.postpone(id, "me", "no answer", t0 + 50min, true, t0));
+  CHECK(due_ids(journal, t0).empty());
+  CHECK(due_ids(journal, t0 - 1h) == std::vector<CaptureId>{id});
+  CHECK(*journal.claim(id, "me", t0 - 1h, t0));
+}
+
+TEST_CASE_METHOD(Fixture, "an ignored alert that is to be captured after all becomes work") {
+  auto ignored = capture("a");
+  ignored.ignored_reason = "filtered: activity";
+  REQUIRE(journal.accept(ignored));
+  const auto wanted = *journal.accept(capture("a"));
+  CHECK_FALSE(wanted.duplicate);
+  CHECK(due_ids(journal, t0) == std::vector<CaptureId>{wanted.id});
+  CHECK(journal.accept(ignored)->duplicate);
+  CHECK(all(journal).at(0).state == State::waiting);
+
+  // From a clock that is behind: it waits for the time to come near.
+  auto future = capture("b");
+  future.ignored_reason = future_reason;
+  future.alert_at = t0 + 5h;
+  REQUIRE(journal.accept(future));
+  REQUIRE(journal.revive_future(t0 + 1h, t0));
+  CHECK(all(journal).at(0).state == State::ignored);
+  REQUIRE(journal.revive_future(t0 + 5h, t0 + 4h));
+  CHECK(all(journal).at(0).state == State::waiting);
+}
+
+TEST_CASE_METHOD(Fixture, "missed webhooks are counted until they come after all") {
+  auto missed = capture("a");
+  missed.via = Via::catch_up;
+  missed.webhook_missed = true;
+  REQUIRE(journal.accept(missed));
+  CHECK(journal.missed_webhooks(t0 - 1h, t0)->count == 1);
+  CHECK(journal.missed_webhooks(t0 - 1h, t0)->first == missed.alert_at);
+  CHECK(journal.missed_webhooks(t0, t0 + 1h)->count == 0);
+  REQUIRE(journal.accept(missed));  // listed again: still missed
+  CHECK(journal.missed_webhooks(t0 - 1h, t0)->count == 1);
+  CHECK(journal.accept(capture("a"))->duplicate);
+  CHECK(journal.missed_webhooks(t0 - 1h, t0)->count == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a clip that one of another name replaces is left to be removed") {
+  const auto id = journal.accept(capture("a"))->id;
+  const auto publish = [&](const std::string& name) {
+    REQUIRE(journal.retry(AlertId("a"), t0));
+    REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+    auto clip = clip_on_disk;
+    clip.clip = name;
+    REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip), t0));
+  };
+  publish("a_video.mp4");
+  CHECK(journal.leftovers()->empty());
+  publish("a_combined.mp4");
+  CHECK(*journal.leftovers() == std::vector<std::string>{"a_video.mp4"});
+  publish("a_video.mp4");  // it is the clip again, and must not be removed
+  CHECK(*journal.leftovers() == std::vector<std::string>{"a_combined.mp4"});
+  REQUIRE(journal.forget_leftover("a_combined.mp4"));
+  CHECK(journal.leftovers()->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a clip is written down from what its sidecar says, unless it is known") {
+  KnownClip known;
+  known.capture = capture("a");
+  known.camera_name = "Front Door";
+  known.published = clip_on_disk;
+  known.state = State::partial;
+  known.reason = "a hole";
+  known.final = false;
+  CHECK(*journal.restore(known));
+  CHECK_FALSE(*journal.restore(known));
+  const auto row = journal.find(AlertId("a"), DeviceId("cam"));
+  REQUIRE(row);
+  REQUIRE(*row);
+  CHECK((*row)->state == State::partial);
+  CHECK((*row)->published->gaps == clip_on_disk.gaps);
+  CHECK((*row)->next_attempt_at);
+  CHECK(journal.accept(capture("a"))->duplicate);
+  CHECK_FALSE(*journal.find(AlertId("a"), DeviceId("other")));
+  CHECK_FALSE(*journal.find(CaptureId{77}));
+}
+
+TEST_CASE("a damaged journal is told from a sound one") {
+  const test::TempFolder folder;
+  const auto path = folder / "j.db";
+  CHECK_FALSE(*Journal::is_damaged(path));
+  {
+    auto journal = *Journal::open(path, Journal::Mode::read_write);
+    for (int i = 0; i < 500; ++i) REQUIRE(journal.accept(capture(std::to_string(i))));
+    CHECK(journal.check());
+  }
+  CHECK_FALSE(*Journal::is_damaged(path));
+  const auto size = std::filesystem::file_size(path);
+  FILE* file = std::fopen(path.c_str(), "r+");
+  std::fseek(file, static_cast<long>(size / 2), SEEK_SET);
+  for (std::uintmax_t i = 0; i < size / 4; ++i) std::fputc('x', file);
+  std::fclose(file);
+  CHECK(*Journal::is_damaged(path));
+  auto journal = Journal::open(path, Journal::Mode::read_write);
+  const auto checked = journal ? journal->check() : Result<void>(journal.error());
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().message.find("rebuild-journal") != std::string::npos);
+  CHECK(checked.error().message.find('\n') == std::string::npos);
+}
+
 TEST_CASE_METHOD(Fixture, "open windows are those of captures that are not finished") {
   REQUIRE(journal.accept(capture("a")));
   auto ignored = capture("b");
@@ -308,6 +429,30 @@ PRAGMA user_version = 1;
   CHECK(due_ids(*journal, t0) == std::vector<CaptureId>{7});  // a partial of then was final
   CHECK(journal->pins()->at(0).device.str() == "cam");
   CHECK(Journal::open(folder / "j.db", Journal::Mode::read_write));
+}
+
+TEST_CASE("a journal of version 2 is taken over whole") {
+  const test::TempFolder folder;
+  {
+    auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("a")));
+    REQUIRE(journal.set_fact("archive_id", "x"));
+  }
+  // What version 3 has added, taken away again.
+  sqlite3* raw = nullptr;
+  REQUIRE(sqlite3_open((folder / "j.db").c_str(), &raw) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(raw,
+                       "DROP INDEX captures_missed; DROP INDEX captures_future; DROP TABLE leftovers; "
+                       "ALTER TABLE captures DROP COLUMN webhook_missed; PRAGMA user_version = 2;",
+                       nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(raw);
+  auto journal = Journal::open(folder / "j.db", Journal::Mode::read_write);
+  REQUIRE(journal);
+  CHECK(all(*journal).size() == 1);
+  CHECK(**journal->fact("archive_id") == "x");
+  CHECK(journal->leftovers()->empty());
+  CHECK(journal->missed_webhooks(t0 - 1h, t0)->count == 0);
+  CHECK(due_ids(*journal, t0).size() == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "counts and filters") {

@@ -42,3 +42,17 @@ TEST_CASE("a stop ends the wait") {
   stop.request_stop();
   CHECK_FALSE(limiter.wait_turn(stop.get_token()));
 }
+
+TEST_CASE("what is in the background leaves half of a burst to what is urgent") {
+  test::ManualClock clock;
+  rhombus::RateLimiter limiter(10, 10, clock);
+  for (int i = 0; i < 5; ++i) REQUIRE(limiter.wait_turn({}, rhombus::Urgency::background));
+  CHECK(clock.elapsed() == 0ms);
+  for (int i = 0; i < 5; ++i) REQUIRE(limiter.wait_turn({}));
+  CHECK(clock.elapsed() == 0ms);
+  REQUIRE(limiter.wait_turn({}, rhombus::Urgency::background));
+  CHECK(clock.elapsed() == 600ms);
+  // On its own it has the whole rate.
+  for (int i = 0; i < 20; ++i) REQUIRE(limiter.wait_turn({}, rhombus::Urgency::background));
+  CHECK(clock.elapsed() == 2600ms);
+}
