@@ -317,20 +317,19 @@ int catch_up(const Config& config, const CatchUpOptions& options, const Signals&
   const auto scope = read_scope(options.scope, SystemClock().wall_now());
   if (!scope) return complain(scope.error().message);
   set_process_up();
-  std::error_code ignored;
-  if (options.dry_run && !std::filesystem::exists(config.journal.path, ignored)) {
-    // Nothing is known: all of it would be taken. A journal that lives in memory, so that none is made.
-    auto memory = journal::Journal::in_memory();
-    auto reading = journal::Journal::in_memory();
-    if (!memory || !reading) return complain("no memory for a journal");
-    return CatchUpRun(config, std::move(*memory), std::move(*reading), signals).dry_run(*scope);
+  if (options.dry_run) {
+    // Two of them: a pass reads its bounds through the writer's.
+    auto bounds = open_journal_to_look(config);
+    auto known = open_journal_to_look(config);
+    if (!bounds || !known) return complain("journal.path: " + (bounds ? known : bounds).error().message);
+    return CatchUpRun(config, std::move(*bounds), std::move(*known), signals).dry_run(*scope);
   }
   auto writing = open_sound_journal(config);
   if (!writing) return complain("journal.path: " + writing.error().message);
   auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!reading) return complain("journal.path: " + reading.error().message);
   CatchUpRun run(config, std::move(*writing), std::move(*reading), signals);
-  return options.dry_run ? run.dry_run(*scope) : run.run(*scope);
+  return run.run(*scope);
 }
 
 }  // namespace responder::app

@@ -32,10 +32,10 @@ int status(const Config& config, bool json);
 
 // As people give them on a command line.
 struct ScopeOptions {
-  std::string after;
-  std::string before;
-  std::string camera;
-  std::string location;
+  std::optional<std::string> after;
+  std::optional<std::string> before;
+  std::optional<std::string> camera;
+  std::optional<std::string> location;
   std::optional<std::size_t> max_alerts;
 };
 

@@ -133,11 +133,7 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   const auto scope = read_scope(options.scope, clock.wall_now());
   if (!scope) return complain(scope.error().message);
   if (!scope->after) return complain("give --after: from when on Rhombus's alerts are to be accounted for");
-  // Without a journal nothing is accounted for.
-  std::error_code ignored;
-  auto journal = std::filesystem::exists(config.journal.path, ignored)
-                     ? journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only)
-                     : journal::Journal::in_memory();
+  auto journal = open_journal_to_look(config);
   if (!journal) return complain("journal.path: " + journal.error().message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   if (auto there = check_is_archive(archive, *journal); !there)

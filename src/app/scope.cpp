@@ -8,19 +8,20 @@
 namespace responder::app {
 namespace {
 
-Result<std::optional<WallTime>> read_time(const std::string& text, std::string_view option, WallTime now) {
-  if (text.empty()) return std::optional<WallTime>{};
-  const auto time = parse_time(text, now);
+Result<std::optional<WallTime>> read_time(const std::optional<std::string>& text, std::string_view option,
+                                          WallTime now) {
+  if (!text) return std::optional<WallTime>{};
+  const auto time = parse_time(*text, now);
   if (!time) return with_context(time.error(), option);
   return std::optional(*time);
 }
 
 template <class Id>
-Result<std::optional<Id>> read_id(const std::string& text, std::string_view option) {
-  if (text.empty()) return std::optional<Id>{};
-  if (!is_safe_id(text))
-    return Error{ErrorKind::permanent, fmt::format("{}: {} is no UUID of Rhombus's", option, printable(text, 60))};
-  return std::optional(Id(text));
+Result<std::optional<Id>> read_id(const std::optional<std::string>& text, std::string_view option) {
+  if (!text) return std::optional<Id>{};
+  if (!is_safe_id(*text))
+    return Error{ErrorKind::permanent, fmt::format("{}: '{}' is no UUID of Rhombus's", option, printable(*text, 60))};
+  return std::optional(Id(*text));
 }
 
 }  // namespace

@@ -34,6 +34,16 @@ Result<journal::Journal> open_sound_journal(const Config& config) {
   return journal;
 }
 
+Result<journal::Journal> open_journal_to_look(const Config& config) {
+  const std::filesystem::path path = config.journal.path;
+  std::error_code ignored;
+  const auto folder = std::filesystem::absolute(path, ignored).parent_path();
+  const bool can_be_made =
+      !std::filesystem::exists(folder, ignored) || std::filesystem::is_directory(folder, ignored);
+  if (!std::filesystem::exists(path, ignored) && can_be_made) return journal::Journal::in_memory();
+  return journal::Journal::open(path, journal::Journal::Mode::read_only);
+}
+
 void end_at_once(int status) {
   shutdown_logging();
   ::_exit(status);
