@@ -249,6 +249,7 @@ Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::str
   const auto part = temporary(path);
   auto named = write_synced(part, *content);
   if (named) named = rename_file(part, path);
+  if (named) named = sync_directory(path.parent_path());
   if (!named) remove_quietly(part);
   return named;
 }
