@@ -3,6 +3,9 @@
 #include <random>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "restore.hpp"
 
 namespace responder::app {
 namespace {
@@ -40,6 +43,16 @@ Result<std::string> archive_id(const archive::Archive& archive, journal::Journal
                  fmt::format("{} does not have {}: mount the archive, or accept the folder as the new one with "
                              "rhombus-responder adopt-archive",
                              archive.directory().string(), newest)};
+  }
+  const auto marker = archive.marker();
+  if (!marker) return marker.error();
+  if (*marker) {
+    const auto restored = restore_from_archive(archive, journal);
+    if (!restored) return restored.error();
+    if (restored->written > 0)
+      spdlog::warn("the journal is new, and {} an archive: {} clips are written down from their sidecars",
+                   archive.directory().string(), restored->written);
+    for (const auto& why : restored->left_out) spdlog::warn("not written down: {}", why);
   }
   return adopt_as_archive(archive, journal);
 }

@@ -9,8 +9,8 @@
 
 namespace responder::app {
 
-// The id the journal knows; where it knows none yet, that of the folder, which becomes the archive. An Error only
-// then.
+// The id the journal knows; where it knows none yet, that of the folder, which becomes the archive. One that was an
+// archive before tells the journal of its clips: it is in the place of one that was lost. An Error only then.
 Result<std::string> archive_id(const archive::Archive& archive, journal::Journal& journal);
 
 // Whether the folder is the archive that the journal knows; any is where it knows none yet.

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "responder/base/time_text.hpp"
+
 #include "archive_marker.hpp"
 
 namespace responder::app {
@@ -57,13 +59,33 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
   };
 }
 
+std::string random_id() { return fmt::format("{:08x}{:08x}", std::random_device{}(), std::random_device{}()); }
+
+// The id by which the spool knows whose clips it holds: their names are numbers of one journal.
+Result<std::string> journal_id(journal::Journal& journal) {
+  constexpr std::string_view fact_name = "journal_id";
+  const auto known = journal.fact(fact_name);
+  if (!known) return known.error();
+  if (*known) return **known;
+  const auto made = random_id();
+  if (auto remembered = journal.set_fact(fact_name, made); !remembered) return remembered.error();
+  return made;
+}
+
 // The spool as an earlier process left it: clips that nobody waits for go. Nothing is removed on a guess.
-Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal) {
+Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal, WallTime now) {
   if (auto made = spool.create(); !made) return made;
+  const auto id = journal_id(journal);
+  if (!id) return id.error();
+  const auto set_aside = spool.belong_to(*id, format_rfc3339(now));
+  if (!set_aside) return set_aside.error();
+  if (!set_aside->empty())
+    spdlog::error("the spool holds finished clips of a journal that is lost: they are now in {}",
+                  set_aside->string());
   const auto ready = journal.ready_ids();
   if (!ready) return ready.error();
   const std::set<std::int64_t> wanted(ready->begin(), ready->end());
-  spool.sweep_ready([&](std::int64_t id) { return wanted.contains(id); });
+  spool.sweep_ready([&](std::int64_t capture) { return wanted.contains(capture); });
   return {};
 }
 
@@ -82,7 +104,7 @@ rhombus::ApiOptions api_options(const Config& config) {
   return options;
 }
 
-Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config, ProcessLock lock,
+Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config, WorkLocks locks,
                                                             journal::Writer& writer, rhombus::ApiClient& api,
                                                             Clock& clock, Observers observers) {
   // A connection of its own: looking at an archive that does not answer must not keep the writer from its work.
@@ -92,19 +114,19 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   const auto marker = archive_id(archive, *journal);
   if (!marker) return with_context(marker.error(), "archive.directory");
   const archive::Spool spool(config.spool_directory(), 0, 0);
-  if (auto prepared = prepare_spool(spool, *journal); !prepared)
+  if (auto prepared = prepare_spool(spool, *journal, clock.wall_now()); !prepared)
     return with_context(prepared.error(), "capture.spool_directory");
-  // We hold the lock, so whatever its holder before had in hand is nobody's now.
+  // We hold the locks, so whatever their holder before had in hand is nobody's now.
   if (auto released = journal->release_leases(clock.wall_now()); !released)
     return with_context(released.error(), "journal.path");
   return std::unique_ptr<CaptureEngine>(
-      new CaptureEngine(config, std::move(lock), *marker, writer, std::move(*journal), api, clock, observers));
+      new CaptureEngine(config, std::move(locks), *marker, writer, std::move(*journal), api, clock, observers));
 }
 
-CaptureEngine::CaptureEngine(const Config& config, ProcessLock lock, const std::string& archive_marker,
+CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker,
                              journal::Writer& writer, journal::Journal reading, rhombus::ApiClient& api, Clock& clock,
                              const Observers& observers)
-    : lock_(std::move(lock)),
+    : locks_(std::move(locks)),
       owner_(lease_owner()),
       tokens_(api, clock),
       locator_(api, clock),

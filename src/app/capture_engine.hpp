@@ -1,5 +1,5 @@
 // All that works on captures, wired together: what takes footage, puts clips together and brings them to the archive.
-// There is one for a spool at a time, in `serve` or in a `catch-up` while there is no serve.
+// There is one at a time, in `serve` or in a `catch-up` while there is no serve.
 #pragma once
 
 #include <chrono>
@@ -27,8 +27,8 @@ class CaptureEngine {
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
   };
 
-  // Takes over what the holder of the lock before has left, and goes to work. `lock` is the work_lock() of the spool.
-  static Result<std::unique_ptr<CaptureEngine>> start(const Config& config, ProcessLock lock, journal::Writer& writer,
+  // Takes over what the holder of the locks before has left, and goes to work.
+  static Result<std::unique_ptr<CaptureEngine>> start(const Config& config, WorkLocks locks, journal::Writer& writer,
                                                       rhombus::ApiClient& api, Clock& clock, Observers observers);
 
   // A capture may be due, or its alert has grown: from any thread, without waiting. `live`: it came by webhook.
@@ -46,11 +46,11 @@ class CaptureEngine {
   bool stop();
 
  private:
-  CaptureEngine(const Config& config, ProcessLock lock, const std::string& archive_marker, journal::Writer& writer,
+  CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker, journal::Writer& writer,
                 journal::Journal reading, rhombus::ApiClient& api, Clock& clock, const Observers& observers);
 
   // In the order in which they depend on one another: each is stopped before what it uses.
-  const ProcessLock lock_;
+  const WorkLocks locks_;
   const std::string owner_;  // of leases
   rhombus::TokenCache tokens_;
   rhombus::MediaLocator locator_;

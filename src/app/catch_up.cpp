@@ -47,12 +47,22 @@ class Goal {
   explicit Goal(journal::Journal& journal) : journal_(journal) {}
 
   // Before the run has worked on it.
-  void add(const ingest::TakenIn& taken) {
-    if (!taken.capture.ignored_reason.empty()) return;
-    const auto row = journal_.find(taken.accepted.id);
-    if (row && *row && !is_final(**row))
-      open_.insert({taken.accepted.id, {(*row)->attempts, (*row)->state, (*row)->attempts}});
+  Result<void> add(journal::CaptureId id) {
+    const auto row = journal_.find(id);
+    if (!row) return row.error();
+    if (*row && !is_final(**row)) open_.insert({id, {(*row)->attempts, (*row)->state, (*row)->attempts}});
     total_ = open_.size();
+    return {};
+  }
+
+  // All that the journal has to be done, whoever found it and whenever.
+  Result<void> add_all_open() {
+    const auto ids = journal_.open_ids();
+    if (!ids) return ids.error();
+    for (const auto id : *ids) {
+      if (auto added = add(id); !added) return added;
+    }
+    return {};
   }
 
   // Looks at what is still open. True: something has changed since the last look.
@@ -167,7 +177,6 @@ class CatchUpRun {
         goal_(reader_) {}
 
   int run(const ingest::PassScope& scope);
-  int dry_run(const ingest::PassScope& scope);
 
  private:
   Result<ingest::PassResult> pass(const ingest::PassScope& scope);
@@ -175,7 +184,7 @@ class CatchUpRun {
   Result<void> work_if_nobody_does();
   void stop_working();
   void tell_of_new_silence(std::optional<WallTime> told_before);
-  int conclude(const ingest::PassResult& listed, const Result<void>& seen_through);
+  int conclude(const ingest::PassResult& listed, bool max_alerts, const Result<void>& seen_through);
 
   const Config& config_;
   const Signals& signals_;
@@ -196,8 +205,12 @@ class CatchUpRun {
 Result<ingest::PassResult> CatchUpRun::pass(const ingest::PassScope& scope) {
   Synchronized<std::optional<Result<ingest::PassResult>>> passed;
   std::jthread asking([&](std::stop_token stop) {
-    auto result = catch_up_.pass(scope, std::move(stop), [this](const ingest::TakenIn& taken) { goal_.add(taken); });
-    passed.lock()->emplace(std::move(result));
+    Result<void> added;
+    auto result = catch_up_.pass(scope, std::move(stop), [&](const ingest::TakenIn& taken) {
+      if (added && taken.capture.ignored_reason.empty()) added = goal_.add(taken.accepted.id);
+    });
+    if (result && added && scope.is_whole()) added = goal_.add_all_open();
+    passed.lock()->emplace(added ? std::move(result) : added.error());
   });
   while (!*passed.lock()) {
     if (!signals_.wait_for(milliseconds(20))) continue;
@@ -212,10 +225,10 @@ Result<void> CatchUpRun::work_if_nobody_does() {
   const bool served = ProcessLock::is_held(serve_lock(config_.journal.path));
   if (engine_ && served) stop_working();  // it has the listener's alerts as well, and gives them what they need
   if (engine_ || served || hung_) return {};
-  auto lock = ProcessLock::try_take(work_lock(config_.spool_directory()));
-  if (!lock) return with_context(lock.error(), "capture.spool_directory");
-  if (!*lock) return {};
-  auto engine = CaptureEngine::start(config_, std::move(**lock), writer_, api_, clock_, {});
+  auto locks = take_work_locks(config_.journal.path, config_.spool_directory());
+  if (!locks) return locks.error();
+  if (!*locks) return {};
+  auto engine = CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, {});
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
   return {};
@@ -246,12 +259,17 @@ Result<void> CatchUpRun::see_through() {
   return {};
 }
 
-int CatchUpRun::conclude(const ingest::PassResult& listed, const Result<void>& seen_through) {
-  fmt::print("{} alerts listed, {} captures new ({} ignored), {} grown; {} to capture: {} done, {} not\n",
-             listed.listing.alerts, listed.added, listed.ignored, listed.grown, goal_.total(), goal_.done(),
-             goal_.not_done().size() + goal_.left());
+int CatchUpRun::conclude(const ingest::PassResult& listed, bool max_alerts, const Result<void>& seen_through) {
+  // A cron run that had nothing to do sends nobody a mail.
+  const bool quiet = goal_.total() == 0 && listed.added + listed.grown == 0 && ::isatty(STDOUT_FILENO) == 0;
+  if (!quiet)
+    fmt::print("{} alerts listed, {} captures new ({} ignored), {} grown; {} to capture: {} done, {} not\n",
+               listed.listing.alerts, listed.added, listed.ignored, listed.grown, goal_.total(), goal_.done(),
+               goal_.not_done().size() + goal_.left());
   for (const auto& line : goal_.not_done()) fmt::print("{}\n", line);
-  if (!seen_through) return complain(seen_through.error().message, exit_usage);
+  if (!seen_through) return complain(seen_through.error().message, exit_failed);
+  if (!listed.listing.complete && !max_alerts)
+    return complain("Rhombus did not list all of its alerts; what it listed is taken in", exit_failed);
   if (interrupted_) return complain("interrupted; what is left waits in the journal for the next run", exit_failed);
   return goal_.not_done().empty() ? exit_done : exit_failed;
 }
@@ -279,7 +297,7 @@ int CatchUpRun::run(const ingest::PassScope& scope) {
   stop_working();
   tell_of_new_silence(*before);
   writer_.stop();
-  const int status = conclude(*listed, seen_through);
+  const int status = conclude(*listed, scope.max_alerts.has_value(), seen_through);
   if (hung_) {
     complain("the archive does not answer: its clips wait in the spool", exit_failed);
     end_at_once(exit_failed);
@@ -287,16 +305,32 @@ int CatchUpRun::run(const ingest::PassScope& scope) {
   return status;
 }
 
-int CatchUpRun::dry_run(const ingest::PassScope& scope) {
+// Lists what a run would take. Without the signals held back: it may be ended at any moment.
+int dry_run(const Config& config, const ingest::PassScope& scope) {
+  // Two of them: a pass reads its bounds through the writer's.
+  auto bounds = open_journal_to_look(config);
+  auto known = open_journal_to_look(config);
+  if (!bounds || !known) return complain("journal.path: " + (bounds ? known : bounds).error().message);
+  SystemClock clock;
+  journal::Writer writer(std::move(*bounds), max_queued_changes);
+  rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
+  ingest::Intake intake(intake_policy(config), writer, [](journal::CaptureId, bool) {});
+  bool rhombus_failed = false;
+  const ingest::CatchUp catch_up(
+      [&](const rhombus::AlertQuery& query, std::stop_token stop) {
+        auto page = api.policy_alerts(query, std::move(stop));
+        if (!page) rhombus_failed = true;
+        return page;
+      },
+      intake, writer, clock, seconds(config.catch_up.lookback_seconds));
   std::size_t would_take = 0;
-  const auto listing = catch_up_.plan(scope, {}, [&](std::vector<journal::NewCapture> captures) -> Result<void> {
+  const auto listing = catch_up.plan(scope, {}, [&](std::vector<journal::NewCapture> captures) -> Result<void> {
     for (const auto& capture : captures) {
-      const auto known = reader_.find(capture.alert, capture.camera);
-      if (!known) return known.error();
-      const bool ignored = !capture.ignored_reason.empty();
-      const bool has_it =
-          *known && is_final(**known) && (*known)->state != State::ignored && (*known)->duration >= capture.duration;
-      if (ignored || has_it) continue;
+      const auto row = known->find(capture.alert, capture.camera);
+      if (!row) return row.error();
+      const bool longer = capture.duration_is_told && *row && (*row)->duration < capture.duration;
+      const bool has_it = *row && is_final(**row) && (*row)->state != State::ignored && !longer;
+      if (!capture.ignored_reason.empty() || has_it) continue;
       ++would_take;
       fmt::print("{}  alert {}  camera {}  {} s  {}\n", format_rfc3339(WallTime(capture.window_start)),
                  capture.alert.str(), capture.camera.str(), (capture.window_end - capture.window_start).count(),
@@ -304,32 +338,25 @@ int CatchUpRun::dry_run(const ingest::PassScope& scope) {
     }
     return {};
   });
-  writer_.stop();
-  if (!listing) return complain(listing.error().message, rhombus_failed_ ? exit_unreachable : exit_failed);
+  if (!listing) return complain(listing.error().message, rhombus_failed ? exit_unreachable : exit_failed);
   fmt::print("{} alerts listed, {} captures would be taken\n", listing->alerts, would_take);
   return exit_done;
 }
 
 }  // namespace
 
-int catch_up(const Config& config, const CatchUpOptions& options, const Signals& signals) {
+int catch_up(const Config& config, const CatchUpOptions& options, const Signals* signals) {
   if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
-  const auto scope = read_scope(options.scope, SystemClock().wall_now());
+  auto scope = read_scope(options.scope, SystemClock().wall_now());
   if (!scope) return complain(scope.error().message);
   set_process_up();
-  if (options.dry_run) {
-    // Two of them: a pass reads its bounds through the writer's.
-    auto bounds = open_journal_to_look(config);
-    auto known = open_journal_to_look(config);
-    if (!bounds || !known) return complain("journal.path: " + (bounds ? known : bounds).error().message);
-    return CatchUpRun(config, std::move(*bounds), std::move(*known), signals).dry_run(*scope);
-  }
+  if (signals == nullptr) return dry_run(config, *scope);
+  scope->webhooks_expected = ProcessLock::is_held(serve_lock(config.journal.path));
   auto writing = open_sound_journal(config);
-  if (!writing) return complain("journal.path: " + writing.error().message);
+  if (!writing) return complain(writing.error().message);
   auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!reading) return complain("journal.path: " + reading.error().message);
-  CatchUpRun run(config, std::move(*writing), std::move(*reading), signals);
-  return run.run(*scope);
+  return CatchUpRun(config, std::move(*writing), std::move(*reading), *signals).run(*scope);
 }
 
 }  // namespace responder::app

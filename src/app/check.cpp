@@ -54,6 +54,12 @@ bool check_api(rhombus::ApiClient& api, const Config& config, Findings& findings
     findings.wrong("API", cameras.error().message);
     return false;
   }
+  if (const auto ahead = api.clock_ahead(); ahead != std::chrono::milliseconds(0)) {
+    findings.wrong("clock", fmt::format("it is {} s {} Rhombus's: let it follow a time server",
+                                        std::abs(ahead.count()) / 1000, ahead.count() > 0 ? "ahead of" : "behind"));
+  } else {
+    findings.good("clock", "as Rhombus's");
+  }
   findings.good("API", fmt::format("{} lists {} cameras", config.rhombus.api_url, cameras->size()));
   return true;
 }
@@ -82,14 +88,16 @@ int check(const Config& config) {
   std::optional<journal::Journal> journal;
   check_journal(config, findings, journal);
   check_archive(config, findings, journal);
-  bool reached = false;
-  if (check_for_asking(config)) {
+  bool reached = true;
+  const bool can_ask = static_cast<bool>(check_for_asking(config));
+  if (can_ask) {
     SystemClock clock;
     rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
     reached = check_api(api, config, findings);
     if (reached) check_push_path(api, findings, journal, clock.wall_now());
   }
   if (findings.all_good()) return exit_done;
+  if (!can_ask) return exit_usage;
   return reached ? exit_failed : exit_unreachable;
 }
 

@@ -43,7 +43,8 @@ struct CatchUpOptions {
   ScopeOptions scope;
   bool dry_run = false;
 };
-int catch_up(const Config& config, const CatchUpOptions& options, const Signals& signals);
+// `signals` are held back for a run, which ends in order; a dry run has none and just ends.
+int catch_up(const Config& config, const CatchUpOptions& options, const Signals* signals);
 
 struct ReconcileOptions {
   ScopeOptions scope;

@@ -86,10 +86,13 @@ int events(const Config& config, const EventsOptions& options) {
   }
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!journal) return complain(journal.error().message + " (journal.path; has serve run yet?)");
-  const auto shown = journal->each(filter, [&](const journal::Capture& capture) {
-    fmt::print("{}\n", options.json ? as_json(capture) : as_line(capture));
+  // Read first, printed then: whoever looks at the pages of it keeps nobody from the journal.
+  std::vector<std::string> lines;
+  const auto read = journal->each(filter, [&](const journal::Capture& capture) {
+    lines.push_back(options.json ? as_json(capture) : as_line(capture));
   });
-  if (!shown) return complain(shown.error().message);
+  if (!read) return complain(read.error().message);
+  for (const auto& line : lines) fmt::print("{}\n", line);
   return exit_done;
 }
 

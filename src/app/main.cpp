@@ -102,13 +102,13 @@ int run(int argc, char** argv) {
   if (!log_level.empty()) config->log.level = log_level;
   // Before the first thread, the log's, which would otherwise take the signals.
   std::optional<app::Signals> signals;
-  if (serve->parsed() || catch_up->parsed()) signals.emplace();
+  if (serve->parsed() || (catch_up->parsed() && !catch_up_options.dry_run)) signals.emplace();
   if (auto logging = setup_logging(config->log.level, config->log.format); !logging)
     return app::complain(logging.error().message);
 
   int code = app::exit_usage;
   if (serve->parsed()) code = app::serve(*config, config_file, *signals);
-  if (catch_up->parsed()) code = app::catch_up(*config, catch_up_options, *signals);
+  if (catch_up->parsed()) code = app::catch_up(*config, catch_up_options, signals ? &*signals : nullptr);
   if (reconcile->parsed()) code = app::reconcile(*config, reconcile_options);
   if (check->parsed()) code = app::check(*config);
   if (rebuild->parsed()) code = app::rebuild_journal(*config);

@@ -41,6 +41,14 @@ std::filesystem::path serve_lock(std::filesystem::path journal) {
   return journal;
 }
 
-std::filesystem::path work_lock(const std::filesystem::path& spool) { return spool / ".lock"; }
+Result<std::optional<WorkLocks>> take_work_locks(std::filesystem::path journal, const std::filesystem::path& spool) {
+  auto of_journal = ProcessLock::try_take(journal += ".work-lock");
+  if (!of_journal) return with_context(of_journal.error(), "journal.path");
+  if (!*of_journal) return std::optional<WorkLocks>{};
+  auto of_spool = ProcessLock::try_take(spool / ".lock");
+  if (!of_spool) return with_context(of_spool.error(), "capture.spool_directory");
+  if (!*of_spool) return std::optional<WorkLocks>{};
+  return std::optional(WorkLocks{std::move(**of_journal), std::move(**of_spool)});
+}
 
 }  // namespace responder::app

@@ -26,8 +26,13 @@ class ProcessLock {
 // Held by `serve` on its journal: there is one, and it works on the captures of everybody.
 std::filesystem::path serve_lock(std::filesystem::path journal);
 
-// Held by whoever works on captures in a spool: a serve, or a catch-up while there is no serve. Leases in the journal
-// are its alone, so that whoever gets it may give back those of the holder before.
-std::filesystem::path work_lock(const std::filesystem::path& spool);
+// Held by whoever works on captures: a serve, or a catch-up while there is no serve. One on the journal, whose leases
+// are the holder's alone, so that whoever comes next may give them back; and one on the spool.
+struct WorkLocks {
+  ProcessLock journal;
+  ProcessLock spool;
+};
+// nullopt: another process has one of them.
+Result<std::optional<WorkLocks>> take_work_locks(std::filesystem::path journal, const std::filesystem::path& spool);
 
 }  // namespace responder::app

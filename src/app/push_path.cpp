@@ -20,12 +20,24 @@ std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop
                             health->last_failure ? ", the last at " + *health->last_failure : "");
 }
 
+namespace {
+
+// "the push path is broken since ...", or that some webhooks got lost.
+std::string in_words(const ingest::SilenceReport& silence) {
+  if (silence.broken_since)
+    return fmt::format("BROKEN since {}: no webhook came since the alert of then; {} of the last day are missed",
+                       format_rfc3339(*silence.broken_since), silence.missed);
+  return fmt::format("{} of the last day never came, the first of {}; others came since", silence.missed,
+                     format_rfc3339(*silence.first));
+}
+
+}  // namespace
+
 void tell_of_silence(const ingest::SilenceReport& report, rhombus::ApiClient& api, journal::Writer& writer,
                      std::stop_token stop) {
-  if (!report.since) return;
-  const auto told = what_rhombus_says(api, *report.since, std::move(stop));
-  spdlog::warn("the push path is broken: the webhooks of {} alerts of the last day never came, the first of {}; {}",
-               report.missed, format_rfc3339(*report.since), told);
+  if (report.missed == 0) return;
+  const auto told = what_rhombus_says(api, *report.first, std::move(stop));
+  spdlog::warn("webhooks: {}; {}", in_words(report), told);
   const auto remembered =
       writer.run([&](journal::Journal& journal) { return journal.set_fact(webhook_diagnosis_fact, told); });
   if (!remembered) spdlog::warn("not written down: {}", remembered.error().message);
@@ -37,8 +49,7 @@ Result<std::string> describe_silence(journal::Journal& journal, WallTime now) {
   if (silence->missed == 0) return std::string();
   const auto diagnosis = journal.fact(webhook_diagnosis_fact);
   const bool told = diagnosis && *diagnosis && !(*diagnosis)->empty();
-  return fmt::format("{} of the last day never came, the first of the alert of {}{}", silence->missed,
-                     format_rfc3339(silence->since.value_or(now)), told ? "; " + **diagnosis : "");
+  return in_words(*silence) + (told ? "; " + **diagnosis : "");
 }
 
 }  // namespace responder::app

@@ -2,6 +2,7 @@
 // nothing.
 #include <array>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -71,7 +72,9 @@ void settle_account(const Config& config, Balance& balance, const journal::NewCa
   };
   if (!row) return miss("it is not in the journal: run catch-up");
   const bool has_clip = row->state == State::done || row->state == State::partial;
-  if (!has_clip) return enter(row->state == State::capturing ? State::waiting : row->state, row->reason);
+  const bool waits = row->state == State::waiting || row->state == State::capturing;
+  if (waits) return enter(State::waiting, row->reason.empty() ? "waits its turn" : row->reason);
+  if (!has_clip) return enter(row->state, row->reason);
   if (auto problem = problem_with_clip(config, *row->published); !problem.empty())
     return miss(problem + fmt::format(": run retry {}", listed.alert.str()));
   enter(row->state, row->reason.empty() ? row->published->clip : row->published->clip + ": " + row->reason);
@@ -143,6 +146,7 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   const rhombus::AlertQuery query{
       .after = scope->after, .before = scope->before, .location = scope->location, .cursor = {}};
   Balance balance;
+  std::set<std::pair<std::string, std::string>> seen;
   bool rhombus_failed = false;
   const auto ask = [&](const rhombus::AlertQuery& page, std::stop_token stop) {
     auto answer = api.policy_alerts(page, std::move(stop));
@@ -156,6 +160,8 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
               ingest::plan_captures(alert, intake_policy(config), journal::Via::catch_up, clock.wall_now());
           for (const auto& capture : planned) {
             if (scope->camera && capture.camera != *scope->camera) continue;
+            // A page may tell again what the one before has told.
+            if (!seen.emplace(capture.alert.str(), capture.camera.str()).second) continue;
             const auto row = journal->find(capture.alert, capture.camera);
             if (!row) return row.error();
             settle_account(config, balance, capture, *row);

@@ -156,9 +156,9 @@ void Daemon::report(EngineStart::State state, Error error) {
 }
 
 Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
-  auto lock = ProcessLock::try_take(work_lock(config_.spool_directory()));
-  if (!lock) return with_context(lock.error(), "capture.spool_directory");
-  if (!*lock) return std::unique_ptr<CaptureEngine>();
+  auto locks = take_work_locks(config_.journal.path, config_.spool_directory());
+  if (!locks) return locks.error();
+  if (!*locks) return std::unique_ptr<CaptureEngine>();
   CaptureEngine::Observers observers;
   observers.ended = [this](journal::State state, milliseconds took) {
     metrics_.count_capture(to_string(state), took);
@@ -166,7 +166,7 @@ Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
   observers.bytes = [this](rhombus::Route route, std::size_t bytes) {
     metrics_.count_bytes(rhombus::to_string(route), bytes);
   };
-  return CaptureEngine::start(config_, std::move(**lock), writer_, api_, clock_, std::move(observers));
+  return CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
 }
 
 // As soon as nobody else works on captures: a catch-up gives way to us.
@@ -187,9 +187,10 @@ void Daemon::bring_up_engine(std::stop_token stop) {
     if (engine) {
       if (!std::exchange(said, true))
         spdlog::info(
-            "another process works on captures in {}: waiting for it to give way (a serve of another journal "
+            "another process works on captures (journal {}, spool {}): waiting for it to give way (a serve of "
+            "another journal "
             "needs a capture.spool_directory of its own)",
-            config_.spool_directory().string());
+            config_.journal.path, config_.spool_directory().string());
       report(EngineStart::State::waits_for_another, {});
     } else {
       report(EngineStart::State::failed, engine.error());
@@ -260,7 +261,6 @@ Result<void> Daemon::start() {
 }
 
 void Daemon::start_polling() {
-  if (config_.catch_up.interval_seconds == 0) return;
   poller_ = std::make_unique<ingest::CatchUpPoller>(
       catch_up_, writer_, clock_, seconds(config_.catch_up.interval_seconds),
       ingest::CatchUpPoller::Events{
@@ -292,7 +292,7 @@ void Daemon::reload(const std::string& config_file) {
 bool Daemon::stop() {
   if (webhook_front_) webhook_front_->stop(drain_deadline);
   poller_to_nudge_ = nullptr;
-  poller_.reset();
+  if (poller_) poller_->stop();  // and no more: somebody may be about to nudge it
   if (auto forgotten = catch_up_.set_listening(std::nullopt); !forgotten)
     spdlog::warn("journal.path: {}", forgotten.error().message);
   engine_starter_.request_stop();
@@ -332,7 +332,7 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
                     config.journal.path));
   }
   auto writing = open_sound_journal(config);
-  if (!writing) return complain("journal.path: " + writing.error().message);
+  if (!writing) return complain(writing.error().message);
 
   auto counting = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!counting) return complain("journal.path: " + counting.error().message);

@@ -30,7 +30,7 @@ void set_process_up() {
 Result<journal::Journal> open_sound_journal(const Config& config) {
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
   if (!journal) return journal;
-  if (auto sound = journal->check(); !sound) return with_context(sound.error(), config.journal.path);
+  if (auto sound = journal->check(); !sound) return sound.error();
   return journal;
 }
 

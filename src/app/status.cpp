@@ -21,7 +21,8 @@ int status(const Config& config, bool as_json) {
   const auto last = ingest::last_catch_up(*journal);
   const auto silence = ingest::silence(*journal, now);
   const auto push_path = describe_silence(*journal, now);
-  if (!last || !silence || !push_path) return complain("journal.path: it cannot be read");
+  if (!last || !silence || !push_path)
+    return complain(!last ? last.error().message : !silence ? silence.error().message : push_path.error().message);
   const auto free = free_bytes(config.archive.directory);
 
   if (as_json) {
@@ -38,7 +39,7 @@ int status(const Config& config, bool as_json) {
     json.key("last_catch_up");
     *last ? json.value(format_rfc3339(**last)) : json.null();
     json.field("webhooks_missed", silence->missed).key("webhooks_missing_since");
-    silence->since ? json.value(format_rfc3339(*silence->since)) : json.null();
+    silence->broken_since ? json.value(format_rfc3339(*silence->broken_since)) : json.null();
     json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
     free ? json.value(*free) : json.null();
     json.end_object();
@@ -50,7 +51,7 @@ int status(const Config& config, bool as_json) {
              counts->capturing, counts->done, counts->partial, counts->failed, counts->ignored);
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
   fmt::print("catch-up   {}\n", *last ? format_rfc3339(**last) : "never yet");
-  if (!push_path->empty()) fmt::print("webhooks   BROKEN: {}\n", *push_path);
+  if (!push_path->empty()) fmt::print("webhooks   {}\n", *push_path);
   fmt::print("journal    {}\n", config.journal.path);
   fmt::print("archive    {} ({})\n", config.archive.directory,
              free ? fmt::format("{:.1f} GiB free", static_cast<double>(*free) / (1U << 30U)) : free.error().message);

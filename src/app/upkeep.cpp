@@ -54,6 +54,28 @@ int adopt_archive(const Config& config) {
   return exit_done;
 }
 
+namespace {
+
+// A clip that is not in the archive any more is no measure for the one that comes: whatever there is is better.
+Result<void> forget_lost_clips(const Config& config, journal::Journal& journal, const AlertId& alert) {
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (!check_is_archive(archive, journal)) return {};  // nothing can be said of it
+  std::vector<journal::CaptureId> lost;
+  const auto looked = journal.each({.alert = alert}, [&](const journal::Capture& capture) {
+    std::error_code failed;
+    const bool gone =
+        capture.published && !std::filesystem::exists(archive.directory() / capture.published->clip, failed);
+    if (gone && !failed) lost.push_back(capture.id);
+  });
+  if (!looked) return looked;
+  for (const auto id : lost) {
+    if (auto forgotten = journal.forget_clip(id); !forgotten) return forgotten;
+  }
+  return {};
+}
+
+}  // namespace
+
 int retry(const Config& config, const RetryOptions& options) {
   if (options.alerts.empty() != options.failed)
     return complain("give the alerts to try again, or --failed for all that failed");
@@ -69,6 +91,8 @@ int retry(const Config& config, const RetryOptions& options) {
   for (const auto& alert : options.alerts) {
     const auto count = journal->retry(AlertId(alert), now);
     if (!count) return complain(count.error().message);
+    if (auto forgotten = forget_lost_clips(config, *journal, AlertId(alert)); !forgotten)
+      return complain(forgotten.error().message);
     fmt::print("{}: {}\n", printable(alert, 64),
                *count > 0 ? fmt::format("{} captures are in line again", *count)
                           : "nothing to try again: unknown, ignored, or being captured");

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <future>
 #include <vector>
 
 #include <fcntl.h>
@@ -71,21 +70,21 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_t
   ArchivedClip clip;
   Sha256 hash;
   remove_quietly(to);  // of an attempt that was cut off
-  const bool linked = ::link(from.c_str(), to.c_str()) == 0;
-  const bool must_copy = errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == ENOTSUP ||
-                         errno == ENOSYS || errno == EMLINK;
+  bool linked = ::link(from.c_str(), to.c_str()) == 0;
+  bool must_copy = !linked && (errno == EXDEV || errno == EPERM || errno == EOPNOTSUPP || errno == ENOTSUP ||
+                               errno == ENOSYS || errno == EMLINK);
+  // A sync that failed is not asked again: the next one may say that all is well when it is not. A copy is written
+  // anew.
+  if (linked && !sync_file(to)) {
+    remove_quietly(to);
+    linked = false;
+    must_copy = true;
+  }
   if (linked) {
-    // The disk writes while the processor hashes.
-    auto syncing = std::async(std::launch::async, [&] { return sync_file(to); });
     const auto size = each_chunk(to, [&](std::span<const unsigned char> bytes) -> Result<void> {
       hash.update(bytes);
       return {};
     });
-    if (auto synced = syncing.get(); !synced) {
-      // Its next sync may succeed although it is not on disk: it has to be made anew.
-      remove_quietly(from);
-      return synced.error();
-    }
     if (!size) return size.error();
     clip.bytes = *size;
   } else if (must_copy) {
@@ -129,6 +128,9 @@ fs::path temporary(const fs::path& final_path) {
 }
 
 }  // namespace
+
+// How sidecar_identity() begins, whoever's it is.
+constexpr std::string_view sidecar_opening = R"({"alert":")";
 
 std::string sidecar_identity(const ClipIdentity& clip) {
   JsonWriter json;
@@ -182,7 +184,7 @@ Result<void> Archive::check_space(std::uint64_t more) const {
                            directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
 }
 
-Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
+Result<fs::path> Archive::free_stem(const ClipIdentity& clip, bool whole) const {
   const auto stem = directory_ / clip_stem(clip, layout_, zone_);
   const auto identity = sidecar_identity(clip);
   constexpr int max_numbers = 100;
@@ -190,17 +192,19 @@ Result<fs::path> Archive::free_stem(const ClipIdentity& clip) const {
     const auto candidate = number == 1 ? stem : with_ending(stem, fmt::format("-{}", number));
     const auto sidecar = read_file(with_ending(candidate, ".json"));
     if (sidecar && sidecar->starts_with(identity)) return candidate;
+    const bool claimed =
+        sidecar ? sidecar->starts_with(sidecar_opening) : sidecar.error().kind != ErrorKind::not_found;
     std::error_code ignored;
-    if (!sidecar && !fs::exists(with_ending(candidate, ".mp4"), ignored)) return candidate;
+    if (!claimed && (whole || !fs::exists(with_ending(candidate, ".mp4"), ignored))) return candidate;
   }
   return Error{ErrorKind::permanent,
                fmt::format("{}.mp4 and {} numbered ones belong to other alerts", stem.string(), max_numbers)};
 }
 
-Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity,
+Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, bool whole,
                                       const std::function<std::string(const ArchivedClip&)>& sidecar,
                                       std::stop_token stop) const {
-  const auto stem = free_stem(identity);
+  const auto stem = free_stem(identity, whole);
   if (!stem) return stem.error();
   auto clip = publish_as(*stem, finished, sidecar, std::move(stop));
   // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.

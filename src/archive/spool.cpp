@@ -17,6 +17,31 @@ Result<void> Spool::create() const {
   return make_directories(work());
 }
 
+Result<fs::path> Spool::belong_to(const std::string& journal_id, std::string stamp) const {
+  const auto file = directory_ / "journal-id";
+  const auto known = read_file(file);
+  if (known && *known == journal_id) return fs::path();
+  if (!known && known.error().kind != ErrorKind::not_found) return known.error();
+  fs::path aside;
+  std::error_code failed;
+  if (known && !fs::is_empty(directory_ / "ready", failed)) {
+    std::erase(stamp, ':');
+    aside = directory_ / ("set-aside-" + stamp);
+    fs::rename(directory_ / "ready", aside, failed);
+    if (failed)
+      return errno_error(failed.value(), fmt::format("cannot set {} aside", (directory_ / "ready").string()));
+    if (auto made = make_directories(directory_ / "ready"); !made) return made.error();
+  }
+  auto output = OutputFile::create(file, OutputFile::Mode::truncate);
+  if (!output) return output.error();
+  auto written = output->write(journal_id);
+  if (written) written = output->sync();
+  if (written) written = output->close();
+  if (written) written = sync_directory(directory_);
+  if (!written) return written.error();
+  return aside;
+}
+
 fs::path Spool::ready_clip(std::int64_t capture) const {
   return directory_ / "ready" / fmt::format("{}.mp4", capture);
 }

@@ -343,7 +343,9 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
 bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   const auto& clock = environment_.clock;
   if (collected.why_missing != ErrorKind::not_found) return false;
-  if (clock.wall_now() < WallTime(row_.window_end) + recorded_by) return false;
+  // By Rhombus's clock as well: to one that is ahead, what is still to be recorded looks gone.
+  const auto now = clock.wall_now() - std::max(WallTime::duration(0), environment_.api.clock_ahead());
+  if (now < WallTime(row_.window_end) + recorded_by) return false;
   const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
   if (!held) spdlog::debug("alert {}: {}", row_.alert.str(), held.error().message);
   if (!held || !*held) return false;
@@ -403,10 +405,12 @@ Step Capture::keep_what_is_published(std::string reason, std::optional<Error> tr
 }
 
 // Not by the clock alone, which may have jumped: the program may have been off, the spool full, and a capture that
-// only waited has not been tried. As many attempts as fit into the time at the longest pauses count for it.
+// only waited has not been tried. As many attempts as fit into the time at the longest pauses count for it, up to
+// what takes half an hour and more.
 bool Capture::out_of_time() const {
   constexpr std::chrono::minutes longest_pause{10};
-  const auto enough = std::max<std::int64_t>(least_attempts, environment_.retry_for / longest_pause);
+  constexpr std::int64_t most_needed = 12;
+  const auto enough = std::clamp<std::int64_t>(environment_.retry_for / longest_pause, least_attempts, most_needed);
   return row_.attempts + 1 >= enough && environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
 }
 

@@ -141,7 +141,7 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const archive::ClipIdentity identity{ready.clip.camera_name, row.camera,       row.alert,
                                        row.activities,         row.window_start, ready.clip.has_audio};
   const auto archived = archive.publish(
-      file, identity,
+      file, identity, ready.clip.state == journal::State::done,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
       stopping.get_token());
   if (!archived) return archived.error();

@@ -60,7 +60,7 @@ Result<CatchUp::Bounds> CatchUp::bounds(const PassScope& scope) const {
   });
   if (!read) return read.error();
   const auto now = clock_.wall_now();
-  const auto from = std::min(watermark.value_or(now), now);
+  const auto from = watermark.value_or(now);
   const auto usual = watermark && !scope.deep ? from - overlap : from - lookback_;
   bounds.after = scope.after.value_or(usual);
   // One that begins later than a pass has to may have left something out.
@@ -78,12 +78,14 @@ Result<rhombus::Listing> CatchUp::plan_from(
     std::vector<journal::NewCapture> captures;
     for (const auto& [alert, at] : page) {
       if (scope.max_alerts && alerts >= *scope.max_alerts) break;
+      // To a clock that is behind, all there is lies in the future: it is found when the clock has been put right.
+      if (at > now + latest_future) continue;
       auto planned = plan_captures(alert, intake_.policy(), journal::Via::catch_up, now);
       // A device filter of Rhombus's would leave out the alerts of sensors that this camera saw.
       if (scope.camera) std::erase_if(planned, [&](const auto& one) { return one.camera != *scope.camera; });
       if (scope.camera && planned.empty()) continue;
       ++alerts;
-      if (at <= now + latest_future) newest = std::max(newest, at);
+      newest = std::max(newest, at);
       std::move(planned.begin(), planned.end(), std::back_inserter(captures));
     }
     if (auto done = each_page(std::move(captures)); !done) return done.error();
@@ -109,7 +111,8 @@ Result<PassResult> CatchUp::pass(const PassScope& scope, std::stop_token stop,
   const auto listing =
       plan_from(from->after, scope, stop, newest, [&](std::vector<journal::NewCapture> captures) -> Result<void> {
         for (auto& capture : captures) {
-          capture.webhook_missed = from->listening_since && capture.ignored_reason.empty() &&
+          capture.webhook_missed = scope.webhooks_expected && from->listening_since &&
+                                   capture.ignored_reason.empty() &&
                                    capture.alert_at > *from->listening_since + listening_grace;
         }
         const auto taken = intake_.accept_all(std::move(captures));
@@ -132,7 +135,8 @@ Result<PassResult> CatchUp::pass(const PassScope& scope, std::stop_token stop,
         if (auto moved = set_time_fact(journal, watermark_fact, newest); !moved) return moved;
       }
     }
-    return scope.is_whole() ? set_time_fact(journal, last_success_fact, clock_.wall_now()) : Result<void>{};
+    return scope.is_whole() && listing->complete ? set_time_fact(journal, last_success_fact, clock_.wall_now())
+                                                 : Result<void>{};
   });
   if (!remembered) return remembered.error();
   return result;
@@ -145,9 +149,18 @@ Result<void> CatchUp::set_listening(std::optional<WallTime> since) {
 }
 
 Result<SilenceReport> silence(Journal& journal, WallTime now) {
-  const auto missed = journal.missed_webhooks(now - silence_is_remembered, now - webhook_grace);
+  const auto since = now - silence_is_remembered;
+  const auto until = now - webhook_grace;
+  const auto missed = journal.missed_webhooks(since, until);
   if (!missed) return missed.error();
-  return SilenceReport{missed->count, missed->first};
+  SilenceReport report{missed->count, missed->first, {}};
+  if (missed->count == 0) return report;
+  const auto last_came = journal.last_webhook_alert();
+  if (!last_came) return last_came.error();
+  const auto after = *last_came ? journal.missed_webhooks(std::max(since, **last_came), until) : missed;
+  if (!after) return after.error();
+  report.broken_since = after->first;
+  return report;
 }
 
 Result<std::uint64_t> webhooks_missed_ever(Journal& journal, WallTime now) {
@@ -187,6 +200,12 @@ void CatchUpPoller::Impl::run() {
   while (!stop.stop_requested()) {
     const auto now = clock.steady_now();
     const bool deep = !last_deep || now - *last_deep >= deep_pass_interval;
+    if (interval == seconds(0)) {
+      // A catch-up beside us may have found what was missed.
+      listen_for_silence();
+      clock.sleep(webhook_grace, stop);
+      continue;
+    }
     if (pass(deep)) {
       if (deep) last_deep = now;
       failures = 0;
@@ -216,7 +235,7 @@ bool CatchUpPoller::Impl::pass(bool deep) {
   } else {
     spdlog::debug("caught up: {} alerts listed, nothing new", passed->listing.alerts);
   }
-  if (events.succeeded) events.succeeded(clock.wall_now());
+  if (events.succeeded && passed->listing.complete) events.succeeded(clock.wall_now());
   listen_for_silence();
   return true;
 }

@@ -70,6 +70,7 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
           std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
       const auto duration = std::min(std::chrono::ceil<seconds>(until - at), longest_alert);
       if (at > received_at + latest_future) capture.ignored_reason = journal::future_reason;
+      capture.duration_is_told = camera.duration.has_value();
       captures.push_back(window_of(std::move(capture), at, duration));
     }
   }
@@ -98,7 +99,8 @@ void Intake::accept(const rhombus::Alert& alert, journal::Via via, WallTime rece
     if (!committed) return answer(committed.error());
     Answer result{Answer::Kind::duplicate, {}};
     for (std::size_t i = 0; i < pending->captures.size(); ++i) {
-      if (pending->accepted[i].grew) (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
+      if (pending->accepted[i].grew || pending->accepted[i].hurried)
+        (*wake)(pending->accepted[i].id, via == journal::Via::webhook);
       if (pending->accepted[i].duplicate) continue;
       const auto& reason = pending->captures[i].ignored_reason;
       if (!reason.empty() && result.kind == Answer::Kind::accepted) continue;
@@ -124,7 +126,7 @@ Result<std::vector<TakenIn>> Intake::accept_all(std::vector<journal::NewCapture>
   if (!written) return written.error();
   for (const auto& [capture, accepted] : taken) {
     // New ones are found by the next scan, in the order of their alerts instead of that in which they are told.
-    if (accepted.grew) wake_(accepted.id, capture.via == journal::Via::webhook);
+    if (accepted.grew || accepted.hurried) wake_(accepted.id, capture.via == journal::Via::webhook);
   }
   return taken;
 }

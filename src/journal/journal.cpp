@@ -27,6 +27,8 @@ constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State:
 // Nothing is put off for longer. What seems to be was written by a clock that was ahead and has been set back.
 constexpr std::chrono::hours longest_wait{1};
 
+constexpr std::chrono::milliseconds usual_patience{10'000};  // with other processes at work on the journal
+
 constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
@@ -115,11 +117,14 @@ Result<void> migrate(Database& database) {
 Result<void> settle(Database& database) {
   auto query = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
   if (!query) return query.error();
+  // It would hold writers up while it waits for readers.
+  database.set_patience(std::chrono::milliseconds(0));
   const auto row = query->step();
+  database.set_patience(usual_patience);
   if (!row) return row.error();
-  const bool all = query->integer(1) == query->integer(2);  // frames in the log, frames moved
+  const bool busy = query->integer(0) != 0;
   query->reset();
-  if (!all) return Error{ErrorKind::transient, "journal: its write-ahead log cannot be settled: somebody reads it"};
+  if (busy) return Error{ErrorKind::transient, "journal: its write-ahead log cannot be settled: somebody reads it"};
   return {};
 }
 
@@ -185,6 +190,19 @@ struct Journal::Impl {
     return (*prepared)->bind(values...).run();
   }
 
+  Result<std::vector<CaptureId>> ids(std::string_view sql) {
+    auto query = statement(sql);
+    if (!query) return query.error();
+    std::vector<CaptureId> found;
+    (*query)->bind();
+    while (true) {
+      const auto row = (*query)->step();
+      if (!row) return row.error();
+      if (!*row) return found;
+      found.push_back((*query)->integer(0));
+    }
+  }
+
   // The one capture that a query finds, if it does.
   template <class... Values>
   Result<std::optional<Capture>> one(std::string_view sql, const Values&... values) {
@@ -199,7 +217,22 @@ struct Journal::Impl {
   }
 
   Result<Accepted> accept_known(const NewCapture& capture);
+  Result<void> note_late_webhook(Accepted& accepted, bool was_missed, std::int64_t now);
 };
+
+// The poller was faster than the webhook.
+Result<void> Journal::Impl::note_late_webhook(Accepted& accepted, bool was_missed, std::int64_t now) {
+  if (was_missed) {
+    if (auto here = run("UPDATE captures SET webhook_missed = 0 WHERE id = ?", accepted.id); !here) return here;
+  }
+  const auto hurried =
+      run("UPDATE captures SET via = 'webhook', next_attempt_ms = ?2 "
+          "WHERE id = ?1 AND via = 'catch-up' AND state = 'waiting' AND attempts = 0 "
+          "AND id NOT IN (SELECT capture FROM ready)",
+          accepted.id, now);
+  if (hurried) accepted.hurried = database.changes() > 0;
+  return hurried;
+}
 
 // What the journal knows of the capture already, and what this telling adds.
 Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
@@ -209,14 +242,13 @@ Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
   if (!row) return row.error();
   Accepted accepted{.duplicate = true, .id = (*query)->integer(0)};
   const bool was_ignored = (*query)->text(1) == to_string(State::ignored);
-  const bool goes_on = (*query)->integer(2) < to_count(capture.duration);
+  const bool goes_on = capture.duration_is_told && (*query)->integer(2) < to_count(capture.duration);
   const bool was_missed = (*query)->integer(3) != 0;
   (*query)->reset();
   const auto now = to_ms(capture.received_at);
 
-  if (was_missed && capture.via == Via::webhook) {  // late, but here
-    if (auto here = run("UPDATE captures SET webhook_missed = 0 WHERE id = ?", accepted.id); !here)
-      return here.error();
+  if (capture.via == Via::webhook) {
+    if (auto came = note_late_webhook(accepted, was_missed, now); !came) return came.error();
   }
   if (!capture.ignored_reason.empty()) return accepted;
   if (was_ignored) {
@@ -256,6 +288,7 @@ Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
   // A reader of a WAL database needs to write its shared-memory file, so both modes open it alike.
   auto database = Database::open(path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0));
   if (!database) return database.error();
+  database->set_patience(usual_patience);
   // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
   constexpr const char* set_up =
       "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = "
@@ -285,7 +318,7 @@ Result<Journal> Journal::in_memory() {
 Result<void> Journal::check() {
   const auto verdict = quick_check(impl_->database);
   if (!verdict) return verdict.error();
-  if (*verdict != "ok") return damaged(*verdict);
+  if (*verdict != "ok") return impl_->database.damage(*verdict);
   return {};
 }
 
@@ -393,6 +426,19 @@ Result<void> Journal::release_leases(WallTime now) {
 Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until) {
   return impl_->run("UPDATE captures SET lease_until_ms = ?2 WHERE state = 'capturing' AND lease_owner = ?1", owner,
                     to_ms(lease_until));
+}
+
+Result<std::vector<CaptureId>> Journal::open_ids() {
+  return impl_->ids(
+      "SELECT id FROM captures WHERE next_attempt_ms IS NOT NULL UNION ALL "
+      "SELECT id FROM captures WHERE state = 'capturing'");
+}
+
+Result<void> Journal::forget_clip(CaptureId id) {
+  return impl_->run(
+      "UPDATE captures SET clip = NULL, source = NULL, bytes = NULL, sha256 = NULL, gaps = '', clip_end_s = NULL "
+      "WHERE id = ? AND state = 'waiting'",
+      id);
 }
 
 Result<void> Journal::revive_future(WallTime until, WallTime now) {
@@ -523,18 +569,7 @@ Result<void> Journal::return_ready(CaptureId id, std::string_view owner, std::st
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }
 
-Result<std::vector<CaptureId>> Journal::ready_ids() {
-  auto query = impl_->statement("SELECT capture FROM ready");
-  if (!query) return query.error();
-  std::vector<CaptureId> ids;
-  (*query)->bind();
-  while (true) {
-    const auto row = (*query)->step();
-    if (!row) return row.error();
-    if (!*row) return ids;
-    ids.push_back((*query)->integer(0));
-  }
-}
+Result<std::vector<CaptureId>> Journal::ready_ids() { return impl_->ids("SELECT capture FROM ready"); }
 
 Result<void> Journal::explain_ready(std::string_view reason) {
   return impl_->run(
@@ -564,7 +599,7 @@ Result<std::int64_t> Journal::retry_failed(WallTime now) {
 Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
   static const std::string sql = fmt::format(
       "SELECT {} FROM captures WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR received_ms >= ?2) "
-      "ORDER BY id DESC LIMIT ?3",
+      "AND (?4 IS NULL OR alert = ?4) ORDER BY id DESC LIMIT ?3",
       capture_columns);
   auto query = impl_->statement(sql);
   if (!query) return query.error();
@@ -572,7 +607,9 @@ Result<void> Journal::each(const Filter& filter, const std::function<void(const 
   if (filter.state) state = to_string(*filter.state);
   std::optional<std::int64_t> after;
   if (filter.after) after = to_ms(*filter.after);
-  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit));
+  std::optional<std::string_view> alert;
+  if (filter.alert) alert = filter.alert->str();
+  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit), alert);
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
@@ -602,6 +639,18 @@ Result<MissedWebhooks> Journal::missed_webhooks(WallTime from, WallTime to) {
   if (missed.count > 0) missed.first = from_ms((*query)->integer(1));
   (*query)->reset();
   return missed;
+}
+
+Result<std::optional<WallTime>> Journal::last_webhook_alert() {
+  auto query = impl_->statement("SELECT alert_ms FROM captures WHERE via = 'webhook' ORDER BY id DESC LIMIT 1");
+  if (!query) return query.error();
+  (*query)->bind();
+  const auto row = (*query)->step();
+  if (!row) return row.error();
+  std::optional<WallTime> at;
+  if (*row) at = from_ms((*query)->integer(0));
+  (*query)->reset();
+  return at;
 }
 
 Result<std::vector<std::string>> Journal::leftovers() {

@@ -5,11 +5,12 @@
 
 namespace responder::journal {
 
-Error damaged(std::string_view detail) {
+Error damaged(sqlite3* database, std::string_view detail) {
+  const char* path = database != nullptr ? sqlite3_db_filename(database, "main") : nullptr;
   return {ErrorKind::permanent,
-          fmt::format("the journal is damaged ({}): stop serve, then make it anew from the archive with "
+          fmt::format("journal.path: {} is damaged ({}): stop serve, then make it anew from the archive with "
                       "rhombus-responder rebuild-journal",
-                      detail)};
+                      path != nullptr ? path : "the journal", detail)};
 }
 
 Error sqlite_error(sqlite3* database, int code) {
@@ -23,7 +24,7 @@ Error sqlite_error(sqlite3* database, int code) {
     case SQLITE_IOERR:
     case SQLITE_READONLY: kind = ErrorKind::no_space; break;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return damaged(sqlite3_errstr(code));
+    case SQLITE_NOTADB: return damaged(database, sqlite3_errstr(code));
     default: break;
   }
   const char* detail = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
@@ -60,7 +61,6 @@ Result<Database> Database::open(const std::filesystem::path& path, int flags) {
   if (code != SQLITE_OK) {
     return with_context(sqlite_error(raw, code), fmt::format("cannot open {}", path.string()));
   }
-  sqlite3_busy_timeout(raw, 10'000);
   return database;
 }
 

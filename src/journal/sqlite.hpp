@@ -1,6 +1,7 @@
 // SQLite as database, statement and transaction objects. Parameters are bound, never pasted.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -13,6 +14,9 @@
 #include "responder/base/error.hpp"
 
 namespace responder::journal {
+
+// A journal that cannot be trusted any more, and the mend.
+Error damaged(sqlite3* database, std::string_view detail);
 
 class Statement {
  public:
@@ -59,6 +63,11 @@ class Database {
 
   Result<void> execute(const char* sql);
   Result<Statement> prepare(std::string_view sql);
+  // How long to wait for others that work on it.
+  void set_patience(std::chrono::milliseconds longest) {
+    sqlite3_busy_timeout(handle_.get(), static_cast<int>(longest.count()));
+  }
+  Error damage(std::string_view detail) const { return damaged(handle_.get(), detail); }
   std::int64_t last_id() const { return sqlite3_last_insert_rowid(handle_.get()); }
   std::int64_t changes() const { return sqlite3_changes64(handle_.get()); }
 
@@ -83,9 +92,6 @@ class Transaction {
   explicit Transaction(Database& database) : database_(&database) {}
   Database* database_;
 };
-
-// A journal that cannot be trusted any more, and the mend.
-Error damaged(std::string_view detail);
 
 // SQLite's result codes as errors: the one table.
 Error sqlite_error(sqlite3* database, int code);

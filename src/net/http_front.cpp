@@ -197,6 +197,7 @@ struct HttpFront::Impl {
   UniqueFd epoll_fd;
   std::shared_ptr<ReplySlot::Target> replies = std::make_shared<ReplySlot::Target>();
   int port = 0;
+  bool inherited = false;  // the listening socket
 
   // Of the loop thread alone.
   HeadParser parser;
@@ -211,7 +212,7 @@ struct HttpFront::Impl {
   Impl(FrontOptions options_, RequestHandler handler_, Clock& clock_)
       : options(std::move(options_)), handler(std::move(handler_)), clock(clock_) {}
 
-  Result<void> set_up(std::optional<UniqueFd> inherited);
+  Result<void> set_up(std::optional<UniqueFd> given);
   void run();
   bool draining() const { return drain_until.load() != 0; }
 
@@ -228,6 +229,7 @@ struct HttpFront::Impl {
   void discard_input(Connection& connection);
   void deliver_replies();
   void sweep(SteadyTime now);
+  void take_what_has_come();
   void begin_drain();
   void close(Connection& connection) { connections.erase(connection.id); }
   bool watch(int fd, std::uint64_t token, std::uint32_t events) const;
@@ -240,13 +242,14 @@ bool HttpFront::Impl::watch(int fd, std::uint64_t token, std::uint32_t events) c
   return ::epoll_ctl(epoll_fd.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-Result<void> HttpFront::Impl::set_up(std::optional<UniqueFd> inherited) {
+Result<void> HttpFront::Impl::set_up(std::optional<UniqueFd> given) {
   if (!options.tls_cert.empty()) {
     auto context = make_server_context(options.tls_cert, options.tls_key);
     if (!context) return context.error();
     *tls.lock() = std::move(*context);
   }
-  auto socket = inherited ? adopt_listening(std::move(*inherited)) : listen_on(options.listen);
+  inherited = given.has_value();
+  auto socket = given ? adopt_listening(std::move(*given)) : listen_on(options.listen);
   if (!socket) return socket.error();
   if (options.tls_cert.empty() && !is_local(*socket))
     return Error{ErrorKind::permanent, "its socket is reached from outside and there is no TLS certificate"};
@@ -473,9 +476,23 @@ void HttpFront::Impl::sweep(SteadyTime now) {
   }
 }
 
+// What waits to be accepted or read at the moment of the stop. The queue of an inherited socket is for who comes
+// after.
+void HttpFront::Impl::take_what_has_come() {
+  if (!inherited) accept_all();
+  std::vector<std::uint64_t> idle;
+  for (const auto& [id, connection] : connections) {
+    if (connection->phase == Connection::Phase::reading && !connection->framer.started()) idle.push_back(id);
+  }
+  for (const auto id : idle) {
+    if (const auto found = connections.find(id); found != connections.end()) read_request(*found->second);
+  }
+}
+
 // Connections that idle are closed. Those that have only just come bring a request that nobody sends again: they are
 // given a moment.
 void HttpFront::Impl::begin_drain() {
+  if (listen_fd) take_what_has_come();
   listen_fd = UniqueFd();
   const auto came_before = clock.steady_now() - first_request_grace;
   std::erase_if(connections, [&](const auto& entry) {

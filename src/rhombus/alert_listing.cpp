@@ -105,12 +105,19 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
     ++listing.pages;
     listing.unusable += page->unusable.size();
     for (const auto& why : page->unusable) spdlog::warn("listed by Rhombus, but of no use: {}", why);
-    if (!page->last) return listing;
+    if (!page->last) {
+      listing.complete = page->unusable.empty();
+      return listing;
+    }
     const auto& last = *page->last;
     if (query.cursor && (last.at > query.cursor->at || last == *query.cursor)) {
-      spdlog::error("Rhombus lists the same alerts again and again; what was before alert {} is not known",
-                    last.id.str());
-      listing.complete = false;
+      // One that minds times alone ends with the alert that it ended with before.
+      const bool minds_time = std::all_of(page->alerts.begin(), page->alerts.end(),
+                                          [&](const ListedAlert& listed) { return listed.at <= *query.before; });
+      listing.complete = minds_time && page->alerts.size() < page_size;
+      if (!listing.complete)
+        spdlog::error("Rhombus lists the same alerts again and again; what was before alert {} is not known",
+                      last.id.str());
       return listing;
     }
     // The server may mind fewer bounds than it was given.

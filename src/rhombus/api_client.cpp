@@ -1,5 +1,7 @@
 #include "responder/rhombus/api_client.hpp"
 
+#include <ctime>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -90,6 +92,7 @@ net::Headers api_auth_headers(const ApiOptions& options) {
 
 ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
     : options_(std::move(options)),
+      clock_(clock),
       observer_(std::move(observer)),
       limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
       connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},
@@ -103,6 +106,17 @@ std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
   const int doublings = std::min(refused_in_a_row_++, most_doublings);
   if (error.retry_after && error.retry_after->count() > 0) return *error.retry_after;
   return std::min(std::chrono::seconds(1 << doublings), longest);
+}
+
+void ApiClient::compare_clocks(const net::Response& response) {
+  const auto date = response.header("date");
+  std::tm parsed{};
+  if (!date || ::strptime(date->c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parsed) == nullptr) return;
+  const WallTime theirs{std::chrono::seconds(::timegm(&parsed))};
+  const auto ahead = clock_.wall_now() - theirs;
+  // It tells whole seconds, and took its time to come.
+  constexpr std::chrono::seconds noticeable{3};
+  clock_ahead_ms_ = std::chrono::abs(ahead) < noticeable ? 0 : ahead.count();
 }
 
 Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop,
@@ -119,6 +133,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
     if (answered != nullptr) *answered = true;
+    compare_clocks(*response);
     if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
 
@@ -282,7 +297,6 @@ Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::
 }
 
 Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_token stop) {
-  constexpr int page_size = 100;  // the documented one
   const auto ms = [](WallTime time) { return time.time_since_epoch().count(); };
   JsonWriter body;
   body.begin_object().field("maxResults", page_size);
@@ -302,7 +316,9 @@ Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_to
   if (!other_may_help) return page;
   auto other = ask_for_alerts(paths[older_first ? 0 : 1], text, stop, nullptr);
   if (!other) return page;
-  older_listing_ = !older_first;
+  // What only failed just now is asked first again.
+  const auto kind = page.error().kind;
+  if (kind == ErrorKind::not_found || kind == ErrorKind::permanent) older_listing_ = !older_first;
   return other;
 }
 

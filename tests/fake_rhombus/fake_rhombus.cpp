@@ -151,6 +151,15 @@ std::string cookie_token(const std::string& cookies) {
 
 }  // namespace
 
+static std::string http_date() {
+  const auto seconds = static_cast<std::time_t>(now_ms() / 1000);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  return text.data();
+}
+
 struct FakeRhombus::Impl {
   const Options& options;
   Identity ca = make_ca("Stand-in Rhombus CA");
@@ -227,6 +236,7 @@ struct FakeRhombus::Impl {
     }
     if (server != "api" && options.latency.count() > 0) std::this_thread::sleep_for(options.latency);
     out.status = reply->status;
+    if (server == "api") out.set_header("Date", http_date());
     for (const auto& [name, value] : reply->headers) out.set_header(name, value);
     if (!reply->cut_at && reply->bytes_per_second == 0) {
       out.set_content(std::move(reply->body), reply->type);
@@ -417,8 +427,10 @@ struct FakeRhombus::Impl {
     const auto duration = json_integer(body, "durationSec");
     if (!start || !duration || find(json_text(body, "cameraUuid")) == nullptr)
       return {500, "Internal Server Error", "text/plain"};
+    // What is still to come is not held.
+    const auto held = std::clamp<std::int64_t>(now_ms() / 1000 - *start, 0, *duration);
     return json_reply(fmt::format(R"({{"presenceWindows":{{"VIDEO":[{{"startSeconds":{},"durationSeconds":{}}}]}}}})",
-                                  *start, *duration));
+                                  *start, held));
   }
 
   static std::string webhooks_json(const std::map<std::string, std::string>& webhooks) {

@@ -3,6 +3,7 @@
 //
 //   work/DEVICE/START_DURATION/   what was fetched of a device's footage
 //   ready/ID.mp4, ready/ID.jpg    a finished clip that waits for the archive, by its capture's id
+//   journal-id                    the journal whose ids those are
 //
 // Thread-safe.
 #pragma once
@@ -24,6 +25,9 @@ class Spool {
   Spool(std::filesystem::path directory, std::uint64_t max_bytes, std::uint64_t min_free_bytes);
 
   Result<void> create() const;
+  // Says by a file of its own whose clips it holds. Those of another journal are set aside, under a name with
+  // `stamp`: where they are then; an empty path when there are none.
+  Result<std::filesystem::path> belong_to(const std::string& journal_id, std::string stamp) const;
   std::filesystem::path work() const { return directory_ / "work"; }
   std::filesystem::path ready_clip(std::int64_t capture) const;
   std::filesystem::path ready_thumbnail(std::int64_t capture) const;

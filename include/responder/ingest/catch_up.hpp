@@ -27,7 +27,8 @@ struct PassScope {
   std::optional<std::size_t> max_alerts = {};  // the newest so many
   std::optional<DeviceId> camera = {};
   std::optional<LocationId> location = {};
-  bool deep = true;  // as far back as `lookback`; else only for what appears late
+  bool deep = true;               // as far back as `lookback`; else only for what appears late
+  bool webhooks_expected = true;  // somebody listens just now
 
   bool is_whole() const { return !before && !max_alerts && !camera && !location; }
 };
@@ -41,8 +42,9 @@ struct PassResult {
 
 // Alerts whose webhooks never came though we were listening.
 struct SilenceReport {
-  std::uint64_t missed = 0;            // in the last day
-  std::optional<WallTime> since = {};  // when the first of them began
+  std::uint64_t missed = 0;                   // in the last day
+  std::optional<WallTime> first = {};         // when the first of them began
+  std::optional<WallTime> broken_since = {};  // when the first one began since whose alert no webhook came at all
 };
 
 class CatchUp {
@@ -91,6 +93,7 @@ Result<std::uint64_t> webhooks_missed_ever(journal::Journal& journal, WallTime n
 Result<std::optional<WallTime>> last_catch_up(journal::Journal& journal);
 
 // Passes at intervals: at the start, every `interval`, soon after nudge(), and sooner while Rhombus cannot be asked.
+// With an interval of 0 it makes none, and only looks whether webhooks are missed.
 class CatchUpPoller {
  public:
   struct Events {

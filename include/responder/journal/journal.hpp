@@ -51,6 +51,7 @@ struct NewCapture {
   WallTime received_at;
   WallTime alert_at;
   std::chrono::seconds duration{0};
+  bool duration_is_told = true;  // else it is the default, and no reason for a known alert to grow
   std::chrono::sys_seconds window_start;
   std::chrono::sys_seconds window_end;  // after window_start
   std::string clip_region = {};         // where the alert's own clip is stored, if that is known
@@ -149,6 +150,7 @@ struct Pin {
 struct Filter {
   std::optional<State> state = {};
   std::optional<WallTime> after = {};  // received at or after
+  std::optional<AlertId> alert = {};
   std::size_t limit = 100;
 };
 
@@ -160,6 +162,7 @@ struct Counts {
 struct Accepted {
   bool duplicate = false;  // it was known
   bool grew = false;       // a duplicate whose window now ends later than it did
+  bool hurried = false;    // a duplicate that waited behind others and has turned out to be live
   CaptureId id = 0;        // of the capture, new or known
 };
 
@@ -203,6 +206,8 @@ class Journal {
   // Gives back all that is claimed, whatever the leases say: for who knows that nobody else works on captures.
   Result<void> release_leases(WallTime now);
   Result<void> renew_leases(std::string_view owner, WallTime lease_until);
+  // Captures that are not at their end.
+  Result<std::vector<CaptureId>> open_ids();
   // Of those ignored because they were in the future, puts in line what is to begin until then.
   Result<void> revive_future(WallTime until, WallTime now);
   // The window's end as it is now: an alert may have grown.
@@ -228,6 +233,8 @@ class Journal {
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);
   Result<std::int64_t> retry_failed(WallTime now);
+  // The clip of a capture that is to be tried again is not in the archive any more.
+  Result<void> forget_clip(CaptureId id);
 
   Result<void> each(const Filter& filter, const std::function<void(const Capture&)>& visit);  // newest first
   Result<std::optional<Capture>> find(CaptureId id);
@@ -235,6 +242,8 @@ class Journal {
   Result<Counts> counts();
   // Of alerts that began in that time.
   Result<MissedWebhooks> missed_webhooks(WallTime from, WallTime to);
+  // When the alert of the last webhook that brought one began.
+  Result<std::optional<WallTime>> last_webhook_alert();
 
   // Paths under the archive that a better clip of another name has replaced, and that are still to be removed.
   Result<std::vector<std::string>> leftovers();

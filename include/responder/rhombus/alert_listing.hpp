@@ -12,6 +12,8 @@
 
 namespace responder::rhombus {
 
+inline constexpr std::size_t page_size = 100;  // the documented one
+
 // The last alert of a page: the next one goes on after it.
 struct AlertCursor {
   WallTime at;

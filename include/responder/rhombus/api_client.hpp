@@ -105,6 +105,10 @@ class ApiClient {
   Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
                                  std::stop_token stop);
 
+  // How far our clock is ahead of Rhombus's (negative: behind), as its last answer says; 0 when it does not. To about
+  // a second.
+  std::chrono::milliseconds clock_ahead() const { return std::chrono::milliseconds(clock_ahead_ms_.load()); }
+
   const ApiOptions& options() const { return options_; }
 
  private:
@@ -117,11 +121,16 @@ class ApiClient {
                                    bool* answered);
   Result<void> add_failures(WebhookHealth& health, WallTime since, std::stop_token stop);
 
+  void compare_clocks(const net::Response& response);
+
   const ApiOptions options_;
+  Clock& clock_;
   const Observer observer_;
   RateLimiter limiter_;
   // Alone: how often in a row Rhombus has said "too many requests", over all callers.
   std::atomic<int> refused_in_a_row_{0};
+  // Alone: as the last answer said.
+  std::atomic<std::int64_t> clock_ahead_ms_{0};
   // Alone: getPolicyAlertsV2 is deprecated; whether its elder has to serve.
   std::atomic<bool> older_listing_{false};
   net::ConnectionPool connections_;

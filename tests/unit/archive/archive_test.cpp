@@ -32,9 +32,9 @@ struct Fixture {
             std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)),
             false};
   }
-  Result<ArchivedClip> publish(const std::string& alert, const std::string& content) {
+  Result<ArchivedClip> publish(const std::string& alert, const std::string& content, bool whole = true) {
     const auto id = identity(alert);
-    return archive.publish(finished(content), id, [&](const ArchivedClip& clip) {
+    return archive.publish(finished(content), id, whole, [&](const ArchivedClip& clip) {
       return sidecar_identity(id) + ",\"sha256\":\"" + clip.sha256 + "\"}";
     });
   }
@@ -59,7 +59,7 @@ TEST_CASE_METHOD(Fixture, "the finished clip stays in the spool, and may be publ
   const auto file = finished("abc");
   const auto id = identity("A1");
   for (int i = 0; i < 2; ++i) {
-    REQUIRE(archive.publish(file, id, [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; }));
+    REQUIRE(archive.publish(file, id, true, [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; }));
     CHECK(*read_file(file) == "abc");
     CHECK(files() == 2);
   }
@@ -74,6 +74,16 @@ TEST_CASE_METHOD(Fixture, "the same capture replaces its clip, another alert of 
   const auto other = publish("A-1", "other");
   CHECK(other->path == "Door_CAM_20240110_143022_alert_FACE_A1_video-2.mp4");
   CHECK(*read_file(folder / "clips" / better->path) == "abcdef");
+}
+
+TEST_CASE_METHOD(Fixture, "a clip that nobody knows gives way to a whole one alone") {
+  const auto first = publish("A1", "abc");
+  const auto sidecar = fs::path(folder / "clips" / first->path).replace_extension(".json");
+  std::ofstream(sidecar) << "{ damaged";
+  CHECK(publish("A1", "ab", false)->path.ends_with("_video-2.mp4"));
+  CHECK(*read_file(folder / "clips" / first->path) == "abc");
+  CHECK(publish("A1", "abcd", true)->path == first->path);
+  CHECK(*read_file(folder / "clips" / first->path) == "abcd");
 }
 
 TEST_CASE_METHOD(Fixture, "a clip whose sidecar cannot be had stays under no final name") {

@@ -43,11 +43,12 @@ class Rhombus {
       if (seen && !ignores_cursor) continue;
       page.alerts.push_back(one);
       page.last = rhombus::AlertCursor{one.at, one.alert.id};
-      if (page.alerts.size() == 3) break;
+      if (page.alerts.size() == page_size) break;
     }
     return page;
   }
 
+  std::size_t page_size = 3;
   int calls = 0;
   int fail_at_call = 0;
   bool ignores_cursor = false;
@@ -148,17 +149,34 @@ TEST_CASE_METHOD(Fixture,
 
   Rhombus other;
   other.ignores_cursor = true;
-  for (int i = 0; i < 7; ++i) other.add(fmt::format("B{}", i), ago(std::chrono::minutes(i + 1)));
+  other.page_size = rhombus::page_size;
+  for (int i = 0; i < 250; ++i) other.add(fmt::format("B{}", i), ago(std::chrono::minutes(i + 1)));
   CatchUp by_time([&](const rhombus::AlertQuery& query, std::stop_token stop) { return other(query, stop); }, intake,
                   writer, clock, 24h);
   const auto passed = by_time.pass({}, {});
   REQUIRE(passed);
-  CHECK(passed->added == 7);
-  CHECK(other.calls < 10);
+  CHECK(passed->added == 250);
+  CHECK(passed->listing.complete);
+  CHECK(other.calls == 4);
+}
+
+TEST_CASE_METHOD(Fixture, "a clock that starts in 1970 takes nothing in, and everything when it is set") {
+  test::ManualClock wrong{WallTime(0s)};
+  CatchUp early([&](const rhombus::AlertQuery& query, std::stop_token stop) { return list(query, stop); }, intake,
+                writer, wrong, 24h);
+  list.add("a", ago(5min));
+  list.add("years-ago", ago(3 * 365 * 24h));
+  REQUIRE(early.pass({}, {}));
+  CHECK(rows() == 0);
+  REQUIRE(catch_up.pass({}, {}));
+  CHECK(rows() == 1);
+  // Set back later, it asks from where it was.
+  CHECK(early.pass({}, {})->listing.alerts == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "a server that lists the same for ever is left, and the watermark stays") {
-  for (int i = 0; i < 5; ++i) list.add(fmt::format("same{}", i), ago(30min));
+  list.page_size = rhombus::page_size;
+  for (int i = 0; i < 150; ++i) list.add(fmt::format("same{}", i), ago(30min));
   list.ignores_cursor = true;
   const auto passed = catch_up.pass({}, {});
   REQUIRE(passed);
@@ -173,10 +191,18 @@ TEST_CASE_METHOD(Fixture, "a webhook is missed when somebody listened for it and
   list.add("on-its-way", ago(0min));
   REQUIRE(catch_up.pass({}, {}));
   CHECK(silence(reader, clock.wall_now())->missed == 1);
-  CHECK(silence(reader, clock.wall_now())->since == ago(10min));
+  CHECK(silence(reader, clock.wall_now())->first == ago(10min));
   clock.advance(2min);
   CHECK(silence(reader, clock.wall_now())->missed == 2);
   CHECK(*webhooks_missed_ever(reader, clock.wall_now()) == 2);
+  CHECK(silence(reader, clock.wall_now())->broken_since == ago(12min));
+  // One that comes says that it is no longer broken; what was missed stays missed.
+  rhombus::Alert alert;
+  alert.id = AlertId("comes");
+  alert.cameras = {{.camera = DeviceId("C1"), .at = ago(1min), .duration = 1s, .activities = {"FACE"}}};
+  REQUIRE(intake.accept_all(plan_captures(alert, {}, journal::Via::webhook, clock.wall_now())));
+  CHECK_FALSE(silence(reader, clock.wall_now())->broken_since);
+  CHECK(silence(reader, clock.wall_now())->missed == 2);
   clock.advance(25h);
   CHECK(silence(reader, clock.wall_now())->missed == 0);
 }

@@ -304,6 +304,33 @@ TEST_CASE_METHOD(Fixture, "an ignored alert that is to be captured after all bec
   CHECK(all(journal).at(0).state == State::waiting);
 }
 
+TEST_CASE_METHOD(Fixture, "a default duration is no reason to grow, and a late webhook makes an alert live") {
+  auto listed = capture("a");
+  listed.via = Via::catch_up;
+  REQUIRE(journal.accept(listed));
+  auto guessed = capture("a");
+  guessed.duration = 120s;
+  guessed.duration_is_told = false;
+  const auto told = *journal.accept(guessed);
+  CHECK_FALSE(told.grew);
+  CHECK(told.hurried);
+  CHECK(journal.due(t0, 10)->at(0).live);
+  CHECK_FALSE(journal.accept(guessed)->hurried);
+}
+
+TEST_CASE_METHOD(Fixture, "a clip that is lost is no measure any more") {
+  const auto id = journal.accept(capture("a"))->id;
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0));
+  CHECK(journal.open_ids()->empty());
+  REQUIRE(journal.forget_clip(id));
+  CHECK(all(journal).at(0).published);  // only of one that is to be tried again
+  REQUIRE(journal.retry(AlertId("a"), t0));
+  CHECK(*journal.open_ids() == std::vector<CaptureId>{id});
+  REQUIRE(journal.forget_clip(id));
+  CHECK_FALSE(all(journal).at(0).published);
+}
+
 TEST_CASE_METHOD(Fixture, "missed webhooks are counted until they come after all") {
   auto missed = capture("a");
   missed.via = Via::catch_up;
