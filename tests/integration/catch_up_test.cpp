@@ -46,12 +46,15 @@ std::size_t clips_in(const std::filesystem::path& folder) {
   return count;
 }
 
+// Once the program has written it.
 void set_fact(const std::filesystem::path& journal, const std::string& name, std::int64_t value) {
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open(journal.c_str(), &database) == SQLITE_OK);
+  sqlite3_busy_timeout(database, 10'000);
   const auto sql = fmt::format("UPDATE facts SET value = '{}' WHERE name = '{}'", value, name);
-  REQUIRE(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-  REQUIRE(sqlite3_changes(database) == 1);
+  do {
+    REQUIRE(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+  } while (sqlite3_changes(database) == 0);
   sqlite3_close(database);
 }
 
