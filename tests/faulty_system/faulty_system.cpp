@@ -178,7 +178,9 @@ FaultySystem::~FaultySystem() {
 std::map<std::string, std::string> FaultySystem::environment() const {
   return {{"LD_PRELOAD", FAULTY_SYSTEM_LIBRARY},
           {"FAULTY_SYSTEM_ROOT", root_.string()},
-          {"FAULTY_SYSTEM_BESIDE", beside_.string()}};
+          {"FAULTY_SYSTEM_BESIDE", beside_.string()},
+          // A program that was built with the sanitizer minds who was loaded before its runtime.
+          {"ASAN_OPTIONS", "verify_asan_link_order=0"}};
 }
 
 std::size_t FaultySystem::cut_power(std::minstd_rand* random) {
