@@ -1,0 +1,88 @@
+// What the parts of the journal's implementation share: its connection, and how its rows are read and written.
+//
+//   journal.cpp    opening, versions, damage, transactions; facts and pins
+//   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
+//   reports.cpp    what is asked and changes nothing
+#pragma once
+
+#include <map>
+
+#include "responder/journal/journal.hpp"
+
+#include "sqlite.hpp"
+
+namespace responder::journal {
+
+using std::chrono::seconds;
+using std::chrono::sys_seconds;
+
+// Of read_capture().
+inline constexpr std::string_view capture_columns =
+    "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
+    "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
+    "clip_end_s";
+
+inline std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
+inline std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
+inline std::int64_t to_count(seconds duration) { return duration.count(); }
+inline WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+
+// Gaps as "start-end,start-end" in epoch milliseconds.
+std::string encode_gaps(const std::vector<Gap>& gaps);
+std::vector<Gap> decode_gaps(std::string_view text);
+
+Capture read_capture(const Statement& row);
+
+struct Journal::Impl {
+  explicit Impl(Database opened) : database(std::move(opened)) {}
+
+  Database database;
+  // Prepared once each, keyed by their text, which are string literals.
+  std::map<std::string_view, Statement> statements;
+  bool doubtful = false;  // a commit failed: the log is settled before anything is added to it
+
+  Result<Statement*> statement(std::string_view sql) {
+    if (const auto found = statements.find(sql); found != statements.end()) return &found->second;
+    auto prepared = database.prepare(sql);
+    if (!prepared) return prepared.error();
+    return &statements.emplace(sql, std::move(*prepared)).first->second;
+  }
+
+  template <class... Values>
+  Result<void> run(std::string_view sql, const Values&... values) {
+    auto prepared = statement(sql);
+    if (!prepared) return prepared.error();
+    return (*prepared)->bind(values...).run();
+  }
+
+  Result<std::vector<CaptureId>> ids(std::string_view sql) {
+    auto query = statement(sql);
+    if (!query) return query.error();
+    std::vector<CaptureId> found;
+    (*query)->bind();
+    while (true) {
+      const auto row = (*query)->step();
+      if (!row) return row.error();
+      if (!*row) return found;
+      found.push_back((*query)->integer(0));
+    }
+  }
+
+  // The one capture that a query finds, if it does.
+  template <class... Values>
+  Result<std::optional<Capture>> one(std::string_view sql, const Values&... values) {
+    auto query = statement(sql);
+    if (!query) return query.error();
+    const auto row = (*query)->bind(values...).step();
+    if (!row) return row.error();
+    std::optional<Capture> found;
+    if (*row) found = read_capture(**query);
+    (*query)->reset();
+    return found;
+  }
+
+  Result<Accepted> accept_known(const NewCapture& capture);
+  Result<void> note_late_webhook(Accepted& accepted, bool was_missed, std::int64_t now);
+};
+
+}  // namespace responder::journal

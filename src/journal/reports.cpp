@@ -1,0 +1,175 @@
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+
+#include "journal_impl.hpp"
+
+namespace responder::journal {
+
+std::string encode_gaps(const std::vector<Gap>& gaps) {
+  std::vector<std::string> parts;
+  for (const auto& gap : gaps) parts.push_back(fmt::format("{}-{}", to_ms(gap.start), to_ms(gap.end)));
+  return join(parts, ",");
+}
+
+std::vector<Gap> decode_gaps(std::string_view text) {
+  std::vector<Gap> gaps;
+  for (const auto& part : split(text, ',')) {
+    const auto dash = part.find('-');
+    const auto start = parse_int(std::string_view(part).substr(0, dash));
+    const auto end = dash == std::string::npos ? std::nullopt : parse_int(std::string_view(part).substr(dash + 1));
+    if (start && end) gaps.push_back({from_ms(*start), from_ms(*end)});
+  }
+  return gaps;
+}
+
+Capture read_capture(const Statement& row) {
+  Capture capture;
+  capture.id = row.integer(0);
+  capture.alert = AlertId(row.text(1));
+  capture.camera = DeviceId(row.text(2));
+  capture.camera_name = row.text(3);
+  capture.location = LocationId(row.text(4));
+  capture.activities = split(row.text(5), ',');
+  capture.via = parse_via(row.text(6));
+  capture.received_at = from_ms(row.integer(7));
+  capture.alert_at = from_ms(row.integer(8));
+  capture.duration = seconds(row.integer(9));
+  capture.window_start = sys_seconds(seconds(row.integer(10)));
+  capture.window_end = sys_seconds(seconds(row.integer(11)));
+  capture.state = parse_state(row.text(12)).value_or(State::failed);
+  capture.reason = row.text(13);
+  capture.attempts = static_cast<int>(row.integer(14));
+  if (!row.is_null(15)) capture.next_attempt_at = from_ms(row.integer(15));
+  if (!row.is_null(16)) {
+    capture.published =
+        Published{.clip = row.text(16),
+                  .source = row.text(17),
+                  .bytes = static_cast<std::uint64_t>(row.integer(18)),
+                  .sha256 = row.text(19),
+                  .gaps = decode_gaps(row.text(20)),
+                  .window_end = row.is_null(22) ? capture.window_end : sys_seconds(seconds(row.integer(22)))};
+  }
+  capture.clip_region = row.text(21);
+  return capture;
+}
+
+Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM captures WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR received_ms >= ?2) "
+      "AND (?4 IS NULL OR alert = ?4) ORDER BY id DESC LIMIT ?3",
+      capture_columns);
+  auto query = impl_->statement(sql);
+  if (!query) return query.error();
+  std::optional<std::string_view> state;
+  if (filter.state) state = to_string(*filter.state);
+  std::optional<std::int64_t> after;
+  if (filter.after) after = to_ms(*filter.after);
+  std::optional<std::string_view> alert;
+  if (filter.alert) alert = filter.alert->str();
+  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit), alert);
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return {};
+    visit(read_capture(**query));
+  }
+}
+
+Result<std::optional<Capture>> Journal::find(CaptureId id) {
+  static const std::string sql = fmt::format("SELECT {} FROM captures WHERE id = ?", capture_columns);
+  return impl_->one(sql, id);
+}
+
+Result<std::optional<Capture>> Journal::find(const AlertId& alert, const DeviceId& camera) {
+  static const std::string sql =
+      fmt::format("SELECT {} FROM captures WHERE alert = ? AND camera = ?", capture_columns);
+  return impl_->one(sql, alert.str(), camera.str());
+}
+
+Result<MissedWebhooks> Journal::missed_webhooks(WallTime from, WallTime to) {
+  auto query = impl_->statement(
+      "SELECT count(*), min(alert_ms) FROM captures WHERE webhook_missed = 1 AND alert_ms BETWEEN ? AND ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(to_ms(from), to_ms(to)).step();
+  if (!row) return row.error();
+  MissedWebhooks missed{.count = static_cast<std::uint64_t>((*query)->integer(0)), .first = {}};
+  if (missed.count > 0) missed.first = from_ms((*query)->integer(1));
+  (*query)->reset();
+  return missed;
+}
+
+Result<std::optional<WallTime>> Journal::last_webhook_alert() {
+  auto query = impl_->statement("SELECT alert_ms FROM captures WHERE via = 'webhook' ORDER BY id DESC LIMIT 1");
+  if (!query) return query.error();
+  (*query)->bind();
+  const auto row = (*query)->step();
+  if (!row) return row.error();
+  std::optional<WallTime> at;
+  if (*row) at = from_ms((*query)->integer(0));
+  (*query)->reset();
+  return at;
+}
+
+Result<Counts> Journal::counts() {
+  auto query = impl_->statement(
+      "SELECT state, count(*), min(CASE WHEN state = 'waiting' THEN received_ms END) FROM captures GROUP BY state");
+  if (!query) return query.error();
+  Counts counts;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return counts;
+    const auto count = static_cast<std::uint64_t>((*query)->integer(1));
+    switch (parse_state((*query)->text(0)).value_or(State::failed)) {
+      case State::waiting:
+        counts.waiting = count;
+        counts.oldest_waiting = from_ms((*query)->integer(2));
+        break;
+      case State::capturing: counts.capturing = count; break;
+      case State::done: counts.done = count; break;
+      case State::partial: counts.partial = count; break;
+      case State::failed: counts.failed = count; break;
+      case State::ignored: counts.ignored = count; break;
+    }
+  }
+}
+
+Result<std::vector<CaptureId>> Journal::open_ids() {
+  return impl_->ids(
+      "SELECT id FROM captures WHERE next_attempt_ms IS NOT NULL UNION ALL "
+      "SELECT id FROM captures WHERE state = 'capturing'");
+}
+
+Result<std::vector<CaptureId>> Journal::ready_ids() { return impl_->ids("SELECT capture FROM ready"); }
+
+Result<std::optional<sys_seconds>> Journal::window_end(CaptureId id) {
+  auto query = impl_->statement("SELECT window_end_s FROM captures WHERE id = ?");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(id).step();
+  if (!row) return row.error();
+  std::optional<sys_seconds> end;
+  if (*row) end = sys_seconds(seconds((*query)->integer(0)));
+  (*query)->reset();
+  return end;
+}
+
+Result<std::vector<OpenWindow>> Journal::open_windows() {
+  auto query = impl_->statement(
+      "SELECT camera, window_start_s, window_end_s FROM captures WHERE next_attempt_ms IS NOT NULL "
+      "AND id NOT IN (SELECT capture FROM ready) "
+      "UNION ALL SELECT camera, window_start_s, window_end_s FROM captures WHERE state = 'capturing'");
+  if (!query) return query.error();
+  std::vector<OpenWindow> windows;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return windows;
+    windows.push_back({DeviceId((*query)->text(0)), sys_seconds(seconds((*query)->integer(1))),
+                       sys_seconds(seconds((*query)->integer(2)))});
+  }
+}
+
+}  // namespace responder::journal
