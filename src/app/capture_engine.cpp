@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "responder/base/file.hpp"
 #include "responder/base/time_text.hpp"
 
 #include "archive_marker.hpp"
@@ -24,11 +24,9 @@ constexpr milliseconds archive_deadline{10'000};  // for the clip in hand
 std::uint64_t spool_reserve(const Config& config) {
   constexpr std::uint64_t of_its_own_disk = 256U << 20U;
   const auto min_free = static_cast<std::uint64_t>(config.archive.min_free_bytes);
-  struct stat spool {};
-  struct stat archive {};
-  const bool known = ::stat(config.spool_directory().c_str(), &spool) == 0 &&
-                     ::stat(config.archive.directory.c_str(), &archive) == 0;
-  return known && spool.st_dev != archive.st_dev ? std::min(min_free, of_its_own_disk) : min_free;
+  const auto spool = mount_point(config.spool_directory());
+  const auto archive = mount_point(config.archive.directory);
+  return spool && archive && *spool != *archive ? std::min(min_free, of_its_own_disk) : min_free;
 }
 
 // Unique to this process, for as long as its leases may live.

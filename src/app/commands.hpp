@@ -1,6 +1,7 @@
 // The commands of the program. Each returns its exit status (README.md).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ struct ScopeOptions {
   std::optional<std::string> before;
   std::optional<std::string> camera;
   std::optional<std::string> location;
-  std::optional<std::size_t> max_alerts;
+  std::optional<std::int64_t> max_alerts;
 };
 
 struct CatchUpOptions {

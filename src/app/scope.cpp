@@ -43,9 +43,9 @@ Result<ingest::PassScope> read_scope(const ScopeOptions& options, WallTime now) 
   const auto location = read_id<LocationId>(options.location, "--location");
   if (!location) return location.error();
   scope.location = *location;
-  if (options.max_alerts && *options.max_alerts == 0)
-    return Error{ErrorKind::permanent, "--max-alerts is 0: give how many of the newest alerts to look at"};
-  scope.max_alerts = options.max_alerts;
+  if (options.max_alerts && *options.max_alerts <= 0)
+    return Error{ErrorKind::permanent, "--max-alerts is not above 0: give how many of the newest alerts to look at"};
+  if (options.max_alerts) scope.max_alerts = static_cast<std::size_t>(*options.max_alerts);
   return scope;
 }
 

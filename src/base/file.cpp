@@ -1,11 +1,14 @@
 #include "responder/base/file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "responder/base/text.hpp"
 
 namespace responder {
 
@@ -80,6 +83,24 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
     content.resize(used + static_cast<std::size_t>(got > 0 ? got : 0));
     if (got == 0) return content;
   }
+}
+
+std::optional<std::string> mount_point(const std::filesystem::path& path) {
+  const auto table = read_file("/proc/self/mountinfo");
+  std::error_code failed;
+  const auto wanted = std::filesystem::absolute(path, failed).lexically_normal();
+  if (!table || failed) return std::nullopt;
+  std::optional<std::string> longest;
+  for (const auto& line : split(*table, '\n')) {
+    constexpr std::size_t mount_point_field = 4;  // proc(5); spaces in it are \040, as good as any text to compare
+    const auto fields = split(line, ' ');
+    if (fields.size() <= mount_point_field) continue;
+    const std::filesystem::path mounted = fields[mount_point_field];
+    const bool is_above =
+        std::mismatch(mounted.begin(), mounted.end(), wanted.begin(), wanted.end()).first == mounted.end();
+    if (is_above && (!longest || mounted.native().size() >= longest->size())) longest = mounted.native();
+  }
+  return longest;
 }
 
 Result<std::uint64_t> free_bytes(const std::filesystem::path& directory) {

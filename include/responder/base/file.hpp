@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,6 +60,10 @@ Result<void> make_directories(const std::filesystem::path& directory);
 
 // The whole file, at most `limit` bytes; a larger one is an error.
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit = 1U << 20U);
+
+// Where the file system is mounted that the path is on, by the path's words alone: one that does not answer is not
+// touched. nullopt: the system does not say.
+std::optional<std::string> mount_point(const std::filesystem::path& path);
 
 Result<std::uint64_t> free_bytes(const std::filesystem::path& directory);
 
