@@ -203,7 +203,8 @@ void CatchUpPoller::Impl::run() {
     if (interval == seconds(0)) {
       // A catch-up beside us may have found what was missed.
       listen_for_silence();
-      clock.sleep(webhook_grace, stop);
+      constexpr seconds look_again{10};
+      clock.sleep(look_again, stop);
       continue;
     }
     if (pass(deep)) {
