@@ -10,6 +10,7 @@
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 
+#include "archive_marker.hpp"
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "push_path.hpp"
@@ -356,6 +357,10 @@ int catch_up(const Config& config, const CatchUpOptions& options, const Signals*
   if (!writing) return complain(writing.error().message);
   auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!reading) return complain("journal.path: " + reading.error().message);
+  // Before alerts are taken in: a journal that is new learns of the clips there are.
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (const auto known = archive_id(archive, *writing); !known)
+    return complain("archive.directory: " + known.error().message);
   return CatchUpRun(config, std::move(*writing), std::move(*reading), *signals).run(*scope);
 }
 

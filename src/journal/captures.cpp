@@ -326,7 +326,12 @@ Result<bool> Journal::restore(const KnownClip& known) {
       "duration_s, "
       "window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, finished_ms, source, clip, bytes, "
       "sha256, gaps, clip_end_s) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?) "
-      "ON CONFLICT (alert, camera) DO NOTHING",
+      "ON CONFLICT (alert, camera) DO UPDATE SET camera_name = excluded.camera_name, state = excluded.state, "
+      "reason = excluded.reason, attempts = 1, next_attempt_ms = excluded.next_attempt_ms, "
+      "finished_ms = excluded.finished_ms, source = excluded.source, clip = excluded.clip, bytes = excluded.bytes, "
+      "sha256 = excluded.sha256, gaps = excluded.gaps, clip_end_s = excluded.clip_end_s "
+      "WHERE state = 'waiting' AND clip IS NULL AND attempts = 0 AND window_end_s <= excluded.window_end_s "
+      "AND id NOT IN (SELECT capture FROM ready)",
       capture.alert.str(), capture.camera.str(), known.camera_name, capture.location.str(),
       join(capture.activities, ","), to_string(capture.via), now, to_ms(capture.alert_at), to_count(capture.duration),
       to_s(capture.window_start), to_s(capture.window_end), to_string(known.state), known.reason,

@@ -307,6 +307,12 @@ TEST_CASE_METHOD(Fixture,
   for (const auto* ending : {"", "-wal", "-shm"})
     std::filesystem::remove((responder.folder() / "state/journal.db").string() + ending);
   rhombus.forget_requests();
+  CHECK(responder.command({"catch-up"}).status == 0);
+  CHECK(calls("clip.mpd") == 0);
+  for (const auto* ending : {"", "-wal", "-shm"})
+    std::filesystem::remove((responder.folder() / "state/journal.db").string() + ending);
+  std::filesystem::create_directories(responder.folder() / "state/spool/ready");
+  std::ofstream(responder.folder() / "state/spool/ready/1.mp4") << "a clip that the archive does not have yet";
   responder.start();
   while (responder.events().size() < 3) std::this_thread::sleep_for(20ms);
   for (const auto& event : responder.events()) CHECK(event.state == "done");

@@ -249,7 +249,8 @@ class Journal {
   Result<std::vector<std::string>> leftovers();
   Result<void> forget_leftover(std::string_view clip);
 
-  // Writes a published clip down as it stands. False: the capture is known and stays as it is.
+  // Writes a published clip down as it stands. False: the capture is known, has been worked on or asks for more, and
+  // stays as it is.
   Result<bool> restore(const KnownClip& clip);
 
   // The key (hex SHA-256) a LAN device was first seen with.

@@ -372,6 +372,7 @@ TEST_CASE_METHOD(Fixture, "a clip is written down from what its sidecar says, un
   known.state = State::partial;
   known.reason = "a hole";
   known.final = false;
+  REQUIRE(journal.accept(capture("a")));  // told of again meanwhile, and not worked on yet
   CHECK(*journal.restore(known));
   CHECK_FALSE(*journal.restore(known));
   const auto row = journal.find(AlertId("a"), DeviceId("cam"));
@@ -383,6 +384,12 @@ TEST_CASE_METHOD(Fixture, "a clip is written down from what its sidecar says, un
   CHECK(journal.accept(capture("a"))->duplicate);
   CHECK_FALSE(*journal.find(AlertId("a"), DeviceId("other")));
   CHECK_FALSE(*journal.find(CaptureId{77}));
+  // One that asks for more than the clip has is left to be captured.
+  auto longer = capture("b");
+  longer.window_end += 10s;
+  REQUIRE(journal.accept(longer));
+  known.capture = capture("b");
+  CHECK_FALSE(*journal.restore(known));
 }
 
 TEST_CASE("a damaged journal is told from a sound one") {
