@@ -31,12 +31,11 @@ struct Entry {
   fs::path folder() const { return fs::path(b.empty() ? a : b).parent_path(); }
 };
 
-std::vector<Entry> read_record(const fs::path& file) {
+void read_record(const fs::path& file, std::vector<Entry>& entries) {
   std::ifstream in(file, std::ios::binary);
-  std::vector<Entry> entries;
   while (true) {
     Entry entry{};
-    if (!in.read(reinterpret_cast<char*>(&entry.header), sizeof entry.header)) return entries;
+    if (!in.read(reinterpret_cast<char*>(&entry.header), sizeof entry.header)) return;
     const auto read = [&](std::string& into, std::size_t size) {
       into.resize(size);
       in.read(into.data(), static_cast<std::streamsize>(size));
@@ -45,7 +44,7 @@ std::vector<Entry> read_record(const fs::path& file) {
     read(entry.b, entry.header.b_size);
     read(entry.before, entry.header.before_size);
     read(entry.after, entry.header.after_size);
-    if (!in) return entries;  // the kill came in the middle of it: it was not done
+    if (!in) return;  // the kill came in the middle of it: it was not done
     entries.push_back(std::move(entry));
   }
 }
@@ -184,7 +183,12 @@ std::map<std::string, std::string> FaultySystem::environment() const {
 }
 
 std::size_t FaultySystem::cut_power(std::minstd_rand* random) {
-  auto entries = read_record(beside_ / "record");
+  std::set<fs::path> records;
+  for (const auto& file : fs::directory_iterator(beside_)) {
+    if (file.path().filename().string().starts_with("record-")) records.insert(file.path());
+  }
+  std::vector<Entry> entries;
+  for (const auto& record : records) read_record(record, entries);
   mark_synced(entries);
   if (random != nullptr) spare_some(entries, *random);
 
@@ -210,7 +214,7 @@ std::size_t FaultySystem::cut_power(std::minstd_rand* random) {
     take_back_name(*entry, graves);
   }
   for (const auto& grave : fs::directory_iterator(beside_ / "graves")) fs::remove(grave.path());
-  fs::remove(beside_ / "record");
+  for (const auto& record : records) fs::remove(record);
   return taken_back;
 }
 

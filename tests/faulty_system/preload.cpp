@@ -49,7 +49,12 @@ class Recorder {
     if (root == nullptr || beside == nullptr) return;
     root_ = root;
     beside_ = beside;
-    record_ = raw_open((beside_ + "/record").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    // One for each process, named so that they sort: the last entry of one that was killed may be torn.
+    timespec now{};
+    ::syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    char name[64];
+    std::snprintf(name, sizeof name, "/record-%010ld%09ld", static_cast<long>(now.tv_sec), now.tv_nsec);
+    record_ = raw_open((beside_ + name).c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     const int fd = raw_open((beside_ + "/controls").c_str(), O_RDWR);
     void* mapped = ::mmap(nullptr, sizeof(Controls), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (mapped != MAP_FAILED) controls_ = static_cast<Controls*>(mapped);
