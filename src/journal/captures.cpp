@@ -9,6 +9,7 @@ namespace {
 
 // Nothing is put off for longer. What seems to be was written by a clock that was ahead and has been set back.
 constexpr std::chrono::hours longest_wait{1};
+constexpr std::chrono::minutes longest_ready_wait{2};  // of a clip for the archive
 
 }  // namespace
 
@@ -65,13 +66,13 @@ Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
   if (!capture.ignored_reason.empty()) return accepted;
   if (was_ignored) {
     accepted.duplicate = false;
-    const auto revived = run(
-        "UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2, alert_ms = "
-        "?3, "
-        "duration_s = ?4, window_start_s = ?5, window_end_s = ?6, activities = ?7, location = ?8, clip_region = ?9 "
-        "WHERE id = ?1",
-        accepted.id, now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
-        to_s(capture.window_end), join(capture.activities, ","), capture.location.str(), capture.clip_region);
+    const auto revived =
+        run("UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2, "
+            "alert_ms = ?3, duration_s = ?4, window_start_s = ?5, window_end_s = ?6, activities = ?7, location = ?8, "
+            "clip_region = ?9 "
+            "WHERE id = ?1",
+            accepted.id, now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
+            to_s(capture.window_end), join(capture.activities, ","), capture.location.str(), capture.clip_region);
     if (!revived) return revived.error();
     return accepted;
   }
@@ -102,9 +103,9 @@ Result<std::vector<Due>> Journal::due(WallTime now, std::size_t limit) {
       "AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
       "UNION ALL SELECT * FROM (SELECT id, 0 FROM captures WHERE via IN ('catch-up', 'manual') "
       "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
-      "UNION ALL SELECT * FROM (SELECT id, via = 'webhook' FROM captures WHERE via IN ('webhook', 'catch-up', "
-      "'manual') "
-      "AND next_attempt_ms > ?3 AND id NOT IN (SELECT capture FROM ready) LIMIT ?2)");
+      "UNION ALL SELECT * FROM (SELECT id, via = 'webhook' FROM captures WHERE "
+      "via IN ('webhook', 'catch-up', 'manual') AND next_attempt_ms > ?3 AND id NOT IN (SELECT capture FROM ready) "
+      "LIMIT ?2)");
   if (!query) return query.error();
   std::vector<Due> due;
   (*query)->bind(to_ms(now), static_cast<std::int64_t>(limit), to_ms(now + longest_wait));
@@ -232,9 +233,9 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
   auto query = impl_->statement(
       "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
       "r.next_attempt_ms, r.sidecar, r.starts_ms FROM ready r JOIN captures c ON c.id = r.capture "
-      "WHERE c.next_attempt_ms <= ?1 OR c.lease_until_ms < ?1 ORDER BY r.capture LIMIT 1");
+      "WHERE c.next_attempt_ms <= ?1 OR c.next_attempt_ms > ?2 OR c.lease_until_ms < ?1 ORDER BY r.capture LIMIT 1");
   if (!query) return query.error();
-  const auto row = (*query)->bind(to_ms(now)).step();
+  const auto row = (*query)->bind(to_ms(now), to_ms(now + longest_ready_wait)).step();
   if (!row) return row.error();
   if (!*row) return std::optional<ReadyCapture>{};
   const auto id = (*query)->integer(0);

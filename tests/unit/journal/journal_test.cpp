@@ -240,6 +240,12 @@ TEST_CASE_METHOD(Fixture, "clips wait for the archive in the order of their aler
   REQUIRE((*journal.claim_ready("publisher", t0 + 30s, t0 + 50s))->capture.id == ids[1]);
   REQUIRE(journal.return_ready(ids[1], "publisher", "the archive is away", false, t0));
 
+  // A clock that was ahead and has been set back does not keep a clip from the archive.
+  REQUIRE((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id == ids[1]);
+  REQUIRE(journal.return_ready(ids[1], "publisher", "the archive is away", false, t0 + 24h));
+  REQUIRE((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id == ids[1]);
+  REQUIRE(journal.return_ready(ids[1], "publisher", "the archive is away", false, t0));
+
   // One whose clip was lost is captured again.
   REQUIRE(*journal.claim_ready("publisher", t0, t0 + 20s));
   REQUIRE(journal.return_ready(ids[1], "publisher", "lost", true, t0));
