@@ -12,20 +12,28 @@ namespace {
 
 constexpr std::string_view fact_name = "archive_id";
 
-}  // namespace
+std::string random_id() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+}
 
-Result<std::string> adopt_as_archive(const archive::Archive& archive, journal::Journal& journal) {
+// `new_id`: for a folder that has no marker. A journal that was made anew takes over an archive as it is.
+Result<std::string> adopt(const archive::Archive& archive, journal::Journal& journal, const std::string& new_id) {
   if (auto writable = archive.check_writable(); !writable) return writable.error();
   auto marker = archive.marker();
   if (!marker) return marker.error();
-  // A journal that was made anew takes over the archive as it is.
   if (!*marker || (*marker)->empty()) {
-    std::random_device random;
-    *marker = fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
-    if (auto written = archive.write_marker(**marker); !written) return written.error();
+    *marker = new_id;
+    if (auto written = archive.write_marker(new_id); !written) return written.error();
   }
   if (auto remembered = journal.set_fact(fact_name, **marker); !remembered) return remembered.error();
   return **marker;
+}
+
+}  // namespace
+
+Result<std::string> adopt_as_archive(const archive::Archive& archive, journal::Journal& journal) {
+  return adopt(archive, journal, random_id());
 }
 
 Result<std::string> archive_id(const archive::Archive& archive, journal::Journal& journal) {
@@ -54,7 +62,10 @@ Result<std::string> archive_id(const archive::Archive& archive, journal::Journal
                    archive.directory().string(), restored->written);
     for (const auto& why : restored->left_out) spdlog::warn("not written down: {}", why);
   }
-  return adopt_as_archive(archive, journal);
+  // A serve and catch-ups that begin at once with a new journal agree on one id.
+  const auto first_id = journal.settle_fact("first_archive_id", random_id());
+  if (!first_id) return first_id.error();
+  return adopt(archive, journal, *first_id);
 }
 
 Result<void> check_is_archive(const archive::Archive& archive, journal::Journal& journal) {

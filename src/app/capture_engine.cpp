@@ -60,15 +60,7 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
 std::string random_id() { return fmt::format("{:08x}{:08x}", std::random_device{}(), std::random_device{}()); }
 
 // The id by which the spool knows whose clips it holds: their names are numbers of one journal.
-Result<std::string> journal_id(journal::Journal& journal) {
-  constexpr std::string_view fact_name = "journal_id";
-  const auto known = journal.fact(fact_name);
-  if (!known) return known.error();
-  if (*known) return **known;
-  const auto made = random_id();
-  if (auto remembered = journal.set_fact(fact_name, made); !remembered) return remembered.error();
-  return made;
-}
+Result<std::string> journal_id(journal::Journal& journal) { return journal.settle_fact("journal_id", random_id()); }
 
 // The spool as an earlier process left it: clips that nobody waits for go. Nothing is removed on a guess.
 Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal, WallTime now) {

@@ -165,7 +165,8 @@ Result<std::optional<std::string>> Archive::marker() const {
 Result<void> Archive::write_marker(const std::string& id) const {
   if (auto made = make_directories(directory_); !made) return made;
   const auto path = directory_ / marker_name;
-  const auto part = temporary(path);
+  // Of this process alone: a serve and catch-ups that begin at once all write it.
+  const auto part = with_ending(temporary(path), fmt::format("-{}", ::getpid()));
   auto named = write_synced(part, id + "\nrhombus-responder's archive: without this file nothing is written here.\n");
   if (named) named = rename_file(part, path);
   return named ? sync_directory(directory_) : named;

@@ -188,6 +188,15 @@ Result<void> Journal::set_fact(std::string_view name, std::string_view value) {
       value);
 }
 
+Result<std::string> Journal::settle_fact(std::string_view name, std::string_view value) {
+  auto written =
+      impl_->run("INSERT INTO facts (name, value) VALUES (?,?) ON CONFLICT (name) DO NOTHING", name, value);
+  if (!written) return written.error();
+  const auto settled = fact(name);
+  if (!settled) return settled.error();
+  return settled->value_or(std::string(value));
+}
+
 Result<std::optional<std::string>> Journal::pin(const DeviceId& device) {
   auto query = impl_->statement("SELECT key_sha256 FROM pins WHERE device = ?");
   if (!query) return query.error();

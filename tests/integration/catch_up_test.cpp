@@ -374,6 +374,24 @@ TEST_CASE_METHOD(Fixture, "serve and three catch-ups at once take each alert onc
   for (const auto& event : events) CHECK(event.attempts == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "catch-ups that begin at once in a new place agree on the archive") {
+  rhombus.start();
+  for (int round = 0; round < 5; ++round) {
+    Responder responder(rhombus, every_second);
+    std::vector<std::unique_ptr<RunningCommand>> passes;
+    for (int i = 0; i < 6; ++i)
+      passes.push_back(std::make_unique<RunningCommand>(responder.with_config({"catch-up"})));
+    for (const auto& pass : passes) {
+      const auto result = pass->wait();
+      CAPTURE(result.out, result.err);
+      CHECK(result.status == 0);
+    }
+    const auto settled = responder.command({"catch-up"});
+    CHECK(settled.status == 0);
+    CHECK(!has(settled.err, "not the archive"));
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "what a killed catch-up had in hand is taken over at once") {
   rhombus.start();
   Responder responder(rhombus, every_second, "buffer_seconds = 4\n");

@@ -263,6 +263,8 @@ class Journal {
 
   Result<std::optional<std::string>> fact(std::string_view name);
   Result<void> set_fact(std::string_view name, std::string_view value);
+  // The fact's value: `value` if there was none. Processes that ask at once all get the same.
+  Result<std::string> settle_fact(std::string_view name, std::string_view value);
 
  private:
   struct Impl;

@@ -522,6 +522,8 @@ TEST_CASE_METHOD(Fixture, "the first key of a device stays") {
   REQUIRE(journal.set_fact("archive_id", "x"));
   REQUIRE(journal.set_fact("archive_id", "y"));
   CHECK(**journal.fact("archive_id") == "y");
+  CHECK(*journal.settle_fact("archive_id", "z") == "y");
+  CHECK(*journal.settle_fact("journal_id", "z") == "z");
   CHECK_FALSE(*journal.fact("other"));
 }
 
