@@ -37,6 +37,7 @@ class CaptureEngine {
   // Asks Rhombus for its devices, so that the first alert does not wait for it.
   Result<void> warm_up(std::stop_token stop) { return directory_.refresh(stop); }
 
+  bool turns() const { return pool_.turns(); }
   std::size_t queue_depth() const { return pool_.queue_depth(); }
   capture::ArchiveHealth archive_health() const { return publisher_.health(); }
   Result<void> check_spool() const { return spool_.check_room(); }

@@ -254,7 +254,7 @@ Result<void> CatchUpRun::see_through() {
     if (now - moved_at > nothing_moves) break;
     if (auto working = work_if_nobody_does(); !working) return working;
     progress.show(goal_, now);
-    interrupted_ = signals_.wait_for(look_interval);
+    interrupted_ = signals_.wait_for(look_interval).has_value();
   }
   goal_.give_up();
   return {};

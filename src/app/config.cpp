@@ -171,12 +171,16 @@ const std::vector<Key>& known_keys() {
           "webhook.tls_cert", [](Config & c) -> auto& { return c.webhook.tls_cert; }),
       text(
           "webhook.tls_key", [](Config & c) -> auto& { return c.webhook.tls_key; }),
+      text(
+          "webhook.client_ca", [](Config & c) -> auto& { return c.webhook.client_ca; }),
       list(
           "webhook.secrets", [](Config & c) -> auto& { return c.webhook.secret_texts; }),
       text(
           "webhook.secrets_file", [](Config & c) -> auto& { return c.webhook.secrets_file; }),
       flag(
           "webhook.allow_unsigned", [](Config & c) -> auto& { return c.webhook.allow_unsigned; }),
+      integer(
+          "webhook.max_age_seconds", 0, year, [](Config & c) -> auto& { return c.webhook.max_age_seconds; }),
       integer(
           "webhook.max_body_bytes", 1, 4 << 20, [](Config & c) -> auto& { return c.webhook.max_body_bytes; }),
       list(
@@ -239,6 +243,10 @@ const std::vector<Key>& known_keys() {
           "journal.path", [](Config & c) -> auto& { return c.journal.path; }),
       text(
           "admin.listen", [](Config & c) -> auto& { return c.admin.listen; }),
+      secret(
+          "admin.token", [](Config & c) -> auto& { return c.admin.token; }),
+      text(
+          "admin.token_file", [](Config & c) -> auto& { return c.admin.token_file; }),
       text(
           "log.level", [](Config & c) -> auto& { return c.log.level; }),
       choice<LogFormat>(
@@ -319,11 +327,33 @@ Result<void> apply_environment(Config& config, const Environ& environment) {
   return {};
 }
 
+constexpr std::size_t max_secret_file = 64 * 1024;
+
 // A secret's file: its text without the line end that editors add.
 Result<std::string> read_secret_file(const std::string& path, std::string_view key) {
-  auto content = read_file(path, 64 * 1024);
+  auto content = read_file(path, max_secret_file);
   if (!content) return wrong(fmt::format("{}: {}", key, content.error().message));
   return content;
+}
+
+// The secret of a file, where none is given otherwise.
+Result<void> load_secret(Secret& secret, const std::string& file, std::string_view key) {
+  if (file.empty() || !secret.empty()) return {};
+  const auto content = read_secret_file(file, key);
+  if (!content) return content.error();
+  secret = Secret(std::string(trim(*content)));
+  if (secret.empty()) return wrong(fmt::format("{}: {} is empty", key, file));
+  return {};
+}
+
+// What `webhook register` stored. Who only looks at the journal may not be allowed to read it, and need not be.
+void load_stored_secrets(Config& config) {
+  const auto store = config.secret_store();
+  if (store == fs::path(config.webhook.secrets_file)) return;
+  const auto content = read_file(store, max_secret_file);
+  if (!content && content.error().kind != ErrorKind::not_found) config.webhook.unread_store = content.error().message;
+  if (!content) return;
+  for (auto& line : split(*content, '\n')) config.webhook.secrets.emplace_back(std::move(line));
 }
 
 Result<void> load_secrets(Config& config, const Environ& environment) {
@@ -333,16 +363,17 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     std::error_code ignored;
     const auto api_key = fs::path(*credentials) / "api_key";
     const auto webhook_secrets = fs::path(*credentials) / "webhook_secrets";
+    const auto admin_token = fs::path(*credentials) / "admin_token";
     if (key_file.empty() && config.rhombus.api_key.empty() && fs::exists(api_key, ignored)) key_file = api_key;
-    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored))
+    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored)) {
       secrets_file = webhook_secrets;
+      config.secrets_file_is_credential = true;
+    }
+    if (config.admin.token_file.empty() && config.admin.token.empty() && fs::exists(admin_token, ignored))
+      config.admin.token_file = admin_token;
   }
-  if (!key_file.empty() && config.rhombus.api_key.empty()) {
-    const auto content = read_secret_file(key_file, "rhombus.api_key_file");
-    if (!content) return content.error();
-    config.rhombus.api_key = Secret(std::string(trim(*content)));
-    if (config.rhombus.api_key.empty()) return wrong(fmt::format("rhombus.api_key_file: {} is empty", key_file));
-  }
+  if (auto read = load_secret(config.rhombus.api_key, key_file, "rhombus.api_key_file"); !read) return read;
+  if (auto read = load_secret(config.admin.token, config.admin.token_file, "admin.token_file"); !read) return read;
   const auto key = config.rhombus.api_key.reveal();
   const auto header_safe = [](char c) { return c > 0x20 && c < 0x7F; };
   if (!std::all_of(key.begin(), key.end(), header_safe))
@@ -361,6 +392,7 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     if (config.webhook.secrets.empty())
       return wrong(fmt::format("webhook.secrets_file: {} is empty; give one secret a line", secrets_file));
   }
+  load_stored_secrets(config);
   return {};
 }
 
@@ -408,6 +440,8 @@ Result<void> check_values(const Config& config) {
   if (!config.webhook.path.starts_with('/')) return wrong("webhook.path does not start with '/'");
   if (config.webhook.tls_cert.empty() != config.webhook.tls_key.empty())
     return wrong("webhook.tls_cert and webhook.tls_key go together: set both or none");
+  if (!config.webhook.client_ca.empty() && config.webhook.tls_cert.empty())
+    return wrong("webhook.client_ca needs webhook.tls_cert: without TLS clients show no certificate");
   if (config.rhombus.client_cert.empty() != config.rhombus.client_key.empty())
     return wrong("rhombus.client_cert and rhombus.client_key go together: set both or none");
   if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies)
@@ -422,16 +456,19 @@ Result<void> check_values(const Config& config) {
   if (!config.admin.listen.empty()) {
     const auto admin = net::ListenAddress::parse(config.admin.listen);
     if (!admin) return wrong("admin.listen: " + admin.error().message);
-    if (!admin->is_local())
-      return wrong(fmt::format("admin.listen is {}: only loopback and unix sockets are safe without a password",
-                               config.admin.listen));
+    if (!admin->is_local() && config.admin.token.empty())
+      return wrong(
+          fmt::format("admin.listen is {}: beyond loopback and unix sockets set admin.token_file or "
+                      "admin.token, too",
+                      config.admin.listen));
   }
   for (const auto& [name, path] :
        {std::pair<std::string_view, const std::string*>{"rhombus.ca_file", &config.rhombus.ca_file},
         {"rhombus.client_cert", &config.rhombus.client_cert},
         {"rhombus.client_key", &config.rhombus.client_key},
         {"webhook.tls_cert", &config.webhook.tls_cert},
-        {"webhook.tls_key", &config.webhook.tls_key}}) {
+        {"webhook.tls_key", &config.webhook.tls_key},
+        {"webhook.client_ca", &config.webhook.client_ca}}) {
     if (!path->empty() && ::access(path->c_str(), R_OK) != 0)
       return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
   }
@@ -460,8 +497,8 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
     if (auto applied = apply_file(config, chosen); !applied) return applied.error();
   }
   if (auto applied = apply_environment(config, environment); !applied) return applied.error();
-  if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   give_way_to_plain_users(config, environment);
+  if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   follow_the_region(config);
   if (auto checked = check_values(config); !checked) return checked.error();
   return config;
@@ -476,9 +513,11 @@ Result<void> check_for_asking(const Config& config) {
 
 Result<void> check_for_serving(const Config& config) {
   if (auto usable = check_for_asking(config); !usable) return usable;
+  if (config.webhook.unread_store) return wrong("webhook secrets: " + *config.webhook.unread_store);
   if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned) {
     return wrong(
-        "no webhook secret: set webhook.secrets, webhook.secrets_file or the systemd credential webhook_secrets");
+        "no webhook secret: run rhombus-responder webhook register --url URL, or set webhook.secrets, "
+        "webhook.secrets_file or the systemd credential webhook_secrets");
   }
   return {};
 }

@@ -36,10 +36,13 @@ struct Config {
     std::string path = "/webhook/rhombus";
     std::string tls_cert;
     std::string tls_key;
+    std::string client_ca;
     std::vector<std::string> secret_texts;  // moved into `secrets`
     std::string secrets_file;
     std::vector<Secret> secrets;
+    std::optional<std::string> unread_store;  // why the secrets that `webhook register` stored cannot be read
     bool allow_unsigned = false;
+    std::int64_t max_age_seconds = 7 * 86400;
     std::int64_t max_body_bytes = 262144;
     std::vector<std::string> trusted_proxies{"127.0.0.0/8", "::1/128"};
   } webhook;
@@ -78,6 +81,8 @@ struct Config {
   } journal;
   struct {
     std::string listen = "127.0.0.1:9464";
+    Secret token;
+    std::string token_file;
   } admin;
   struct {
     std::string level = "info";
@@ -91,6 +96,14 @@ struct Config {
     return capture.spool_directory.empty() ? std::filesystem::path(journal.path).parent_path() / "spool"
                                            : std::filesystem::path(capture.spool_directory);
   }
+
+  // Where `webhook register` stores secrets, one a line; read in addition to all others.
+  std::filesystem::path secret_store() const {
+    return webhook.secrets_file.empty() || secrets_file_is_credential
+               ? std::filesystem::path(journal.path).parent_path() / "webhook-secrets"
+               : std::filesystem::path(webhook.secrets_file);
+  }
+  bool secrets_file_is_credential = false;  // of the service manager's, which nobody writes to
 };
 
 // Reads an environment variable; passed in so that a test has its own environment.

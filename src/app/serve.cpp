@@ -1,11 +1,10 @@
 #include <atomic>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#ifdef RESPONDER_HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
+#include <sys/stat.h>
 
 #include "responder/base/time_text.hpp"
 #include "responder/ingest/catch_up.hpp"
@@ -15,6 +14,7 @@
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "push_path.hpp"
+#include "service_manager.hpp"
 #include "set_up.hpp"
 #include "signals.hpp"
 
@@ -27,20 +27,23 @@ using std::chrono::seconds;
 constexpr milliseconds drain_deadline{5000};
 constexpr milliseconds archive_deadline{10'000};  // for who looks at it
 
-void tell_service_manager([[maybe_unused]] const char* state) {
-#ifdef RESPONDER_HAVE_SYSTEMD
-  sd_notify(0, state);
-#endif
-}
+// Whether a file is another than when last looked at: `webhook register` has stored a secret.
+class FileChange {
+ public:
+  explicit FileChange(std::filesystem::path file) : file_(std::move(file)) { happened(); }
 
-// The socket that a service manager listens on for us, if it does.
-std::optional<UniqueFd> inherited_socket() {
-#ifdef RESPONDER_HAVE_SYSTEMD
-  constexpr int unset_environment = 1;
-  if (sd_listen_fds(unset_environment) > 0) return UniqueFd(SD_LISTEN_FDS_START);
-#endif
-  return std::nullopt;
-}
+  bool happened() {
+    struct stat now {};
+    if (::stat(file_.c_str(), &now) != 0) now = {};
+    const Version seen{now.st_ino, now.st_size, now.st_mtim.tv_sec, now.st_mtim.tv_nsec};
+    return std::exchange(version_, seen) != seen;
+  }
+
+ private:
+  using Version = std::tuple<ino_t, off_t, time_t, long>;
+  const std::filesystem::path file_;
+  Version version_;
+};
 
 // What becomes of bringing the engine up.
 struct EngineStart {
@@ -70,10 +73,14 @@ class Daemon {
         webhook_({config.webhook.path, config.webhook.allow_unsigned,
                   *net::TrustedProxies::parse(config.webhook.trusted_proxies)},
                  config.webhook.secrets, intake_, clock_, [this](std::string_view result) { count_webhook(result); }),
-        admin_(metrics_, [this] { refresh_gauges(); }) {}
+        admin_({config.admin.token, [this] { refresh_gauges(); }, [this] { return is_alive(); },
+                [this](std::function<void(Result<void>)> tell) { try_journal(std::move(tell)); }},
+               metrics_, clock_) {}
 
   Result<void> start();
   void reload(const std::string& config_file);
+  // What is done about once a second: tells the service manager and the log how we are.
+  void tick();
   // False when the archive hangs: a thread is left behind, and the process has to end without this object's end.
   bool stop();
 
@@ -83,6 +90,9 @@ class Daemon {
     if (auto* engine = engine_.load(); engine != nullptr) engine->wake(id, live);
   }
   void count_webhook(std::string_view result);
+  void count_refused(int status);
+  bool is_alive() const;
+  void try_journal(std::function<void(Result<void>)> tell);
   void add_probes();
   void refresh_gauges();
   void bring_up_engine(std::stop_token stop);
@@ -119,20 +129,45 @@ void Daemon::count_webhook(std::string_view result) {
   if (result == "not_recorded" && poller != nullptr) poller->nudge();
 }
 
+// Of a request that was no HTTP, or too much of it.
+void Daemon::count_refused(int status) {
+  metrics_.count_webhook(status == 408 ? "timed_out" : status == 400 ? "malformed_http" : "too_large");
+}
+
+// Whether the loops come round: what hangs for good is for the service manager to end.
+bool Daemon::is_alive() const {
+  const auto* engine = engine_.load();
+  return (!webhook_front_ || webhook_front_->turns()) && (engine == nullptr || engine->turns());
+}
+
+void Daemon::try_journal(std::function<void(Result<void>)> tell) {
+  writer_.submit([now = format_rfc3339(clock_.wall_now())](
+                     journal::Journal& journal) { return journal.set_fact("last_probe", now); },
+                 std::move(tell));
+}
+
 void Daemon::add_probes() {
+  using State = ops::Readiness::State;
+  admin_.add_probe("listener", [this] {
+    if (webhook_front_ && webhook_front_->turns()) return ops::Readiness{};
+    return ops::Readiness{State::unready, "it does not listen"};
+  });
   admin_.add_probe("captures", [this] {
-    const bool up = engine_.load() != nullptr;
-    return ops::Readiness{true, up ? "ok" : "degraded, captures wait for the archive or for another process"};
+    const auto* engine = engine_.load();
+    if (engine == nullptr)
+      return ops::Readiness{State::degraded, "captures wait for the archive or for another process"};
+    return engine->turns() ? ops::Readiness{} : ops::Readiness{State::unready, "the scheduler hangs"};
   });
   admin_.add_probe("archive", [this] {
     auto* engine = engine_.load();
     const auto problem = engine != nullptr ? engine->archive_health().problem : "not looked at yet";
-    return ops::Readiness{true, problem.empty() ? "ok" : "degraded, clips wait in the spool: " + problem};
+    return problem.empty() ? ops::Readiness{}
+                           : ops::Readiness{State::degraded, "clips wait in the spool: " + problem};
   });
   admin_.add_probe("spool", [this] {
     auto* engine = engine_.load();
     const auto room = engine != nullptr ? engine->check_spool() : Result<void>{};
-    return ops::Readiness{true, room ? "ok" : "degraded, new captures wait: " + room.error().message};
+    return room ? ops::Readiness{} : ops::Readiness{State::degraded, "new captures wait: " + room.error().message};
   });
 }
 
@@ -218,6 +253,7 @@ Result<void> Daemon::listen() {
     net::FrontOptions options;
     options.listen = *net::ListenAddress::parse(config_.admin.listen);
     options.max_connections = 64;
+    options.plain_anywhere = !config_.admin.token.empty();
     auto front = net::HttpFront::open(
         options,
         [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); },
@@ -230,9 +266,11 @@ Result<void> Daemon::listen() {
   options.listen = *net::ListenAddress::parse(config_.webhook.listen);
   options.tls_cert = config_.webhook.tls_cert;
   options.tls_key = config_.webhook.tls_key;
+  options.client_ca = config_.webhook.client_ca;
+  options.refused = [this](int status) { count_refused(status); };
   options.limits.max_body_bytes = static_cast<std::size_t>(config_.webhook.max_body_bytes);
-  auto inherited = inherited_socket();
-  const bool is_inherited = inherited.has_value();
+  auto inherited = service_manager::inherited_sockets();
+  const bool is_inherited = !inherited.empty();
   auto front = net::HttpFront::open(
       options,
       [this](net::ServerRequest request, net::ReplySlot reply) {
@@ -280,12 +318,22 @@ void Daemon::reload(const std::string& config_file) {
     spdlog::error("reload: no webhook secret any more; the running ones stay");
     return;
   }
+  if (fresh->webhook.unread_store) {
+    spdlog::error("reload: {}; the running secrets stay", *fresh->webhook.unread_store);
+    return;
+  }
   const auto count = fresh->webhook.secrets.size();
   webhook_.set_secrets(std::move(fresh->webhook.secrets));
   if (auto reloaded = webhook_front_->reload_certificate(); !reloaded) {
     spdlog::error("reload: {}; the running certificate stays", reloaded.error().message);
   }
   spdlog::info("reload: {} webhook secrets", count);
+}
+
+void Daemon::tick() {
+  webhook_.report_refusals();
+  admin_.tick();
+  if (is_alive()) service_manager::tell_alive();
 }
 
 // In the order of the flow: no new requests, then no work, then nothing more to write down.
@@ -343,14 +391,20 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
     if (!daemon.stop()) end_at_once(exit_usage);
     return exit_usage;
   }
-  tell_service_manager("READY=1");
+  service_manager::tell_ready();
+  FileChange stored_secrets(config.secret_store());
   while (true) {
-    const int signal = signals.wait();
-    if (signal != SIGHUP) break;
-    daemon.reload(config_file);
+    const auto signal = signals.wait_for(milliseconds(1000));
+    if (signal && *signal != SIGHUP) break;
+    if (signal || stored_secrets.happened()) {
+      service_manager::tell_reloading();
+      daemon.reload(config_file);
+      service_manager::tell_ready();
+    }
+    daemon.tick();
   }
   spdlog::info("stopping");
-  tell_service_manager("STOPPING=1");
+  service_manager::tell_stopping();
   if (!daemon.stop()) end_at_once(exit_done);  // without waiting for the thread that the archive holds
   return exit_done;
 }

@@ -1,6 +1,9 @@
 #include "set_up.hpp"
 
+#include <algorithm>
+
 #include <malloc.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,12 +13,15 @@ namespace responder::app {
 
 using std::chrono::seconds;
 
+constexpr rlim_t wanted_descriptors = 8192;
+
 ingest::IntakePolicy intake_policy(const Config& config) {
   const auto as_set = [](const std::vector<std::string>& values) {
     return std::set<std::string>(values.begin(), values.end());
   };
-  return {seconds(config.capture.buffer_seconds), seconds(config.capture.default_duration_seconds),
-          as_set(config.filter.cameras), as_set(config.filter.locations), as_set(config.filter.activities)};
+  return {seconds(config.capture.buffer_seconds),  seconds(config.capture.default_duration_seconds),
+          seconds(config.webhook.max_age_seconds), as_set(config.filter.cameras),
+          as_set(config.filter.locations),         as_set(config.filter.activities)};
 }
 
 void set_process_up() {
@@ -25,6 +31,12 @@ void set_process_up() {
   ::mallopt(M_ARENA_MAX, 2);
   // Fixed, or glibc raises it after the first large index and keeps such blocks for ever.
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  // The usual 1,024 descriptors are fewer than the listener holds connections.
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < wanted_descriptors) {
+    files.rlim_cur = std::min(files.rlim_max, wanted_descriptors);
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
 }
 
 Result<journal::Journal> open_sound_journal(const Config& config) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <optional>
 
 namespace responder::app {
 
@@ -18,17 +19,12 @@ class Signals {
     std::signal(SIGPIPE, SIG_IGN);
   }
 
-  int wait() const {
-    int signal = 0;
-    sigwait(&awaited_, &signal);
-    return signal;
-  }
-
-  // Whether one came, waited for no longer than this.
-  bool wait_for(std::chrono::milliseconds duration) const {
+  // The one that came, waited for no longer than this.
+  std::optional<int> wait_for(std::chrono::milliseconds duration) const {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
     const timespec time{seconds.count(), std::chrono::nanoseconds(duration - seconds).count()};
-    return sigtimedwait(&awaited_, nullptr, &time) > 0;
+    const int signal = sigtimedwait(&awaited_, nullptr, &time);
+    return signal > 0 ? std::optional(signal) : std::nullopt;
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "responder/capture/worker_pool.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <random>
 #include <set>
 #include <thread>
@@ -74,6 +75,8 @@ struct WorkerPool::Impl {
   std::stop_source stopping;
   std::vector<std::thread> workers;
   std::thread scheduler;
+  // Alone: when the scheduler last came round.
+  std::atomic<SteadyTime::rep> turned_at{0};
 
   Impl(PoolOptions options_, Environment& environment_, journal::Writer& writer_, journal::Journal reader_,
        std::function<void()> clip_is_ready_, Observer observer_)
@@ -395,6 +398,7 @@ void WorkerPool::Impl::schedule() {
   SteadyTime next_tidy = clock.steady_now();
   while (!stop.stop_requested()) {
     const auto now = clock.steady_now();
+    turned_at.store(now.time_since_epoch().count());
     if (now >= next_scan) {
       scan();
       lend_places();
@@ -424,12 +428,19 @@ WorkerPool::WorkerPool(PoolOptions options, Environment& environment, journal::W
                                    std::move(clip_is_ready), std::move(observer))) {
   const std::size_t threads = std::max<std::size_t>(1, impl_->options.workers) + most_lent;
   for (std::size_t i = 0; i < threads; ++i) impl_->workers.emplace_back([loop = impl_.get()] { loop->work(); });
+  impl_->turned_at.store(impl_->environment.clock.steady_now().time_since_epoch().count());
   impl_->scheduler = std::thread([loop = impl_.get()] { loop->schedule(); });
 }
 
 WorkerPool::~WorkerPool() { stop(); }
 
 void WorkerPool::wake(CaptureId id, bool live) { impl_->wake(id, live); }
+
+bool WorkerPool::turns() const {
+  constexpr std::chrono::seconds longest_turn{60};  // it looks at a spool that may be large, on a disk that is busy
+  const auto age = impl_->environment.clock.steady_now().time_since_epoch().count() - impl_->turned_at.load();
+  return SteadyTime::duration(age) < longest_turn;
+}
 
 std::size_t WorkerPool::queue_depth() const {
   return impl_->live_queue.size_approx() + impl_->other_queue.size_approx();

@@ -70,6 +70,9 @@ std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, cons
           std::max(at, camera.last_at.value_or(at)) + camera.duration.value_or(policy.default_duration);
       const auto duration = std::min(std::chrono::ceil<seconds>(until - at), longest_alert);
       if (at > received_at + latest_future) capture.ignored_reason = journal::future_reason;
+      // What Rhombus lists is captured however old; an old webhook may be anybody's record of one.
+      const bool is_late = policy.max_age > seconds(0) && at < received_at - policy.max_age;
+      if (via == journal::Via::webhook && is_late) capture.ignored_reason = "too old";
       capture.duration_is_told = camera.duration.has_value();
       captures.push_back(window_of(std::move(capture), at, duration));
     }

@@ -1,5 +1,6 @@
 #include "responder/ingest/webhook_endpoint.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "responder/base/json_writer.hpp"
@@ -34,7 +35,8 @@ WebhookEndpoint::WebhookEndpoint(WebhookOptions options, std::vector<Secret> sec
       intake_(intake),
       clock_(clock),
       observer_(std::move(observer)),
-      secrets_(std::move(secrets)) {}
+      secrets_(std::move(secrets)),
+      refusals_(clock, [](const std::string& line) { spdlog::warn("{}", line); }) {}
 
 void WebhookEndpoint::set_secrets(std::vector<Secret> secrets) { *secrets_.lock() = std::move(secrets); }
 
@@ -43,33 +45,36 @@ net::ServerReply WebhookEndpoint::refuse(int status, std::string_view result, st
   return {.status = status, .body = status_body("error", reason)};
 }
 
+WebhookEndpoint::Refusal WebhookEndpoint::refuse_signature(std::string_view result, std::string_view reason,
+                                                           std::string_view hint, const std::string& from) {
+  return {refuse(401, result, reason), refusals_.refused(from, fmt::format("{}{}", reason, hint))};
+}
+
 // What stops a request before its body is read; nothing when it may go on.
-std::optional<net::ServerReply> WebhookEndpoint::check(const net::ServerRequest& request, const std::string& from) {
-  if (request.path != options_.path) return refuse(404, "not_found", "no such path");
+std::optional<WebhookEndpoint::Refusal> WebhookEndpoint::check(const net::ServerRequest& request,
+                                                               const std::string& from) {
+  if (request.path != options_.path) return Refusal{refuse(404, "not_found", "no such path")};
   if (request.method != "POST") {
     auto reply = refuse(405, "method_not_allowed", "only POST");
     reply.headers.emplace_back("Allow", "POST");
-    return reply;
+    return Refusal{std::move(reply)};
   }
   // A header given twice could be read in two ways.
-  if (request.count(rhombus::signature_header_sha1) > 1 || request.count(rhombus::signature_header_sha256) > 1) {
-    return refuse(401, "wrong_signature", "the signature header is there twice");
-  }
+  if (request.count(rhombus::signature_header_sha1) > 1 || request.count(rhombus::signature_header_sha256) > 1)
+    return refuse_signature("wrong_signature", "the signature header is there twice", "", from);
   const auto signature = rhombus::check_signature(request.body, request.header(rhombus::signature_header_sha1),
                                                   request.header(rhombus::signature_header_sha256), *secrets_.lock());
   if (signature == rhombus::Signature::valid) return std::nullopt;
   if (signature == rhombus::Signature::missing && options_.allow_unsigned) return std::nullopt;
-  const bool missing = signature == rhombus::Signature::missing;
-  spdlog::warn("webhook from {} refused: its signature is {}", from,
-               missing ? "missing" : "wrong (is its secret in webhook.secrets?)");
-  return missing ? refuse(401, "unsigned", "the signature is missing")
-                 : refuse(401, "wrong_signature", "the signature is wrong");
+  if (signature == rhombus::Signature::missing)
+    return refuse_signature("unsigned", "the signature is missing", "", from);
+  return refuse_signature("wrong_signature", "the signature is wrong", " (is its secret in webhook.secrets?)", from);
 }
 
 void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
   const auto from =
       options_.trusted_proxies.client(request.remote_address, request.header("x-forwarded-for").value_or(""));
-  if (auto refused = check(request, from)) return reply.send(std::move(*refused));
+  if (auto refused = check(request, from)) return reply.send(std::move(refused->reply), refused->not_before);
   const auto alert = parser_.parse(request.body);
   if (!alert) {
     spdlog::warn("webhook from {} is signed but unusable: {}", from, alert.error().message);

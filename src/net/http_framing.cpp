@@ -100,6 +100,9 @@ bool RequestFramer::check_field(std::string_view line) {
     if (version_1_0_ && has_list_item(value, "keep-alive")) keep_alive_ = true;
   } else if (iequals(name, "expect")) {
     expects_continue_ = iequals(value, "100-continue");
+  } else if (iequals(name, "host")) {
+    if (has_host_) return false;
+    has_host_ = true;
   }
   return !(has_length_ && chunked_);
 }
@@ -124,6 +127,7 @@ RequestFramer::State RequestFramer::take_head() {
     if (++fields > limits_.max_headers) return refuse(431, "there are too many header fields");
     position = line_end;
   }
+  if (!has_host_ && !version_1_0_) return refuse(400, "the Host field is missing");
 
   if (remaining_ > limits_.max_body_bytes) return refuse(413, "the body is too large");
   if (!chunked_ && remaining_ == 0) {
@@ -150,10 +154,12 @@ RequestFramer::State RequestFramer::take_chunk_size() {
   if (end == std::string::npos || end > max_line) {
     return buffer_.size() > max_line ? refuse(400, "a chunk size is malformed") : State::need_more;
   }
-  // Extensions after ';' are allowed and mean nothing here.
-  const auto digits = std::string_view(buffer_).substr(0, std::min(buffer_.find(';'), end));
+  // Extensions after ';' are allowed and mean nothing here; a line end of another kind among them would to others.
+  const auto line = std::string_view(buffer_).substr(0, end);
+  const auto digits = line.substr(0, line.find(';'));
   std::size_t size = 0;
-  if (digits.empty() || digits.size() > 8) return refuse(400, "a chunk size is malformed");
+  if (digits.empty() || digits.size() > 8 || !std::all_of(line.begin(), line.end(), is_field_text))
+    return refuse(400, "a chunk size is malformed");
   for (const char c : digits) {
     const auto digit = std::string_view("0123456789abcdef").find(ascii_lower(std::string_view(&c, 1)));
     if (digit == std::string_view::npos) return refuse(400, "a chunk size is malformed");
@@ -189,6 +195,12 @@ RequestFramer::State RequestFramer::take_trailer() {
   }
   trailer_bytes_ += end + 2;
   if (trailer_bytes_ > limits_.max_head_bytes) return refuse(431, "the trailer is too large");
+  const auto line = std::string_view(buffer_).substr(0, end);
+  const auto name = line.substr(0, line.find(':'));
+  const bool is_field = !name.empty() && name.size() < line.size() &&
+                        std::all_of(name.begin(), name.end(), is_token_char) &&
+                        std::all_of(line.begin(), line.end(), is_field_text);
+  if (end != 0 && !is_field) return refuse(400, "a trailer field is malformed");
   buffer_.erase(0, end + 2);
   if (end != 0) return take_trailer();
   stage_ = Stage::done;

@@ -3,15 +3,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <map>
 #include <thread>
-#include <unordered_map>
 
-#include <arpa/inet.h>
 #include <concurrentqueue/concurrentqueue.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,7 +20,9 @@
 #include "responder/base/json_writer.hpp"
 #include "responder/base/synchronized.hpp"
 
+#include "connection_table.hpp"
 #include "http_parse.hpp"
+#include "server_connection.hpp"
 #include "tls_server.hpp"
 
 namespace responder::net {
@@ -30,12 +30,15 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t listen_token = 0;
-constexpr std::uint64_t wake_token = 1;
-constexpr std::uint64_t first_connection = 2;
+// What an event is of: a listening socket by its place, the wake-up, or a connection by its id.
+constexpr std::size_t max_listeners = 16;
+constexpr std::uint64_t wake_token = max_listeners;
+constexpr std::uint64_t first_connection = wake_token + 1;
+constexpr int accepts_at_once = 256;  // then those that are connected already have their turn
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
-constexpr milliseconds first_request_grace{1000};  // of a connection that came just before a stop
+constexpr milliseconds complaint_interval{60'000};  // about the same trouble
+constexpr milliseconds first_request_grace{1000};   // of a connection that came just before a stop
 constexpr milliseconds answer_timeout{60000};
 
 std::string_view status_text(int status) {
@@ -63,94 +66,6 @@ std::string serialize(const ServerReply& reply, bool keep_alive, bool with_body)
   return text;
 }
 
-std::string peer_address(const sockaddr_storage& address) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  const void* binary = nullptr;
-  if (address.ss_family == AF_INET) binary = &reinterpret_cast<const sockaddr_in*>(&address)->sin_addr;
-  if (address.ss_family == AF_INET6) binary = &reinterpret_cast<const sockaddr_in6*>(&address)->sin6_addr;
-  if (binary == nullptr || ::inet_ntop(address.ss_family, binary, text.data(), text.size()) == nullptr) return {};
-  return text.data();
-}
-
-enum class Io { done, again, closed };
-
-struct Connection {
-  enum class Phase { handshake, reading, answering, writing, lingering };
-
-  Connection(std::uint64_t id_, UniqueFd fd_, FrameLimits limits) : id(id_), fd(std::move(fd_)), framer(limits) {}
-
-  const std::uint64_t id;
-  UniqueFd fd;
-  Ssl ssl;  // empty: plain HTTP
-  std::string peer;
-  Phase phase = Phase::reading;
-  SteadyTime deadline;
-  SteadyTime idle_since;
-  RequestFramer framer;
-  std::string out;
-  std::size_t out_sent = 0;
-  bool close_after_reply = false;
-  bool head_request = false;
-  bool served = false;  // a request of it was answered
-  // Whether there may be bytes that no event will tell of: since the last read that found none.
-  bool input_waiting = true;
-  bool peer_is_done = false;  // its end of input is to be read, however short the reads before it
-
-  bool being_answered() const { return phase == Phase::answering || phase == Phase::writing; }
-
-  Io translate(int result) const {
-    const int error = SSL_get_error(ssl.get(), result);
-    ERR_clear_error();
-    return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? Io::again : Io::closed;
-  }
-
-  Io accept_tls() {
-    const int result = SSL_accept(ssl.get());
-    return result == 1 ? Io::done : translate(result);
-  }
-
-  Io read(std::span<char> buffer, std::size_t& got) {
-    if (ssl) {
-      const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &got);
-      return result == 1 ? Io::done : translate(result);
-    }
-    const ssize_t result = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
-    if (result > 0) {
-      got = static_cast<std::size_t>(result);
-      return Io::done;
-    }
-    return result < 0 && (errno == EAGAIN || errno == EINTR) ? Io::again : Io::closed;
-  }
-
-  // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by
-  // itself.
-  bool may_have_more(std::size_t got, std::size_t asked) const {
-    if (got == asked || peer_is_done) return true;
-    return ssl && (SSL_has_pending(ssl.get()) == 1 || got >= 4096);
-  }
-
-  // Sends what is left of `out`.
-  Io flush() {
-    while (out_sent < out.size()) {
-      const char* data = out.data() + out_sent;
-      const std::size_t size = out.size() - out_sent;
-      std::size_t sent = 0;
-      if (ssl) {
-        const int result = SSL_write_ex(ssl.get(), data, size, &sent);
-        if (result != 1) return translate(result);
-      } else {
-        const ssize_t result = ::send(fd.get(), data, size, MSG_NOSIGNAL);
-        if (result < 0) return errno == EAGAIN || errno == EINTR ? Io::again : Io::closed;
-        sent = static_cast<std::size_t>(result);
-      }
-      out_sent += sent;
-    }
-    out.clear();
-    out_sent = 0;
-    return Io::done;
-  }
-};
-
 }  // namespace
 
 // Where replies from other threads arrive; outlives the front as long as a slot does.
@@ -158,6 +73,7 @@ struct ReplySlot::Target {
   struct Posted {
     std::uint64_t connection = 0;
     ServerReply reply;
+    SteadyTime not_before;
   };
 
   moodycamel::ConcurrentQueue<Posted> replies;
@@ -180,10 +96,10 @@ ReplySlot::~ReplySlot() {
   if (target_) send(ServerReply{.status = 500, .body = R"({"status":"error"})"});
 }
 
-void ReplySlot::send(ServerReply reply) {
+void ReplySlot::send(ServerReply reply, SteadyTime not_before) {
   const auto target = std::move(target_);
   if (!target) return;
-  target->replies.enqueue({connection_, std::move(reply)});
+  target->replies.enqueue({connection_, std::move(reply), not_before});
   target->wake();
 }
 
@@ -193,45 +109,56 @@ struct HttpFront::Impl {
   Clock& clock;
   // Swapped by reload_certificate(); a connection keeps the one it began with (OpenSSL counts).
   Synchronized<SslContext> tls;
-  UniqueFd listen_fd;
+  std::vector<UniqueFd> listeners;
   UniqueFd epoll_fd;
   std::shared_ptr<ReplySlot::Target> replies = std::make_shared<ReplySlot::Target>();
   int port = 0;
-  bool inherited = false;  // the listening socket
+  bool inherited = false;  // the listening sockets
 
   // Of the loop thread alone.
   HeadParser parser;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections;
+  ConnectionTable connections;
   std::uint64_t next_id = first_connection;
+  std::multimap<SteadyTime, ReplySlot::Target::Posted> held;  // answers by when they are due
   SteadyTime next_sweep;
+  SteadyTime next_complaint;
+
+  // Alone: when the loop last came round.
+  std::atomic<SteadyTime::rep> turned_at{0};
 
   // Set once by stop(): the loop thread drains until then and ends. Epoch means "not stopping".
   std::atomic<SteadyTime::rep> drain_until{0};
   std::thread thread;
 
   Impl(FrontOptions options_, RequestHandler handler_, Clock& clock_)
-      : options(std::move(options_)), handler(std::move(handler_)), clock(clock_) {}
+      : options(std::move(options_)),
+        handler(std::move(handler_)),
+        clock(clock_),
+        connections(options.max_connections) {}
 
-  Result<void> set_up(std::optional<UniqueFd> given);
+  Result<void> set_up(std::vector<UniqueFd> given);
+  Result<SslContext> make_context() const;
   void run();
+  int longest_wait_ms(SteadyTime now) const;
   bool draining() const { return drain_until.load() != 0; }
 
-  void accept_all();
-  void make_room();
-  void on_event(Connection& connection, std::uint32_t events);
-  void read_request(Connection& connection);
-  void on_frame(Connection& connection, RequestFramer::State state);
-  void dispatch(Connection& connection);
-  void refuse(Connection& connection, int status, std::string_view reason);
-  void reply(Connection& connection, const ServerReply& reply);
-  void write_out(Connection& connection);
-  void after_reply(Connection& connection);
-  void discard_input(Connection& connection);
-  void deliver_replies();
+  bool accept_some(const UniqueFd& listener);  // false: nobody waits any more
+  void take_in(UniqueFd fd, const sockaddr_storage& address);
+  void on_event(ServerConnection& connection, std::uint32_t events);
+  void read_request(ServerConnection& connection);
+  void on_frame(ServerConnection& connection, RequestFramer::State state);
+  void dispatch(ServerConnection& connection);
+  void refuse(ServerConnection& connection, int status, std::string_view reason);
+  void reply(ServerConnection& connection, const ServerReply& reply);
+  void write_out(ServerConnection& connection);
+  void after_reply(ServerConnection& connection);
+  void discard_input(ServerConnection& connection);
+  void deliver_replies(SteadyTime now);
+  void deliver(ReplySlot::Target::Posted posted);
   void sweep(SteadyTime now);
   void take_what_has_come();
   void begin_drain();
-  void close(Connection& connection) { connections.erase(connection.id); }
+  void close(ServerConnection& connection) { connections.erase(connection.id); }
   bool watch(int fd, std::uint64_t token, std::uint32_t events) const;
 };
 
@@ -242,47 +169,69 @@ bool HttpFront::Impl::watch(int fd, std::uint64_t token, std::uint32_t events) c
   return ::epoll_ctl(epoll_fd.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-Result<void> HttpFront::Impl::set_up(std::optional<UniqueFd> given) {
+Result<SslContext> HttpFront::Impl::make_context() const {
+  return make_server_context(options.tls_cert, options.tls_key, options.client_ca);
+}
+
+Result<void> HttpFront::Impl::set_up(std::vector<UniqueFd> given) {
   if (!options.tls_cert.empty()) {
-    auto context = make_server_context(options.tls_cert, options.tls_key);
+    auto context = make_context();
     if (!context) return context.error();
     *tls.lock() = std::move(*context);
   }
-  inherited = given.has_value();
-  auto socket = given ? adopt_listening(std::move(*given)) : listen_on(options.listen);
-  if (!socket) return socket.error();
-  if (options.tls_cert.empty() && !is_local(*socket))
-    return Error{ErrorKind::permanent, "its socket is reached from outside and there is no TLS certificate"};
-  listen_fd = std::move(*socket);
-  port = bound_port(listen_fd);
+  inherited = !given.empty();
+  if (inherited) {
+    for (auto& socket : given) {
+      auto adopted = adopt_listening(std::move(socket));
+      if (!adopted) return adopted.error();
+      listeners.push_back(std::move(*adopted));
+    }
+  } else {
+    auto opened = listen_on(options.listen);
+    if (!opened) return opened.error();
+    listeners = std::move(*opened);
+  }
+  if (listeners.size() > max_listeners)
+    return Error{ErrorKind::permanent, fmt::format("more than {} sockets to listen on", max_listeners)};
   epoll_fd = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   replies->wake_fd = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  if (!epoll_fd || !replies->wake_fd || !watch(listen_fd.get(), listen_token, EPOLLIN) ||
-      !watch(replies->wake_fd.get(), wake_token, EPOLLIN)) {
-    return errno_error(errno, "cannot set up the listener's event loop");
+  bool watched = epoll_fd && replies->wake_fd && watch(replies->wake_fd.get(), wake_token, EPOLLIN);
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    if (options.tls_cert.empty() && !options.plain_anywhere && !is_local(listeners[i]))
+      return Error{ErrorKind::permanent, "its socket is reached from outside and there is no TLS certificate"};
+    if (port == 0) port = bound_port(listeners[i]);
+    watched = watched && watch(listeners[i].get(), i, EPOLLIN);
   }
+  if (!watched) return errno_error(errno, "cannot set up the listener's event loop");
   return {};
+}
+
+int HttpFront::Impl::longest_wait_ms(SteadyTime now) const {
+  if (held.empty()) return static_cast<int>(sweep_interval.count());
+  const auto due = std::chrono::ceil<milliseconds>(held.begin()->first - now);
+  return static_cast<int>(std::clamp(due, milliseconds(0), sweep_interval).count());
 }
 
 void HttpFront::Impl::run() {
   std::array<epoll_event, 256> events{};
-  next_sweep = clock.steady_now() + sweep_interval;
+  auto now = clock.steady_now();
+  next_sweep = now + sweep_interval;
   while (true) {
-    const int count =
-        ::epoll_wait(epoll_fd.get(), events.data(), events.size(), static_cast<int>(sweep_interval.count()));
+    turned_at.store(now.time_since_epoch().count());
+    const int count = ::epoll_wait(epoll_fd.get(), events.data(), events.size(), longest_wait_ms(now));
     for (int i = 0; i < count; ++i) {
       const std::uint64_t token = events[static_cast<std::size_t>(i)].data.u64;
-      if (token == listen_token) {
-        accept_all();
+      if (token < listeners.size()) {
+        accept_some(listeners[token]);
       } else if (token == wake_token) {
         std::uint64_t counter = 0;
         [[maybe_unused]] const ssize_t drained = ::read(replies->wake_fd.get(), &counter, sizeof counter);
-      } else if (const auto found = connections.find(token); found != connections.end()) {
-        on_event(*found->second, events[static_cast<std::size_t>(i)].events);
+      } else if (auto* connection = connections.find(token); connection != nullptr) {
+        on_event(*connection, events[static_cast<std::size_t>(i)].events);
       }
     }
-    deliver_replies();
-    const auto now = clock.steady_now();
+    now = clock.steady_now();
+    deliver_replies(now);
     if (now >= next_sweep) sweep(now);
     if (draining()) {
       begin_drain();
@@ -292,52 +241,50 @@ void HttpFront::Impl::run() {
   connections.clear();
 }
 
-void HttpFront::Impl::accept_all() {
-  while (listen_fd) {
+bool HttpFront::Impl::accept_some(const UniqueFd& listener) {
+  for (int i = 0; i < accepts_at_once; ++i) {
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     UniqueFd fd(
-        ::accept4(listen_fd.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) {
-      if (errno == ECONNABORTED || errno == EINTR) continue;
-      if (errno == EMFILE || errno == ENFILE) {
-        spdlog::warn("listener: out of file descriptors, closing the oldest connection");
-        make_room();
+        ::accept4(listener.get(), reinterpret_cast<sockaddr*>(&address), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd) {
+      take_in(std::move(fd), address);
+      continue;
+    }
+    if (errno == ECONNABORTED || errno == EINTR) continue;
+    if (errno == EMFILE || errno == ENFILE) {
+      const auto now = clock.steady_now();
+      if (now >= next_complaint) {
+        spdlog::warn("listener: out of file descriptors (LimitNOFILE, ulimit -n), closing the oldest connections");
+        next_complaint = now + complaint_interval;
       }
-      return;
+      connections.make_room();
     }
-    if (connections.size() >= options.max_connections) make_room();
-    const int on = 1;
-    if (address.ss_family != AF_UNIX) ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-
-    const auto now = clock.steady_now();
-    auto connection = std::make_unique<Connection>(next_id++, std::move(fd), options.limits);
-    connection->peer = peer_address(address);
-    connection->idle_since = now;
-    connection->deadline = now + options.request_timeout;
-    if (!options.tls_cert.empty()) {
-      connection->ssl.reset(SSL_new((*tls.lock()).get()));
-      if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) continue;
-      connection->phase = Connection::Phase::handshake;
-      connection->deadline = now + options.handshake_timeout;
-    }
-    // Edge-triggered, registered once: no system call per request is spent on changing the interest.
-    if (!watch(connection->fd.get(), connection->id, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) continue;
-    connections.emplace(connection->id, std::move(connection));
+    return false;
   }
+  return true;
 }
 
-void HttpFront::Impl::make_room() {
-  const Connection* oldest = nullptr;
-  for (const auto& [id, connection] : connections) {
-    if (connection->being_answered()) continue;
-    if (oldest == nullptr || connection->idle_since < oldest->idle_since) oldest = connection.get();
+void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
+  const int on = 1;
+  if (address.ss_family != AF_UNIX) ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  const auto now = clock.steady_now();
+  auto connection = std::make_unique<ServerConnection>(next_id++, std::move(fd), address, options.limits);
+  connection->idle_since = now;
+  connection->deadline = now + options.request_timeout;
+  if (!options.tls_cert.empty()) {
+    connection->ssl.reset(SSL_new((*tls.lock()).get()));
+    if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) return;
+    connection->phase = ServerConnection::Phase::handshake;
+    connection->deadline = now + options.handshake_timeout;
   }
-  if (oldest != nullptr) connections.erase(oldest->id);
+  // Edge-triggered, registered once: no system call per request is spent on changing the interest.
+  if (!watch(connection->fd.get(), connection->id, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)) return;
+  connections.add(std::move(connection));
 }
 
-void HttpFront::Impl::on_event(Connection& connection, std::uint32_t events) {
-  using Phase = Connection::Phase;
+void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t events) {
+  using Phase = ServerConnection::Phase;
   connection.input_waiting = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_is_done = true;
   if (connection.phase == Phase::handshake) {
@@ -358,11 +305,11 @@ void HttpFront::Impl::on_event(Connection& connection, std::uint32_t events) {
   }
 }
 
-void HttpFront::Impl::read_request(Connection& connection) {
+void HttpFront::Impl::read_request(ServerConnection& connection) {
   std::array<char, 16 * 1024> buffer;
   const std::uint64_t id = connection.id;
   // `connection` may be gone after any call that answers it.
-  while (connections.contains(id) && connection.phase == Connection::Phase::reading) {
+  while (connections.find(id) != nullptr && connection.phase == ServerConnection::Phase::reading) {
     std::size_t got = 0;
     switch (connection.read(buffer, got)) {
       case Io::again: connection.input_waiting = false; return;
@@ -375,7 +322,7 @@ void HttpFront::Impl::read_request(Connection& connection) {
   }
 }
 
-void HttpFront::Impl::on_frame(Connection& connection, RequestFramer::State state) {
+void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::State state) {
   switch (state) {
     case RequestFramer::State::need_more: return;
     case RequestFramer::State::send_continue:
@@ -388,12 +335,12 @@ void HttpFront::Impl::on_frame(Connection& connection, RequestFramer::State stat
   }
 }
 
-void HttpFront::Impl::dispatch(Connection& connection) {
+void HttpFront::Impl::dispatch(ServerConnection& connection) {
   auto request = parser.parse(connection.framer.head());
   if (!request) return refuse(connection, 400, "the request is malformed");
   request->body = connection.framer.body();
   request->remote_address = connection.peer;
-  connection.phase = Connection::Phase::answering;
+  connection.phase = ServerConnection::Phase::answering;
   connection.deadline = clock.steady_now() + answer_timeout;
   connection.close_after_reply = !connection.framer.keep_alive() || draining();
   connection.head_request = request->method == "HEAD";
@@ -401,21 +348,22 @@ void HttpFront::Impl::dispatch(Connection& connection) {
 }
 
 // What is left of a refused request is not looked at: the answer, then the end.
-void HttpFront::Impl::refuse(Connection& connection, int status, std::string_view reason) {
+void HttpFront::Impl::refuse(ServerConnection& connection, int status, std::string_view reason) {
+  if (options.refused) options.refused(status);
   JsonWriter body;
   body.begin_object().field("status", "error").field("reason", reason).end_object();
   connection.close_after_reply = true;
   reply(connection, ServerReply{.status = status, .body = std::move(body).str()});
 }
 
-void HttpFront::Impl::reply(Connection& connection, const ServerReply& reply) {
+void HttpFront::Impl::reply(ServerConnection& connection, const ServerReply& reply) {
   connection.out += serialize(reply, !connection.close_after_reply, !connection.head_request);
-  connection.phase = Connection::Phase::writing;
+  connection.phase = ServerConnection::Phase::writing;
   connection.deadline = clock.steady_now() + options.request_timeout;
   write_out(connection);
 }
 
-void HttpFront::Impl::write_out(Connection& connection) {
+void HttpFront::Impl::write_out(ServerConnection& connection) {
   switch (connection.flush()) {
     case Io::again: return;
     case Io::closed: return close(connection);
@@ -423,19 +371,19 @@ void HttpFront::Impl::write_out(Connection& connection) {
   }
 }
 
-void HttpFront::Impl::after_reply(Connection& connection) {
+void HttpFront::Impl::after_reply(ServerConnection& connection) {
   const auto now = clock.steady_now();
   connection.idle_since = now;
   if (connection.close_after_reply) {
     // A close with unread input would be a reset, and could take the answer with it.
     if (connection.ssl) SSL_shutdown(connection.ssl.get());
     ::shutdown(connection.fd.get(), SHUT_WR);
-    connection.phase = Connection::Phase::lingering;
+    connection.phase = ServerConnection::Phase::lingering;
     connection.deadline = now + linger_timeout;
     return discard_input(connection);
   }
   connection.served = true;
-  connection.phase = Connection::Phase::reading;
+  connection.phase = ServerConnection::Phase::reading;
   connection.deadline = now + options.idle_timeout;
   const auto state = connection.framer.next();
   if (connection.framer.started()) connection.deadline = now + options.request_timeout;
@@ -443,7 +391,7 @@ void HttpFront::Impl::after_reply(Connection& connection) {
   if (connection.input_waiting) read_request(connection);
 }
 
-void HttpFront::Impl::discard_input(Connection& connection) {
+void HttpFront::Impl::discard_input(ServerConnection& connection) {
   std::array<char, 16 * 1024> buffer;
   // Bounded: a client that never stops sending is closed by the deadline, not read for ever.
   for (int rounds = 0; rounds < 64; ++rounds) {
@@ -453,52 +401,70 @@ void HttpFront::Impl::discard_input(Connection& connection) {
   }
 }
 
-void HttpFront::Impl::deliver_replies() {
-  if (!replies->wake_pending.exchange(false)) return;
-  ReplySlot::Target::Posted posted;
-  while (replies->replies.try_dequeue(posted)) {
-    const auto found = connections.find(posted.connection);
-    if (found == connections.end() || found->second->phase != Connection::Phase::answering) continue;
-    reply(*found->second, posted.reply);
+void HttpFront::Impl::deliver_replies(SteadyTime now) {
+  if (replies->wake_pending.exchange(false)) {
+    ReplySlot::Target::Posted posted;
+    while (replies->replies.try_dequeue(posted)) {
+      if (posted.not_before <= now || draining()) {
+        deliver(std::move(posted));
+      } else if (auto* connection = connections.find(posted.connection); connection != nullptr) {
+        connection->answer_held = true;
+        held.emplace(posted.not_before, std::move(posted));
+      }
+    }
   }
+  while (!held.empty() && (held.begin()->first <= now || draining()))
+    deliver(std::move(held.extract(held.begin()).mapped()));
+}
+
+void HttpFront::Impl::deliver(ReplySlot::Target::Posted posted) {
+  auto* connection = connections.find(posted.connection);
+  if (connection == nullptr || connection->phase != ServerConnection::Phase::answering) return;
+  connection->answer_held = false;
+  reply(*connection, posted.reply);
 }
 
 void HttpFront::Impl::sweep(SteadyTime now) {
   next_sweep = now + sweep_interval;
-  std::vector<std::uint64_t> overdue;
-  for (const auto& [id, connection] : connections) {
-    if (connection->deadline <= now) overdue.push_back(id);
-  }
+  const auto overdue = connections.ids_where([&](const ServerConnection& one) { return one.deadline <= now; });
   for (const auto id : overdue) {
-    Connection& connection = *connections.at(id);
-    const bool half_sent = connection.phase == Connection::Phase::reading && connection.framer.started();
-    half_sent ? refuse(connection, 408, "the request took too long") : close(connection);
+    auto* connection = connections.find(id);
+    if (connection == nullptr) continue;
+    const bool half_sent = connection->phase == ServerConnection::Phase::reading && connection->framer.started();
+    half_sent ? refuse(*connection, 408, "the request took too long") : close(*connection);
   }
 }
 
 // What waits to be accepted or read at the moment of the stop. The queue of an inherited socket is for who comes
 // after.
 void HttpFront::Impl::take_what_has_come() {
-  if (!inherited) accept_all();
-  std::vector<std::uint64_t> idle;
-  for (const auto& [id, connection] : connections) {
-    if (connection->phase == Connection::Phase::reading && !connection->framer.started()) idle.push_back(id);
+  if (!inherited) {
+    constexpr int rounds = 8;  // more than the queue holds; a flood does not hold up the stop
+    for (const auto& listener : listeners) {
+      for (int i = 0; i < rounds && accept_some(listener); ++i) {
+      }
+    }
   }
+  const auto idle = connections.ids_where([](const ServerConnection& one) {
+    return one.phase == ServerConnection::Phase::reading && !one.framer.started();
+  });
   for (const auto id : idle) {
-    if (const auto found = connections.find(id); found != connections.end()) read_request(*found->second);
+    if (auto* connection = connections.find(id); connection != nullptr) read_request(*connection);
   }
 }
 
 // Connections that idle are closed. Those that have only just come bring a request that nobody sends again: they are
 // given a moment.
 void HttpFront::Impl::begin_drain() {
-  if (listen_fd) take_what_has_come();
-  listen_fd = UniqueFd();
+  if (!listeners.empty()) take_what_has_come();
+  if (!listeners.empty() && !inherited && !options.listen.unix_path.empty())
+    ::unlink(options.listen.unix_path.c_str());
+  listeners.clear();
   const auto came_before = clock.steady_now() - first_request_grace;
-  std::erase_if(connections, [&](const auto& entry) {
-    const Connection& connection = *entry.second;
-    const bool without_request = connection.phase == Connection::Phase::handshake ||
-                                 (connection.phase == Connection::Phase::reading && !connection.framer.started());
+  connections.erase_if([&](const ServerConnection& connection) {
+    const bool without_request =
+        connection.phase == ServerConnection::Phase::handshake ||
+        (connection.phase == ServerConnection::Phase::reading && !connection.framer.started());
     return without_request && (connection.served || connection.idle_since < came_before);
   });
 }
@@ -507,18 +473,25 @@ HttpFront::HttpFront(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpFront::~HttpFront() { stop(milliseconds(0)); }
 int HttpFront::port() const { return impl_->port; }
 
+bool HttpFront::turns() const {
+  constexpr milliseconds longest_turn{5000};
+  const auto age = impl_->clock.steady_now().time_since_epoch().count() - impl_->turned_at.load();
+  return SteadyTime::duration(age) < longest_turn;
+}
+
 Result<void> HttpFront::reload_certificate() {
   if (impl_->options.tls_cert.empty()) return {};
-  auto context = make_server_context(impl_->options.tls_cert, impl_->options.tls_key);
+  auto context = impl_->make_context();
   if (!context) return context.error();
   std::swap(*impl_->tls.lock(), *context);
   return {};
 }
 
 Result<std::unique_ptr<HttpFront>> HttpFront::open(FrontOptions options, RequestHandler handler, Clock& clock,
-                                                   std::optional<UniqueFd> inherited) {
+                                                   std::vector<UniqueFd> inherited) {
   auto impl = std::make_unique<Impl>(std::move(options), std::move(handler), clock);
   if (auto ready = impl->set_up(std::move(inherited)); !ready) return ready.error();
+  impl->turned_at.store(clock.steady_now().time_since_epoch().count());
   impl->thread = std::thread([loop = impl.get()] { loop->run(); });
   return std::unique_ptr<HttpFront>(new HttpFront(std::move(impl)));
 }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -20,9 +21,14 @@ namespace {
 
 constexpr int backlog = 1024;
 
+// An Error of kind not_found: this machine does not have that family of addresses.
 Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, const ListenAddress& named) {
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return errno_error(errno, "cannot open a socket");
+  if (!fd) {
+    Error error = errno_error(errno, fmt::format("cannot listen on {}", named.str()));
+    if (errno == EAFNOSUPPORT) error.kind = ErrorKind::not_found;
+    return error;
+  }
   const int on = 1;
   if (family != AF_UNIX) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
@@ -31,7 +37,7 @@ Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, co
     Error error = errno_error(failure, fmt::format("cannot listen on {}", named.str()));
     if (failure == EADDRINUSE) error.message += "; another program has it: stop that one or choose another address";
     if (failure == EACCES) error.message += "; ports below 1024 and folders of others need rights";
-    error.kind = ErrorKind::permanent;
+    error.kind = failure == EADDRNOTAVAIL ? ErrorKind::not_found : ErrorKind::permanent;
     return error;
   }
   return fd;
@@ -59,6 +65,12 @@ Result<UniqueFd> listen_on_unix(const ListenAddress& named) {
   if (socket && ::chmod(named.unix_path.c_str(), 0660) != 0)
     return errno_error(errno, fmt::format("cannot open {} to its group", named.unix_path));
   return socket;
+}
+
+void set_port(sockaddr& address, int port) {
+  const auto in_network_order = htons(static_cast<std::uint16_t>(port));
+  if (address.sa_family == AF_INET) reinterpret_cast<sockaddr_in&>(address).sin_port = in_network_order;
+  if (address.sa_family == AF_INET6) reinterpret_cast<sockaddr_in6&>(address).sin6_port = in_network_order;
 }
 
 }  // namespace
@@ -93,20 +105,43 @@ std::string ListenAddress::str() const {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
 }
 
-Result<UniqueFd> listen_on(const ListenAddress& address) {
-  if (!address.unix_path.empty()) return listen_on_unix(address);
+Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address) {
+  std::vector<UniqueFd> sockets;
+  if (!address.unix_path.empty()) {
+    auto socket = listen_on_unix(address);
+    if (!socket) return socket.error();
+    sockets.push_back(std::move(*socket));
+    return sockets;
+  }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+  // Without a name the answer is every address, or without "passive" the loopback's: of both families, whatever the
+  // hosts file says of localhost.
+  const bool loopback = address.host == "localhost";
+  hints.ai_flags = AI_NUMERICSERV | (loopback ? 0 : AI_PASSIVE);
   addrinfo* found = nullptr;
   const std::string port = std::to_string(address.port);
-  const char* host = address.host.empty() ? nullptr : address.host.c_str();
+  const char* host = address.host.empty() || loopback ? nullptr : address.host.c_str();
   if (const int failure = ::getaddrinfo(host, port.c_str(), &hints, &found); failure != 0) {
     return Error{ErrorKind::permanent,
                  fmt::format("cannot listen on {}: {}", address.str(), ::gai_strerror(failure))};
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, ::freeaddrinfo);
-  return bound(found->ai_family, found->ai_addr, found->ai_addrlen, address);
+  std::optional<Error> missing;
+  for (auto* one = found; one != nullptr; one = one->ai_next) {
+    // Where any port will do, it is the same one for all.
+    if (address.port == 0 && !sockets.empty()) set_port(*one->ai_addr, bound_port(sockets.front()));
+    auto socket = bound(one->ai_family, one->ai_addr, one->ai_addrlen, address);
+    if (socket) {
+      sockets.push_back(std::move(*socket));
+    } else if (socket.error().kind == ErrorKind::not_found) {
+      missing = socket.error();
+    } else {
+      return socket.error();
+    }
+  }
+  if (sockets.empty()) return *missing;
+  return sockets;
 }
 
 Result<UniqueFd> adopt_listening(UniqueFd socket) {

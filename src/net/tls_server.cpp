@@ -15,9 +15,22 @@ Error tls_error(std::string_view what) {
   return Error{ErrorKind::permanent, fmt::format("{}: {}", what, reason.data())};
 }
 
+// Whoever resumes a session has shown a certificate when it began.
+Result<void> require_client_certificate(SSL_CTX* context, const std::string& client_ca_file) {
+  constexpr std::array<unsigned char, 17> session_context{"rhombus-responde"};
+  SSL_CTX_set_session_id_context(context, session_context.data(), session_context.size() - 1);
+  auto* names = SSL_load_client_CA_file(client_ca_file.c_str());
+  if (names == nullptr || SSL_CTX_load_verify_locations(context, client_ca_file.c_str(), nullptr) != 1)
+    return tls_error(fmt::format("cannot read the clients' authorities {} (webhook.client_ca)", client_ca_file));
+  SSL_CTX_set_client_CA_list(context, names);  // takes it over
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return {};
+}
+
 }  // namespace
 
-Result<SslContext> make_server_context(const std::string& certificate_file, const std::string& key_file) {
+Result<SslContext> make_server_context(const std::string& certificate_file, const std::string& key_file,
+                                       const std::string& client_ca_file) {
   ERR_clear_error();
   SslContext context(SSL_CTX_new(TLS_server_method()));
   if (!context) return tls_error("cannot set up TLS");
@@ -36,6 +49,9 @@ Result<SslContext> make_server_context(const std::string& certificate_file, cons
   }
   if (SSL_CTX_check_private_key(context.get()) != 1) {
     return tls_error(fmt::format("the key {} does not belong to the certificate {}", key_file, certificate_file));
+  }
+  if (!client_ca_file.empty()) {
+    if (auto required = require_client_certificate(context.get(), client_ca_file); !required) return required.error();
   }
   return context;
 }

@@ -1,30 +1,111 @@
 #include "responder/ops/admin_endpoint.hpp"
 
+#include <algorithm>
+
+#include <openssl/crypto.h>
+
 #include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
 
 namespace responder::ops {
+namespace {
 
-net::ServerReply AdminEndpoint::readiness() const {
-  bool all_ready = true;
-  JsonWriter json;
-  json.begin_object();
-  for (const auto& [part, probe] : probes_) {
-    const auto one = probe();
-    all_ready = all_ready && one.ready;
-    json.key(part).begin_object().field("ready", one.ready).field("detail", one.detail).end_object();
+constexpr std::chrono::seconds journal_patience{2};
+
+std::string_view to_string(Readiness::State state) {
+  switch (state) {
+    case Readiness::State::ok: return "ok";
+    case Readiness::State::degraded: return "degraded";
+    case Readiness::State::unready: return "unready";
   }
-  json.field("ready", all_ready).end_object();
-  return {.status = all_ready ? 200 : 503, .body = std::move(json).str()};
+  return "unready";
 }
 
-void AdminEndpoint::handle(const net::ServerRequest& request, net::ReplySlot reply) const {
+Readiness silent_journal() { return {Readiness::State::unready, "it has not answered for seconds"}; }
+
+}  // namespace
+
+net::ServerReply AdminEndpoint::readiness(const Readiness& journal) const {
+  auto worst = Readiness::State::ok;
+  JsonWriter json;
+  json.begin_object();
+  const auto add = [&](std::string_view part, const Readiness& one) {
+    worst = std::max(worst, one.state);
+    json.key(part).begin_object();
+    json.field("status", to_string(one.state)).field("detail", one.detail).end_object();
+  };
+  add("journal", journal);
+  for (const auto& [part, probe] : probes_) add(part, probe());
+  json.field("status", to_string(worst)).end_object();
+  return {.status = worst == Readiness::State::unready ? 503 : 200, .body = std::move(json).str()};
+}
+
+void AdminEndpoint::ask_readiness(net::ReplySlot reply) {
+  bool is_silent = false;
+  {
+    auto waiting = waiting_.lock();
+    const auto now = clock_.steady_now();
+    is_silent = waiting->trying && now - waiting->since >= journal_patience;
+    if (!is_silent) {
+      waiting->replies.push_back(std::move(reply));
+      if (std::exchange(waiting->trying, true)) return;
+      waiting->since = now;
+    }
+  }
+  // Outside the lock: what is called has locks of its own.
+  if (is_silent) return reply.send(readiness(silent_journal()));
+  options_.try_journal([this](const Result<void>& tried) {
+    answer_all(tried ? Readiness{} : Readiness{Readiness::State::unready, tried.error().message}, false);
+  });
+}
+
+void AdminEndpoint::answer_all(const Readiness& journal, bool still_trying) {
+  std::vector<net::ReplySlot> replies;
+  {
+    auto waiting = waiting_.lock();
+    waiting->trying = still_trying;
+    replies.swap(waiting->replies);
+  }
+  if (replies.empty()) return;
+  const auto answer = readiness(journal);
+  for (auto& reply : replies) reply.send(answer);
+}
+
+void AdminEndpoint::tick() {
+  bool is_silent = false;
+  {
+    auto waiting = waiting_.lock();
+    is_silent = waiting->trying && clock_.steady_now() - waiting->since >= journal_patience;
+  }
+  if (is_silent) answer_all(silent_journal(), true);
+}
+
+// Compared in constant time: how long it takes tells nothing of the token.
+bool AdminEndpoint::may_ask(const net::ServerRequest& request) const {
+  constexpr std::string_view scheme = "bearer ";
+  const auto token = options_.token.reveal();
+  if (token.empty()) return true;
+  const auto given = request.header("authorization").value_or("");
+  if (given.size() != scheme.size() + token.size() || !iequals(given.substr(0, scheme.size()), scheme)) return false;
+  return CRYPTO_memcmp(given.data() + scheme.size(), token.data(), token.size()) == 0;
+}
+
+void AdminEndpoint::handle(const net::ServerRequest& request, net::ReplySlot reply) {
+  if (!may_ask(request)) {
+    return reply.send({.status = 401,
+                       .body = R"({"status":"error","reason":"the token of admin.token is needed"})",
+                       .headers = {{"WWW-Authenticate", "Bearer"}}});
+  }
   if (request.method != "GET" && request.method != "HEAD") {
     return reply.send({.status = 405, .body = R"({"status":"error"})", .headers = {{"Allow", "GET, HEAD"}}});
   }
-  if (request.path == "/healthz") return reply.send({.status = 200, .body = R"({"status":"ok"})"});
-  if (request.path == "/readyz") return reply.send(readiness());
+  if (request.path == "/healthz") {
+    if (options_.alive()) return reply.send({.status = 200, .body = R"({"status":"ok"})"});
+    return reply.send({.status = 503, .body = R"({"status":"hangs"})"});
+  }
+  if (request.path == "/readyz") return ask_readiness(std::move(reply));
   if (request.path == "/metrics") {
-    refresh_();
+    options_.refresh();
     return reply.send(
         {.status = 200, .body = metrics_.exposition(), .content_type = "text/plain; version=0.0.4; charset=utf-8"});
   }

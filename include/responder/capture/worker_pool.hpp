@@ -43,6 +43,7 @@ class WorkerPool {
   void stop();
 
   std::size_t queue_depth() const;
+  bool turns() const;  // whether the scheduler comes round: false when it has hung for long
 
  private:
   struct Impl;

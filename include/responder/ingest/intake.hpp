@@ -19,6 +19,7 @@ namespace responder::ingest {
 struct IntakePolicy {
   std::chrono::seconds buffer{30};             // before and after an alert
   std::chrono::seconds default_duration{120};  // for an alert that gives none
+  std::chrono::seconds max_age{0};             // of an alert that a webhook tells of; 0: any
   // Empty: all.
   std::set<std::string> cameras = {};
   std::set<std::string> locations = {};

@@ -11,6 +11,7 @@
 #include "responder/base/secret.hpp"
 #include "responder/base/synchronized.hpp"
 #include "responder/ingest/intake.hpp"
+#include "responder/ingest/refusals.hpp"
 #include "responder/net/http_front.hpp"
 #include "responder/net/trusted_proxies.hpp"
 
@@ -22,7 +23,8 @@ struct WebhookOptions {
   net::TrustedProxies trusted_proxies;
 };
 
-// Runs on the listener's loop thread and never blocks it. set_secrets() may be called from any thread.
+// Runs on the listener's loop thread and never blocks it. set_secrets() and report_refusals() may be called from any
+// thread.
 class WebhookEndpoint {
  public:
   // Told the result of each request: accepted, duplicate, ignored, unsigned, wrong_signature, malformed,
@@ -36,15 +38,26 @@ class WebhookEndpoint {
 
   void set_secrets(std::vector<Secret> secrets);
 
+  // To be called every few seconds: the log hears of refused signatures once a minute.
+  void report_refusals() { refusals_.report(); }
+
  private:
+  struct Refusal {
+    net::ServerReply reply;
+    SteadyTime not_before = {};
+  };
+
   net::ServerReply refuse(int status, std::string_view result, std::string_view reason) const;
-  std::optional<net::ServerReply> check(const net::ServerRequest& request, const std::string& from);
+  Refusal refuse_signature(std::string_view result, std::string_view reason, std::string_view hint,
+                           const std::string& from);
+  std::optional<Refusal> check(const net::ServerRequest& request, const std::string& from);
 
   const WebhookOptions options_;
   Intake& intake_;
   Clock& clock_;
   const Observer observer_;
   Synchronized<std::vector<Secret>> secrets_;
+  Refusals refusals_;
   rhombus::WebhookParser parser_;  // of the loop thread
 };
 

@@ -57,6 +57,7 @@ class RequestFramer {
   std::string body_;
   std::size_t remaining_ = 0;  // of the sized body or of the chunk
   std::size_t trailer_bytes_ = 0;
+  bool has_host_ = false;
   bool has_length_ = false;
   bool chunked_ = false;
   bool expects_continue_ = false;

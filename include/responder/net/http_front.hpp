@@ -51,7 +51,8 @@ class ReplySlot {
   ReplySlot& operator=(ReplySlot&&) = delete;
   ~ReplySlot();
 
-  void send(ServerReply reply);
+  // `not_before`: the client is kept waiting until then; its connection is closed first where room is needed.
+  void send(ServerReply reply, SteadyTime not_before = {});
 
  private:
   std::shared_ptr<Target> target_;
@@ -64,24 +65,36 @@ struct FrontOptions {
   ListenAddress listen;
   std::string tls_cert;  // PEM; empty: plain HTTP
   std::string tls_key;
+  std::string client_ca;        // PEM; set: only clients with a certificate of one of these are let in
+  bool plain_anywhere = false;  // plain HTTP on addresses that others reach, too
   FrameLimits limits;
-  std::size_t max_connections = 4096;  // the oldest that is not being answered makes room
+  // Then the oldest of the address that has the most, and is not being answered, makes room.
+  std::size_t max_connections = 4096;
   std::chrono::milliseconds handshake_timeout{5000};
   std::chrono::milliseconds request_timeout{10000};  // from a request's first byte to its last
   std::chrono::milliseconds idle_timeout{60000};     // between requests
+  // Told the status of each request that was refused before it came to the handler.
+  std::function<void(int status)> refused = {};
 };
+
+// Who may be behind a client's address: the address, for IPv6 its /64, as a host has as many of those as it likes.
+std::string client_group(const std::string& address);
 
 class HttpFront {
  public:
-  // `inherited`: a listening socket that the service manager keeps open over restarts, taken instead of opening
+  // `inherited`: listening sockets that the service manager keeps open over restarts, taken instead of opening
   // `options.listen`.
   static Result<std::unique_ptr<HttpFront>> open(FrontOptions options, RequestHandler handler, Clock& clock,
-                                                 std::optional<UniqueFd> inherited = {});
+                                                 std::vector<UniqueFd> inherited = {});
   ~HttpFront();
 
   int port() const;
 
-  // Reads the certificate and key again, for the connections to come. An Error leaves the present ones in use.
+  // Whether the loop comes round: false when it has hung for seconds.
+  bool turns() const;
+
+  // Reads certificate, key and the clients' CA again, for the connections to come. An Error leaves the present ones
+  // in use.
   Result<void> reload_certificate();
 
   // Closes the listening socket, lets requests in hand be answered until `deadline`, then closes every connection.

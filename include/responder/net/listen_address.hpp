@@ -1,8 +1,9 @@
-// `HOST:PORT`, `[V6]:PORT` or `unix:PATH`, as the configuration writes it.
+// `HOST:PORT`, `[V6]:PORT`, `:PORT` (every address of the machine) or `unix:PATH`, as the configuration writes it.
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "responder/base/error.hpp"
 #include "responder/base/file.hpp"
@@ -20,8 +21,9 @@ struct ListenAddress {
   std::string str() const;
 };
 
-// A bound, listening, non-blocking socket. The error names the address and what stands in the way.
-Result<UniqueFd> listen_on(const ListenAddress& address);
+// Bound, listening, non-blocking sockets: one for each address that the host has, IPv4 and IPv6. The error names the
+// address and what stands in the way.
+Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address);
 
 // A listening socket that was opened by somebody else, made fit for the event loop.
 Result<UniqueFd> adopt_listening(UniqueFd socket);

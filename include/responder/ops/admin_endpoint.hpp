@@ -6,36 +6,63 @@
 #include <utility>
 #include <vector>
 
+#include "responder/base/clock.hpp"
+#include "responder/base/secret.hpp"
+#include "responder/base/synchronized.hpp"
 #include "responder/net/http_front.hpp"
 #include "responder/ops/metrics.hpp"
 
 namespace responder::ops {
 
-// One part's readiness. A part that is not ready makes /readyz 503.
+// One part's. Any that is unready makes /readyz 503; what is degraded does its work later.
 struct Readiness {
-  bool ready = true;
-  std::string detail;
+  enum class State { ok, degraded, unready };
+  State state = State::ok;
+  std::string detail = "ok";
 };
 
 class AdminEndpoint {
  public:
-  using Probe = std::function<Readiness()>;  // on the listener's loop thread: quick
+  using Probe = std::function<Readiness()>;  // from any thread: quick
 
-  // `refresh` brings gauges up to date before they are shown.
-  AdminEndpoint(Metrics& metrics, std::function<void()> refresh) : metrics_(metrics), refresh_(std::move(refresh)) {}
+  struct Options {
+    Secret token;                   // empty: anybody may ask
+    std::function<void()> refresh;  // brings gauges up to date before they are shown
+    std::function<bool()> alive;    // whether the loops come round
+    // Writes to the journal, and tells how that went, from any thread, some time or never.
+    std::function<void(std::function<void(Result<void>)>)> try_journal;
+  };
+
+  AdminEndpoint(Options options, Metrics& metrics, Clock& clock)
+      : options_(std::move(options)), metrics_(metrics), clock_(clock) {}
 
   void add_probe(std::string part, Probe probe) {
     probes_.emplace_back(std::move(part), std::move(probe));
   }  // before the first handle()
 
-  void handle(const net::ServerRequest& request, net::ReplySlot reply) const;
+  void handle(const net::ServerRequest& request, net::ReplySlot reply);
+
+  // Answers who waits for a journal that does not. To be called every second or so.
+  void tick();
 
  private:
-  net::ServerReply readiness() const;
+  // Those who have asked for readiness; one try of the journal answers all.
+  struct Waiting {
+    std::vector<net::ReplySlot> replies;
+    bool trying = false;
+    SteadyTime since;
+  };
 
+  bool may_ask(const net::ServerRequest& request) const;
+  void ask_readiness(net::ReplySlot reply);
+  void answer_all(const Readiness& journal, bool still_trying);
+  net::ServerReply readiness(const Readiness& journal) const;
+
+  const Options options_;
   Metrics& metrics_;
-  std::function<void()> refresh_;
+  Clock& clock_;
   std::vector<std::pair<std::string, Probe>> probes_;
+  Synchronized<Waiting> waiting_;
 };
 
 }  // namespace responder::ops

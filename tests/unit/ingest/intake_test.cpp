@@ -76,6 +76,12 @@ TEST_CASE("what is not to be captured is written down as ignored, with its reaso
   auto future = alert();
   future.cameras[0].at = now + 2h;
   CHECK(reason(future) == "in the future");
+  auto old = alert();
+  old.cameras[0].at = now - 8 * 24h;
+  CHECK(reason(old, {.max_age = 7 * 24h}) == "too old");
+  CHECK(reason(old, {.max_age = 9 * 24h}).empty());
+  CHECK(reason(old).empty());
+  CHECK(plan_captures(old, {.max_age = 7 * 24h}, journal::Via::catch_up, now).at(0).ignored_reason.empty());
   CHECK(reason(alert(), {.cameras = {"C2"}}) == "filtered: camera");
   CHECK(reason(alert(), {.locations = {"L2"}}) == "filtered: location");
   CHECK(reason(alert(), {.activities = {"FACE"}}) == "filtered: activity");

@@ -15,7 +15,8 @@ int refusal_of(const std::string& text) {
 }  // namespace
 
 TEST_CASE("a request is found however it is cut") {
-  const std::string text = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n\r\n";
+  const std::string text =
+      "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\nHost: h\r\n\r\n";
   for (std::size_t cut = 0; cut < text.size(); ++cut) {
     CAPTURE(cut);
     RequestFramer framer(limits);
@@ -25,7 +26,7 @@ TEST_CASE("a request is found however it is cut") {
     CHECK(framer.body() == "hello");
     CHECK(framer.keep_alive());
     REQUIRE(framer.next() == State::complete);
-    CHECK(framer.head() == "GET / HTTP/1.1\r\n\r\n");
+    CHECK(framer.head() == "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK(framer.next() == State::need_more);
     CHECK_FALSE(framer.started());
   }
@@ -33,7 +34,7 @@ TEST_CASE("a request is found however it is cut") {
 
 TEST_CASE("chunks are joined, byte by byte") {
   const std::string text =
-      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n";
+      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\n\r\n";
   RequestFramer framer(limits);
   State state = State::need_more;
   for (const char c : text) state = framer.feed(std::string_view(&c, 1));
@@ -42,7 +43,7 @@ TEST_CASE("chunks are joined, byte by byte") {
 }
 
 TEST_CASE("what could be read in two ways is refused") {
-  const std::string post = "POST / HTTP/1.1\r\n";
+  const std::string post = "POST / HTTP/1.1\r\nHost: h\r\n";
   const std::string table[] = {
       post + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
       post + "Content-Length: 5\r\nContent-Length: 5\r\n\r\n",
@@ -58,15 +59,21 @@ TEST_CASE("what could be read in two ways is refused") {
       post + "A: b\nContent-Length: 5\r\n\r\n",
       post + std::string("A: b\0c\r\n\r\n", 10),
       post + ": b\r\n\r\n",
-      "POST  / HTTP/1.1\r\n\r\n",
-      "POST /a b HTTP/1.1\r\n\r\n",
-      "POST http://h/ HTTP/1.1\r\n\r\n",
+      "POST  / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST /a b HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
       "POST / HTTP/2.0\r\n\r\n",
       "\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n-1\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n 1\r\na\r\n",
+      post + "Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n",
+      post + "Transfer-Encoding: chunked\r\n\r\n1;x\n1\r\na\r\n",
+      post + "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\nC: d\r\n\r\n",
+      post + "Transfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
+      post + "Host: i\r\n\r\n",
+      "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
   };
   for (const auto& text : table) {
     CAPTURE(text);
@@ -75,23 +82,25 @@ TEST_CASE("what could be read in two ways is refused") {
 }
 
 TEST_CASE("caps hold before memory is spent") {
-  CHECK(refusal_of("POST / HTTP/1.1\r\nContent-Length: 101\r\n\r\n") == 413);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nContent-Length: 999999999999999\r\n\r\n") == 413);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n") == 413);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n60\r\n" + std::string(96, 'x') +
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n") == 413);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 999999999999999\r\n\r\n") == 413);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n") == 413);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n60\r\n" + std::string(96, 'x') +
                    "\r\n60\r\n") == 413);
-  CHECK(refusal_of("GET / HTTP/1.1\r\nA: " + std::string(2000, 'x')) == 431);
-  std::string many = "GET / HTTP/1.1\r\n";
+  CHECK(refusal_of("GET / HTTP/1.1\r\nHost: h\r\nA: " + std::string(2000, 'x')) == 431);
+  std::string many = "GET / HTTP/1.1\r\nHost: h\r\n";
   for (int i = 0; i < 11; ++i) many += "A: b\r\n";
   CHECK(refusal_of(many + "\r\n") == 431);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " + std::string(2000, 'x')) == 431);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: " +
+                   std::string(2000, 'x')) == 431);
 }
 
 TEST_CASE("the client that waits for 100 Continue is told to go on, or that it need not") {
   RequestFramer framer(limits);
-  CHECK(framer.feed("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n") == State::send_continue);
+  CHECK(framer.feed("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n") ==
+        State::send_continue);
   CHECK(framer.feed("ok") == State::complete);
-  CHECK(refusal_of("POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 200\r\n\r\n") == 413);
+  CHECK(refusal_of("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 200\r\n\r\n") == 413);
 }
 
 TEST_CASE("connections are kept as the version and the header say") {
@@ -100,8 +109,8 @@ TEST_CASE("connections are kept as the version and the header say") {
     REQUIRE(framer.feed(head) == State::complete);
     return framer.keep_alive();
   };
-  CHECK(kept("GET / HTTP/1.1\r\n\r\n"));
-  CHECK_FALSE(kept("GET / HTTP/1.1\r\nConnection: close\r\n\r\n"));
+  CHECK(kept("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+  CHECK_FALSE(kept("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
   CHECK_FALSE(kept("GET / HTTP/1.0\r\n\r\n"));
   CHECK(kept("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
 }

@@ -17,14 +17,23 @@ namespace {
 // A plain client: what is sent is what is written here.
 class RawClient {
  public:
-  explicit RawClient(int port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `host`: the last number of 127.0.0.x that it comes from.
+  explicit RawClient(int port, std::uint32_t host = 1) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + host);
+    CHECK(::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
     address.sin_port = htons(static_cast<std::uint16_t>(port));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    timeval timeout{5, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    connect(address);
+  }
+  struct V6 {};
+  RawClient(V6, int port) : fd_(::socket(AF_INET6, SOCK_STREAM, 0)) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(static_cast<std::uint16_t>(port));
+    address.sin6_addr = in6addr_loopback;
+    connect(address);
   }
   ~RawClient() { ::close(fd_); }
   RawClient(const RawClient&) = delete;
@@ -62,6 +71,13 @@ class RawClient {
   }
 
  private:
+  template <class Address>
+  void connect(const Address& address) {
+    timeval timeout{5, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+
   int fd_;
   bool connected_ = false;
   std::string received_;
@@ -88,9 +104,9 @@ TEST_CASE("requests are answered in order on one connection, pipelined or not") 
   auto front = HttpFront::open(quick_options(), echo(), clock);
   REQUIRE(front);
   RawClient client((*front)->port());
-  client.send("POST /a%20b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+  client.send("POST /a%20b HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
   CHECK(client.answer().ends_with("POST /a b hi"));
-  client.send("GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\nConnection: close\r\n\r\n");
+  client.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   CHECK(client.answer().ends_with("GET /1 "));
   CHECK(client.answer().ends_with("GET /2 "));
   CHECK(client.closed_by_server());
@@ -108,7 +124,7 @@ TEST_CASE("an answer may come later and from another thread") {
       clock);
   REQUIRE(front);
   RawClient client((*front)->port());
-  client.send("GET / HTTP/1.1\r\n\r\n");
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   CHECK(client.answer().ends_with("late"));
   for (auto& thread : threads) thread.join();
 }
@@ -118,7 +134,7 @@ TEST_CASE("a slot that is dropped answers 500") {
   auto front = HttpFront::open(
       quick_options(), [](ServerRequest, ReplySlot) {}, clock);
   RawClient client((*front)->port());
-  client.send("GET / HTTP/1.1\r\n\r\n");
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   CHECK(client.answer().starts_with("HTTP/1.1 500 "));
 }
 
@@ -126,7 +142,7 @@ TEST_CASE("malformed requests are refused and the connection is closed") {
   SystemClock clock;
   auto front = HttpFront::open(quick_options(), echo(), clock);
   for (const auto* text :
-       {"nonsense\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
+       {"nonsense\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
     CAPTURE(text);
     RawClient client((*front)->port());
     client.send(text);
@@ -139,7 +155,7 @@ TEST_CASE("a method nobody knows is the handler's to refuse") {
   SystemClock clock;
   auto front = HttpFront::open(quick_options(), echo(), clock);
   RawClient client((*front)->port());
-  client.send("FROB /x HTTP/1.1\r\n\r\n");
+  client.send("FROB /x HTTP/1.1\r\nHost: h\r\n\r\n");
   CHECK(client.answer().ends_with("FROB /x "));
 }
 
@@ -153,7 +169,8 @@ TEST_CASE("headers that cpp-httplib would act on change nothing") {
       clock);
   RawClient client((*front)->port());
   client.send(
-      "POST / HTTP/1.1\r\nRange: bytes=0-1\r\nREMOTE_ADDR: 6.6.6.6\r\nContent-Encoding: gzip\r\nContent-Type: "
+      "POST / HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1\r\nREMOTE_ADDR: 6.6.6.6\r\nContent-Encoding: "
+      "gzip\r\nContent-Type: "
       "multipart/form-data\r\nContent-Length: 3\r\n\r\nabc");
   const auto answer = client.answer();
   CHECK(answer.starts_with("HTTP/1.1 200 "));
@@ -164,7 +181,7 @@ TEST_CASE("a request that drips is cut off by its deadline, an idle connection b
   SystemClock clock;
   auto front = HttpFront::open(quick_options(), echo(), clock);
   RawClient slow((*front)->port());
-  slow.send("POST / HTTP/1.1\r\nContent-Le");
+  slow.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Le");
   CHECK(slow.answer().starts_with("HTTP/1.1 408 "));
   RawClient silent((*front)->port());
   CHECK(silent.closed_by_server());
@@ -179,12 +196,89 @@ TEST_CASE("at the cap the oldest connection makes room") {
   std::vector<std::unique_ptr<RawClient>> held;
   for (int i = 0; i < 3; ++i) {
     held.push_back(std::make_unique<RawClient>((*front)->port()));
-    held.back()->send("POST / HTTP/1.1\r\n");
+    held.back()->send("POST / HTTP/1.1\r\nHost: h\r\n");
   }
   RawClient fresh((*front)->port());
-  fresh.send("GET /fresh HTTP/1.1\r\n\r\n");
+  fresh.send("GET /fresh HTTP/1.1\r\nHost: h\r\n\r\n");
   CHECK(fresh.answer().ends_with("GET /fresh "));
   CHECK(held.front()->closed_by_server());
+}
+
+TEST_CASE("who has the most connections makes room, not who has few") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.max_connections = 6;
+  options.request_timeout = 5000ms;
+  auto front = HttpFront::open(options, echo(), clock);
+  RawClient modest((*front)->port(), 7);
+  modest.send("GET /first HTTP/1.1\r\n");  // and so the oldest
+  std::vector<std::unique_ptr<RawClient>> greedy;
+  for (int i = 0; i < 40; ++i) {
+    greedy.push_back(std::make_unique<RawClient>((*front)->port()));
+    greedy.back()->send("GET /many HTTP/1.1\r\nHost: h\r\n");
+  }
+  greedy.back()->send("\r\n");
+  CHECK(greedy.back()->answer().ends_with("GET /many "));
+  modest.send("Host: h\r\n\r\n");
+  CHECK(modest.answer().ends_with("GET /first "));
+}
+
+TEST_CASE("an answer that is held back comes when it is due, and its place is the first to go") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.max_connections = 2;
+  std::atomic<int> held{0};
+  auto front = HttpFront::open(
+      options,
+      [&](const ServerRequest& request, ReplySlot reply) {
+        const auto delay = request.path == "/long" ? 60s : request.path == "/short" ? 1s : 0s;
+        reply.send({.status = 401, .body = ""}, clock.steady_now() + delay);
+        ++held;
+      },
+      clock);
+  RawClient waiting((*front)->port());
+  const auto began = clock.steady_now();
+  waiting.send("GET /short HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(waiting.answer().starts_with("HTTP/1.1 401 "));
+  CHECK(clock.steady_now() - began >= 1s);
+  waiting.send("GET /long HTTP/1.1\r\nHost: h\r\n\r\n");
+  RawClient too((*front)->port());
+  too.send("GET /long HTTP/1.1\r\nHost: h\r\n\r\n");
+  while (held < 3) std::this_thread::yield();
+  RawClient fresh((*front)->port());
+  fresh.send("GET /now HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(fresh.answer().starts_with("HTTP/1.1 401 "));
+  CHECK(waiting.closed_by_server());
+  // A stop does not wait for what is held back.
+  (*front)->stop(5000ms);
+  CHECK(too.answer().starts_with("HTTP/1.1 401 "));
+}
+
+TEST_CASE("without a host both families are listened on, one port for both") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.listen = *ListenAddress::parse("localhost:0");
+  auto front = HttpFront::open(
+      options,
+      [](const ServerRequest& request, ReplySlot reply) {
+        reply.send({.status = 200, .body = request.remote_address});
+      },
+      clock);
+  REQUIRE(front);
+  RawClient v4((*front)->port());
+  v4.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(v4.answer().ends_with("127.0.0.1"));
+  RawClient v6(RawClient::V6{}, (*front)->port());
+  REQUIRE(v6.connected());
+  v6.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(v6.answer().ends_with("::1"));
+}
+
+TEST_CASE("clients are grouped by what one of them can have") {
+  CHECK(client_group("192.0.2.7") == "192.0.2.7");
+  CHECK(client_group("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64");
+  CHECK(client_group("2001:db8:1:2::1") == "2001:db8:1:2::/64");
+  CHECK(client_group("").empty());
 }
 
 TEST_CASE("stop lets the request in hand be answered and refuses new ones") {
@@ -200,7 +294,7 @@ TEST_CASE("stop lets the request in hand be answered and refuses new ones") {
       clock);
   const int port = (*front)->port();
   RawClient client(port);
-  client.send("GET / HTTP/1.1\r\n\r\n");
+  client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   while (!arrived) std::this_thread::yield();
   std::thread stopping([&] { (*front)->stop(5000ms); });
   held->send({.status = 200, .body = "in time"});
