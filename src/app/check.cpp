@@ -3,6 +3,9 @@
 
 #include "responder/archive/archive.hpp"
 #include "responder/base/file.hpp"
+#include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
+#include "responder/net/certificate.hpp"
 
 #include "archive_marker.hpp"
 #include "capture_engine.hpp"
@@ -47,12 +50,13 @@ void check_archive(const Config& config, Findings& findings, std::optional<journ
   findings.good("archive", config.archive.directory);
 }
 
-// True: Rhombus can be asked.
-bool check_api(rhombus::ApiClient& api, const Config& config, Findings& findings) {
-  const auto cameras = api.cameras({});
+// The cameras, where Rhombus can be asked.
+std::optional<std::vector<rhombus::Camera>> check_api(rhombus::ApiClient& api, const Config& config,
+                                                      Findings& findings) {
+  auto cameras = api.cameras({});
   if (!cameras) {
     findings.wrong("API", cameras.error().message);
-    return false;
+    return std::nullopt;
   }
   if (const auto ahead = api.clock_ahead(); ahead != std::chrono::milliseconds(0)) {
     findings.wrong("clock", fmt::format("it is {} s {} Rhombus's: let it follow a time server",
@@ -61,18 +65,115 @@ bool check_api(rhombus::ApiClient& api, const Config& config, Findings& findings
     findings.good("clock", "as Rhombus's");
   }
   findings.good("API", fmt::format("{} lists {} cameras", config.rhombus.api_url, cameras->size()));
-  return true;
+  return std::move(*cameras);
 }
 
-void check_push_path(rhombus::ApiClient& api, Findings& findings, std::optional<journal::Journal>& journal,
-                     WallTime now) {
+// One of ours, or none that we use.
+void check_certificate(Findings& findings, std::string_view key, const std::string& file, WallTime now) {
+  constexpr std::chrono::days soon{14};
+  if (file.empty()) return;
+  const auto validity = net::certificate_validity(file);
+  if (!validity) return findings.wrong("TLS", fmt::format("{}: {}", key, validity.error().message));
+  const auto until = format_rfc3339(validity->until);
+  if (now >= validity->until)
+    return findings.wrong("TLS", fmt::format("{}: {} has expired at {}: renew it, and reload", key, file, until));
+  if (now < validity->from)
+    return findings.wrong("TLS",
+                          fmt::format("{}: {} is not valid before {}", key, file, format_rfc3339(validity->from)));
+  if (now >= validity->until - soon)
+    return findings.wrong("TLS", fmt::format("{}: {} expires at {}: renew it, and reload", key, file, until));
+  findings.good("TLS", fmt::format("{} is valid until {}", key, until));
+}
+
+void check_certificates(const Config& config, Findings& findings, WallTime now) {
+  const auto& webhook = config.webhook;
+  const auto usable = webhook.tls_cert.empty()
+                          ? Result<void>{}
+                          : net::check_server_files(webhook.tls_cert, webhook.tls_key, webhook.client_ca);
+  if (!usable) return findings.wrong("TLS", usable.error().message);
+  check_certificate(findings, "webhook.tls_cert", webhook.tls_cert, now);
+  check_certificate(findings, "webhook.client_ca", webhook.client_ca, now);
+  check_certificate(findings, "rhombus.client_cert", config.rhombus.client_cert, now);
+}
+
+// Any answer of the device will do. It is shown neither key nor token.
+Result<void> reach(const net::Url& url) {
+  net::Trust trust;
+  trust.mode = net::Trust::Mode::insecure;
+  constexpr std::size_t max_answer = 1 << 20;
+  auto answer = net::HttpConnection(url, trust, {}).get(url.target(), {}, max_answer);
+  if (!answer) return answer.error();
+  return {};
+}
+
+// Where a camera is asked for: what Rhombus names for that, else where its footage is.
+std::vector<net::Url> lan_urls(const rhombus::MediaUris& uris) {
+  std::vector<net::Url> urls;
+  for (const auto& text : uris.lan_checks.empty() ? uris.lan : uris.lan_checks) {
+    auto url = net::Url::parse(text.substr(0, text.find('{')));
+    if (url) urls.push_back(std::move(*url));
+  }
+  return urls;
+}
+
+void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
+               Findings& findings) {
+  constexpr int enough = 3;
+  if (config.capture.connection == capture::ConnectionMode::wan) return;
+  std::string problem;
+  int tried = 0;
+  for (const auto& camera : cameras) {
+    if (!camera.online || tried == enough) continue;
+    const auto uris = api.media_uris(rhombus::DeviceKind::camera, camera.id, {});
+    if (!uris) return findings.wrong("LAN", uris.error().message);
+    for (const auto& url : lan_urls(*uris)) {
+      const auto reached = reach(url);
+      if (reached) return findings.good("LAN", fmt::format("{} answers at {}", printable(camera.name), url.origin()));
+      if (problem.empty()) problem = fmt::format("{}: {}", printable(camera.name), reached.error().message);
+    }
+    ++tried;
+  }
+  if (!problem.empty())
+    return findings.wrong("LAN", problem +
+                                     ": let this machine into the cameras' network, or set "
+                                     "capture.connection to \"wan\"");
+  findings.good("LAN", tried == 0 ? "no camera is online" : "Rhombus names no camera's address there");
+}
+
+// Whether what Rhombus calls is signed with a secret that we know.
+std::string unknown_secrets(const rhombus::WebhookSettings& settings, const Config& config) {
+  std::string unknown;
+  for (const auto& webhook : settings.webhooks) {
+    const bool known = webhook.secret.empty() || knows_secret(config, webhook.secret);
+    if (!webhook.diagnostic && !webhook.disabled && known) return {};
+    if (!webhook.diagnostic && !known) unknown = shown_url(webhook.url);
+  }
+  if (unknown.empty()) return {};
+  return fmt::format("the secret of {} is not known here: rhombus-responder webhook register --url {}", unknown,
+                     unknown);
+}
+
+void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& findings,
+                     std::optional<journal::Journal>& journal, WallTime now) {
   constexpr std::chrono::hours looked_at{24};
-  const auto health = api.webhook_health(now - looked_at, {});
   const auto silence = journal ? describe_silence(*journal, now) : Result<std::string>(std::string());
   if (silence && !silence->empty()) return findings.wrong("webhooks", *silence);
-  if (!health) return findings.wrong("webhooks", health.error().message);
-  if (!health->enabled || !health->disabled_urls.empty() || health->failures > 0)
-    return findings.wrong("webhooks", what_rhombus_says(api, now - looked_at, {}));
+  const auto settings = api.webhook_settings({});
+  if (!settings) return findings.wrong("webhooks", settings.error().message);
+  if (const auto off = what_is_off(*settings); !off.empty())
+    return findings.wrong("webhooks", off + "turn them on: rhombus-responder webhook register --url URL");
+  if (const auto unknown = unknown_secrets(*settings, config); !unknown.empty())
+    return findings.wrong("webhooks", unknown);
+  const auto failed = api.failed_deliveries(now - looked_at, {});
+  if (failed && failed->count > 0)
+    return findings.wrong("webhooks",
+                          fmt::format("Rhombus recorded {} failed deliveries in the last day{}: is the URL "
+                                      "reached from outside (rhombus-responder webhook test --url URL)?",
+                                      failed->count, failed->last ? ", the last at " + *failed->last : ""));
+  if (settings->webhooks.empty())
+    return findings.good("webhooks",
+                         "none is registered for the organization (webhook register --url URL); rules may "
+                         "have their own");
   findings.good("webhooks", "none is known to be missed");
 }
 
@@ -88,13 +189,18 @@ int check(const Config& config) {
   std::optional<journal::Journal> journal;
   check_journal(config, findings, journal);
   check_archive(config, findings, journal);
+  SystemClock clock;
+  check_certificates(config, findings, clock.wall_now());
   bool reached = true;
   const bool can_ask = static_cast<bool>(check_for_asking(config));
   if (can_ask) {
-    SystemClock clock;
     rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
-    reached = check_api(api, config, findings);
-    if (reached) check_push_path(api, findings, journal, clock.wall_now());
+    const auto cameras = check_api(api, config, findings);
+    reached = cameras.has_value();
+    if (reached) {
+      check_lan(api, config, *cameras, findings);
+      check_push_path(api, config, findings, journal, clock.wall_now());
+    }
   }
   if (findings.all_good()) return exit_done;
   if (!can_ask) return exit_usage;

@@ -57,6 +57,12 @@ int rebuild_journal(const Config& config);
 
 int check(const Config& config);
 
+int register_webhook(const Config& config, const std::string& url, bool diagnostic);
+int show_webhooks(const Config& config);
+int forget_unused_secrets(const Config& config);
+// `url`: empty for our own listener.
+int test_webhook(const Config& config, const std::string& url);
+
 // Keys of LAN devices.
 int list_pins(const Config& config);
 int forget_pin(const Config& config, const std::string& device);

@@ -511,6 +511,12 @@ Result<void> check_for_asking(const Config& config) {
   return {};
 }
 
+bool knows_secret(const Config& config, const Secret& webhook_secret) {
+  const auto& known = config.webhook.secrets;
+  return std::any_of(known.begin(), known.end(),
+                     [&](const Secret& one) { return one.reveal() == webhook_secret.reveal(); });
+}
+
 Result<void> check_for_serving(const Config& config) {
   if (auto usable = check_for_asking(config); !usable) return usable;
   if (config.webhook.unread_store) return wrong("webhook secrets: " + *config.webhook.unread_store);

@@ -117,6 +117,8 @@ Result<Config> load_config(const std::string& file, const Environ& environment);
 // What no call to Rhombus's API can do without.
 Result<void> check_for_asking(const Config& config);
 
+bool knows_secret(const Config& config, const Secret& webhook_secret);
+
 // What `serve` cannot do without.
 Result<void> check_for_serving(const Config& config);
 

@@ -74,6 +74,21 @@ int run(int argc, char** argv) {
   bool status_json = false;
   status->add_flag("--json", status_json, "one JSON object");
 
+  auto* webhook = program.add_subcommand("webhook", "Rhombus's webhooks to us: register, show, test");
+  webhook->require_subcommand(1);
+  auto* registering =
+      webhook->add_subcommand("register", "Have Rhombus call a URL, and store the secret it signs with");
+  std::string registered_url;
+  bool diagnostic = false;
+  registering->add_option("--url", registered_url, "https://HOST/PATH, as Rhombus reaches it")->required();
+  registering->add_flag("--diagnostic", diagnostic, "for what happens to devices, instead of alerts");
+  auto* show = webhook->add_subcommand("show", "What is registered, and whether its secret is known here");
+  auto* tidy =
+      webhook->add_subcommand("forget-unused", "Forget stored secrets that no registered webhook has any more");
+  auto* testing = webhook->add_subcommand("test", "Send a signed sample to the listener");
+  std::string tested_url;
+  testing->add_option("--url", tested_url, "through this URL, instead of to webhook.listen");
+
   auto* pins = program.add_subcommand("pins", "TLS keys of LAN devices that are remembered");
   pins->require_subcommand(0, 1);
   pins->add_subcommand("list", "device, SHA-256 of its key, since when (also without a word)");
@@ -112,6 +127,10 @@ int run(int argc, char** argv) {
   if (reconcile->parsed()) code = app::reconcile(*config, reconcile_options);
   if (check->parsed()) code = app::check(*config);
   if (rebuild->parsed()) code = app::rebuild_journal(*config);
+  if (registering->parsed()) code = app::register_webhook(*config, registered_url, diagnostic);
+  if (show->parsed()) code = app::show_webhooks(*config);
+  if (tidy->parsed()) code = app::forget_unused_secrets(*config);
+  if (testing->parsed()) code = app::test_webhook(*config, tested_url);
   if (events->parsed()) code = app::events(*config, events_options);
   if (status->parsed()) code = app::status(*config, status_json);
   if (forget->parsed()) {

@@ -8,16 +8,31 @@
 
 namespace responder::app {
 
-std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop_token stop) {
-  const auto health = api.webhook_health(since, std::move(stop));
-  if (!health) return fmt::format("what Rhombus recorded cannot be had: {}", health.error().message);
+std::string shown_url(std::string_view url) {
+  const auto parsed = net::Url::parse(url);
+  return printable(parsed ? parsed->loggable() : std::string(url.substr(0, url.find('?'))));
+}
+
+std::string what_is_off(const rhombus::WebhookSettings& settings) {
+  std::vector<std::string> off;
+  for (const auto& webhook : settings.webhooks) {
+    if (webhook.disabled && !webhook.diagnostic) off.push_back(shown_url(webhook.url));
+  }
   std::string said;
-  if (!health->enabled) said = "Rhombus says that webhooks are turned off; ";
-  if (!health->disabled_urls.empty())
-    said += fmt::format("Rhombus says that these URLs are turned off: {}; ", join(health->disabled_urls, ", "));
-  if (health->failures == 0) return said + "Rhombus recorded no failed delivery since";
-  return said + fmt::format("Rhombus recorded {} failed deliveries since{}", health->failures,
-                            health->last_failure ? ", the last at " + *health->last_failure : "");
+  if (!settings.enabled) said = "Rhombus says that webhooks are turned off; ";
+  if (!off.empty()) said += fmt::format("Rhombus says that these URLs are turned off: {}; ", join(off, ", "));
+  return said;
+}
+
+std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop_token stop) {
+  const auto settings = api.webhook_settings(stop);
+  if (!settings) return fmt::format("what Rhombus recorded cannot be had: {}", settings.error().message);
+  const auto failed = api.failed_deliveries(since, std::move(stop));
+  const auto off = what_is_off(*settings);
+  if (!failed) return off + "what Rhombus recorded of failed deliveries cannot be had";
+  if (failed->count == 0) return off + "Rhombus recorded no failed delivery since";
+  return off + fmt::format("Rhombus recorded {} failed deliveries since{}", failed->count,
+                           failed->last ? ", the last at " + *failed->last : "");
 }
 
 namespace {

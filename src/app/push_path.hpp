@@ -13,6 +13,12 @@ namespace responder::app {
 // The fact that keeps what_rhombus_says() of the last time webhooks were missed.
 inline constexpr std::string_view webhook_diagnosis_fact = "webhook_diagnosis";
 
+// Without what may be secret in it.
+std::string shown_url(std::string_view url);
+
+// In words: settings that are off; empty when none is.
+std::string what_is_off(const rhombus::WebhookSettings& settings);
+
 // In words: settings that are off, deliveries that failed since.
 std::string what_rhombus_says(rhombus::ApiClient& api, WallTime since, std::stop_token stop);
 

@@ -100,9 +100,10 @@ Result<MissedWebhooks> Journal::missed_webhooks(WallTime from, WallTime to) {
 }
 
 Result<std::optional<WallTime>> Journal::last_webhook_alert() {
-  auto query = impl_->statement("SELECT alert_ms FROM captures WHERE via = 'webhook' ORDER BY id DESC LIMIT 1");
+  auto query = impl_->statement(
+      "SELECT alert_ms FROM captures WHERE via = 'webhook' AND substr(alert, 1, ?1) <> ?2 ORDER BY id DESC LIMIT 1");
   if (!query) return query.error();
-  (*query)->bind();
+  (*query)->bind(static_cast<std::int64_t>(test_alert_prefix.size()), test_alert_prefix);
   const auto row = (*query)->step();
   if (!row) return row.error();
   std::optional<WallTime> at;

@@ -94,6 +94,17 @@ struct HttpConnection::Impl {
     } else {
       client = std::make_unique<httplib::ClientImpl>(origin.host, origin.port);
     }
+    set_up(timeouts);
+  }
+
+  Impl(const std::string& unix_path, const ClientTimeouts& timeouts)
+      : origin(*Url::parse("http://localhost")), client(std::make_unique<httplib::ClientImpl>(unix_path)) {
+    client->set_address_family(AF_UNIX);
+    client->set_default_headers({{"Host", origin.host}});  // it would say the path
+    set_up(timeouts);
+  }
+
+  void set_up(const ClientTimeouts& timeouts) {
     client->set_keep_alive(true);
     client->set_tcp_nodelay(true);
     client->set_url_encode(false);
@@ -193,6 +204,8 @@ struct HttpConnection::Impl {
 
 HttpConnection::HttpConnection(const Url& origin, const Trust& trust, const ClientTimeouts& timeouts)
     : impl_(std::make_unique<Impl>(origin, trust, timeouts)) {}
+HttpConnection::HttpConnection(const std::string& unix_path, const ClientTimeouts& timeouts)
+    : impl_(std::make_unique<Impl>(unix_path, timeouts)) {}
 HttpConnection::~HttpConnection() = default;
 HttpConnection::HttpConnection(HttpConnection&&) noexcept = default;
 HttpConnection& HttpConnection::operator=(HttpConnection&&) noexcept = default;

@@ -9,6 +9,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "webhook_json.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -322,9 +323,9 @@ Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_to
   return other;
 }
 
-// Failed deliveries are diagnostics of the organization: EXTERNAL_WEBHOOK_FAILURE, or those of the integration
-// WEBHOOKS.
-Result<void> ApiClient::add_failures(WebhookHealth& health, WallTime since, std::stop_token stop) {
+// They are diagnostics of the organization: EXTERNAL_WEBHOOK_FAILURE, or those of the integration WEBHOOKS.
+Result<FailedDeliveries> ApiClient::failed_deliveries(WallTime since, std::stop_token stop) {
+  FailedDeliveries failed;
   JsonWriter body;
   body.begin_object().field("timestampMsAfter", since.time_since_epoch().count()).end_object();
   const auto asked = std::move(body).str();
@@ -338,35 +339,42 @@ Result<void> ApiClient::add_failures(WebhookHealth& health, WallTime since, std:
       if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" &&
           json::text(event, "integration") != "WEBHOOKS")
         return;
-      ++health.failures;
+      ++failed.count;
       auto at = json::text(event, "timestamp");
-      if (at && (!health.last_failure || *at > *health.last_failure)) health.last_failure = printable(*at, 40);
+      if (at && (!failed.last || *at > *failed.last)) failed.last = printable(*at, 40);
     });
   };
-  if (auto asked_feed = ask("/api/report/getDiagnosticFeed", "diagnosticEvents"); !asked_feed) return asked_feed;
-  return ask("/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents");
+  if (auto asked_feed = ask("/api/report/getDiagnosticFeed", "diagnosticEvents"); !asked_feed)
+    return asked_feed.error();
+  if (auto asked_more = ask("/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents"); !asked_more)
+    return asked_more.error();
+  return failed;
 }
 
-Result<WebhookHealth> ApiClient::webhook_health(WallTime since, std::stop_token stop) {
+Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
   auto text = call(path, "{}", stop, Urgency::background);
   if (!text) return text.error();
   auto answer = Answer::parse(path, *text);
   if (!answer) return answer.error();
-  WebhookHealth health;
-  if (const auto settings = json::object(answer->object(), "orgIntegrationV2")) {
-    health.enabled = json::boolean(*settings, "enabled").value_or(true);
-    if (const auto urls = json::object(*settings, "activityWebhooksV2")) {
-      for (const auto [url, info] : *urls) {
-        json::Object described;
-        if (info.get(described) == simdjson::SUCCESS && json::boolean(described, "webhookDisabled").value_or(false))
-          health.disabled_urls.push_back(printable(url.substr(0, url.find('?'))));
-      }
-    }
+  return read_webhook_settings(answer->object());
+}
+
+Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
+                                           std::stop_token stop) {
+  const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
+  auto text = call(path, registration_body(now, url, diagnostic), stop);
+  if (!text) return text.error();
+  auto answer = Answer::parse(path, *text);
+  if (!answer) return answer.error();
+  auto secret = json::text(answer->object(), "webhookSecret");
+  if (secret && !secret->empty()) return Secret(std::move(*secret));
+  const auto settings = webhook_settings(stop);
+  if (!settings) return settings.error();
+  for (const auto& webhook : settings->webhooks) {
+    if (webhook.url == url && webhook.diagnostic == diagnostic && !webhook.secret.empty()) return webhook.secret;
   }
-  // Second to the settings: an account may not be allowed to read diagnostics.
-  if (auto added = add_failures(health, since, stop); !added) spdlog::debug("{}", added.error().message);
-  return health;
+  return lacks(path, "webhookSecret");
 }
 
 Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,

@@ -27,6 +27,7 @@ class JsonWriter {
   template <std::integral Number>
   requires(!std::same_as<Number, bool>) JsonWriter& value(Number number) { return raw(std::to_string(number)); }
   JsonWriter& null();
+  JsonWriter& document(std::string_view json) { return raw(json); }  // a value that is JSON already
 
   template <class Value>
   JsonWriter& field(std::string_view name, const Value& content) {

@@ -33,6 +33,8 @@ using CaptureId = std::int64_t;
 
 // The reason of captures that are ignored until their alert's time is near: their sender's clock or ours is wrong.
 inline constexpr std::string_view future_reason = "in the future";
+// How the alert ids of samples begin that we send ourselves: they tell nothing of Rhombus's webhooks.
+inline constexpr std::string_view test_alert_prefix = "rhombus-responder-test-";
 
 // Footage that is not in the clip, wall clock.
 struct Gap {

@@ -62,6 +62,8 @@ struct BodyReceiver {
 class HttpConnection {
  public:
   HttpConnection(const Url& origin, const Trust& trust, const ClientTimeouts& timeouts);
+  // Plain HTTP to whoever listens on a unix socket.
+  HttpConnection(const std::string& unix_path, const ClientTimeouts& timeouts);
   ~HttpConnection();
   HttpConnection(HttpConnection&&) noexcept;
   HttpConnection& operator=(HttpConnection&&) noexcept;

@@ -20,6 +20,7 @@
 #include "responder/net/stall_watch.hpp"
 #include "responder/rhombus/alert_listing.hpp"
 #include "responder/rhombus/rate_limit.hpp"
+#include "responder/rhombus/webhook_settings.hpp"
 
 namespace responder::rhombus {
 
@@ -71,12 +72,10 @@ struct AlertDetails {
   std::map<DeviceId, std::string> clip_regions;
 };
 
-// What Rhombus knows of its webhooks to us.
-struct WebhookHealth {
-  bool enabled = true;
-  std::vector<std::string> disabled_urls;
-  std::size_t failures = 0;                      // recorded deliveries that failed
-  std::optional<std::string> last_failure = {};  // when, as Rhombus writes it
+// What Rhombus recorded of webhooks that could not be delivered.
+struct FailedDeliveries {
+  std::size_t count = 0;
+  std::optional<std::string> last = {};  // when, as Rhombus writes it
 };
 
 enum class DeviceKind { camera, audio_gateway };
@@ -98,8 +97,13 @@ class ApiClient {
   Result<AlertDetails> alert_details(const AlertId& alert, std::stop_token stop);
   // One page; for list_alerts(). In the background.
   Result<AlertPage> policy_alerts(const AlertQuery& query, std::stop_token stop);
-  // The settings now, and what was recorded since.
-  Result<WebhookHealth> webhook_health(WallTime since, std::stop_token stop);
+  Result<WebhookSettings> webhook_settings(std::stop_token stop);
+  // Registers the URL, or renews its registration: registration_body() of the present settings. The secret that its
+  // webhooks are signed with from then on.
+  Result<Secret> register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
+                                  std::stop_token stop);
+  // An account may not be allowed to read them: an Error, then.
+  Result<FailedDeliveries> failed_deliveries(WallTime since, std::stop_token stop);
 
   // A token for media requests. With `device` it opens that one device and nothing else (what a LAN device may see).
   Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
@@ -119,7 +123,6 @@ class ApiClient {
                            Urgency urgency = Urgency::urgent, bool* answered = nullptr);
   Result<AlertPage> ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
                                    bool* answered);
-  Result<void> add_failures(WebhookHealth& health, WallTime since, std::stop_token stop);
 
   void compare_clocks(const net::Response& response);
 

@@ -1,0 +1,189 @@
+// webhook: registers our URL at Rhombus, shows what is registered, tries the listener.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
+#include "responder/rhombus/signature.hpp"
+
+#include "capture_engine.hpp"
+#include "commands.hpp"
+#include "push_path.hpp"
+#include "secret_store.hpp"
+
+namespace responder::app {
+namespace {
+
+int exit_status(const Error& error) { return error.kind == ErrorKind::no_space ? exit_failed : exit_unreachable; }
+
+rhombus::ApiClient make_client(const Config& config, Clock& clock) {
+  return {api_options(config), clock, [](std::string_view, int) {}};
+}
+
+std::string remark_on_path(const Config& config, const net::Url& url) {
+  if (url.path == config.webhook.path) return {};
+  return fmt::format("its path {} is not webhook.path {}: a proxy in front has to map it\n", printable(url.path),
+                     config.webhook.path);
+}
+
+}  // namespace
+
+int register_webhook(const Config& config, const std::string& text, bool diagnostic) {
+  if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
+  const auto url = net::Url::parse(text);
+  if (!url) return complain("--url: " + url.error().message);
+  if (url->scheme != "https") return complain("--url: Rhombus calls https only: give https://HOST/PATH");
+  SystemClock clock;
+  auto api = make_client(config, clock);
+  const auto now = api.webhook_settings({});
+  if (!now) return complain(now.error().message, exit_status(now.error()));
+  const auto secret = api.register_webhook(*now, text, diagnostic, {});
+  if (!secret) return complain(secret.error().message, exit_status(secret.error()));
+  const auto store = config.secret_store();
+  const auto stored = store_secret(store, *secret);
+  if (!stored)
+    return complain(fmt::format("Rhombus has {} now, but its secret is not stored: {}; run this again",
+                                shown_url(text), stored.error().message),
+                    exit_failed);
+  fmt::print("Rhombus calls {} {}\n", shown_url(text),
+             diagnostic ? "when a device has trouble" : "when there is an alert");
+  fmt::print("its secret is {} {}: a running serve takes it within seconds\n", *stored ? "stored in" : "already in",
+             store.string());
+  fmt::print("{}", remark_on_path(config, *url));
+  return exit_done;
+}
+
+int show_webhooks(const Config& config) {
+  if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
+  SystemClock clock;
+  auto api = make_client(config, clock);
+  const auto settings = api.webhook_settings({});
+  if (!settings) return complain(settings.error().message, exit_status(settings.error()));
+  if (!settings->enabled) fmt::print("webhooks are turned off at Rhombus; webhook register turns them on\n");
+  if (settings->webhooks.empty()) fmt::print("no webhook is registered: webhook register --url URL\n");
+  for (const auto& webhook : settings->webhooks) {
+    const auto* secret = webhook.secret.empty()                 ? "Rhombus does not tell its secret"
+                         : knows_secret(config, webhook.secret) ? "its secret is known here"
+                                                                : "its secret is NOT known here: webhook register";
+    fmt::print("{:<10} {:<8} {}  {}\n", webhook.diagnostic ? "diagnostic" : "activity",
+               webhook.disabled ? "OFF" : "on", shown_url(webhook.url), secret);
+  }
+  return exit_done;
+}
+
+int forget_unused_secrets(const Config& config) {
+  if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
+  SystemClock clock;
+  auto api = make_client(config, clock);
+  const auto settings = api.webhook_settings({});
+  if (!settings) return complain(settings.error().message, exit_status(settings.error()));
+  const bool all_told = std::none_of(settings->webhooks.begin(), settings->webhooks.end(),
+                                     [](const auto& webhook) { return webhook.secret.empty(); });
+  if (settings->webhooks.empty() || !all_told)
+    return complain("Rhombus does not tell the secret of every webhook: which are unused cannot be known",
+                    exit_failed);
+  const auto forgotten = forget_secrets(config.secret_store(), [&](std::string_view line) {
+    return std::any_of(settings->webhooks.begin(), settings->webhooks.end(),
+                       [&](const auto& webhook) { return webhook.secret.reveal() == line; });
+  });
+  if (!forgotten) return complain(forgotten.error().message, exit_failed);
+  fmt::print("{} secrets that no webhook has any more are forgotten in {}\n", *forgotten,
+             config.secret_store().string());
+  return exit_done;
+}
+
+namespace {
+
+// A diagnostic: it is written down as ignored, and shows that a webhook would have been taken.
+std::string sample_body(WallTime now) {
+  const auto ms = now.time_since_epoch().count();
+  JsonWriter json;
+  json.begin_object()
+      .field("version", "2")
+      .field("summary", "Test of rhombus-responder")
+      .field("alertUuid", fmt::format("{}{}", journal::test_alert_prefix, ms))
+      .field("deviceUuid", "rhombus-responder")
+      .field("diagnosticTrigger", "TEST")
+      .field("timestampMs", ms)
+      .end_object();
+  return std::move(json).str();
+}
+
+// Where our own listener is reached on this machine.
+net::Url own_url(const Config& config, const net::ListenAddress& listen) {
+  const bool any = listen.host.empty() || listen.host == "0.0.0.0" || listen.host == "::";
+  net::Url url;
+  url.scheme = config.webhook.tls_cert.empty() ? "http" : "https";
+  url.host = any ? "localhost" : listen.host;
+  url.port = listen.port;
+  url.path = config.webhook.path;
+  return url;
+}
+
+struct Target {
+  net::HttpConnection connection;
+  std::string path;
+  std::string shown;
+};
+
+Result<Target> find_target(const Config& config, const std::string& text) {
+  constexpr net::ClientTimeouts timeouts;
+  if (!text.empty()) {
+    const auto url = net::Url::parse(text);
+    if (!url) return with_context(url.error(), "--url");
+    // As strict as Rhombus: a certificate that others do not believe is a finding.
+    net::Trust trust;
+    trust.ca_file = config.rhombus.ca_file;
+    return Target{net::HttpConnection(*url, trust, timeouts), url->target(), shown_url(text)};
+  }
+  const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
+  if (!listen.unix_path.empty())
+    return Target{net::HttpConnection(listen.unix_path, timeouts), config.webhook.path, listen.str()};
+  const auto url = own_url(config, listen);
+  // Our own, by its address: its certificate need not name that.
+  net::Trust trust;
+  trust.mode = net::Trust::Mode::insecure;
+  return Target{net::HttpConnection(url, trust, timeouts), url.target(), url.loggable()};
+}
+
+std::string mend_for(int status) {
+  switch (status) {
+    case 401: return "it does not know the secret: is it the serve of this configuration, and reloaded?";
+    case 404: return "its path is another: see webhook.path, and what a proxy in front maps";
+    case 502:
+    case 504: return "the proxy in front does not reach the listener";
+    case 503: return "it cannot write its journal just now: see its log";
+    default: return "is it rhombus-responder that listens there?";
+  }
+}
+
+}  // namespace
+
+int test_webhook(const Config& config, const std::string& url) {
+  if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned)
+    return complain(check_for_serving(config).error().message);
+  auto target = find_target(config, url);
+  if (!target) return complain(target.error().message);
+  const auto body = sample_body(SystemClock().wall_now());
+  net::Headers headers;
+  if (!config.webhook.secrets.empty())  // the newest is the last
+    headers.emplace_back(rhombus::signature_header_sha1,
+                         rhombus::sign(body, config.webhook.secrets.back(), rhombus::Digest::sha1));
+  constexpr std::size_t max_answer = 64 * 1024;
+  const auto began = SystemClock().steady_now();
+  const auto answer = target->connection.post_json(target->path, headers, body, max_answer);
+  if (!answer)
+    return complain(
+        fmt::format("{}: {}: does serve run, and does it listen there?", target->shown, answer.error().message),
+        exit_failed);
+  if (answer->status != 200)
+    return complain(fmt::format("{}: HTTP {}: {}", target->shown, answer->status, mend_for(answer->status)),
+                    exit_failed);
+  const auto took = std::chrono::ceil<std::chrono::milliseconds>(SystemClock().steady_now() - began);
+  fmt::print("{} took a signed sample and answered {} after {} ms\n", target->shown, printable(answer->body, 200),
+             took.count());
+  return exit_done;
+}
+
+}  // namespace responder::app

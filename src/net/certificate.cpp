@@ -1,0 +1,42 @@
+#include "responder/net/certificate.hpp"
+
+#include <ctime>
+#include <memory>
+
+#include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "tls_server.hpp"
+
+namespace responder::net {
+namespace {
+
+WallTime wall_time(const ASN1_TIME* time) {
+  std::tm parts{};
+  ASN1_TIME_to_tm(time, &parts);
+  return WallTime(std::chrono::seconds(::timegm(&parts)));
+}
+
+}  // namespace
+
+Result<Validity> certificate_validity(const std::string& file) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> input(BIO_new_file(file.c_str(), "r"), BIO_free);
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      input ? PEM_read_bio_X509(input.get(), nullptr, nullptr, nullptr) : nullptr, X509_free);
+  ERR_clear_error();
+  if (!certificate) return Error{ErrorKind::permanent, fmt::format("{} holds no certificate (PEM)", file)};
+  return Validity{wall_time(X509_get0_notBefore(certificate.get())),
+                  wall_time(X509_get0_notAfter(certificate.get()))};
+}
+
+Result<void> check_server_files(const std::string& certificate, const std::string& key,
+                                const std::string& client_ca) {
+  const auto context = make_server_context(certificate, key, client_ca);
+  if (!context) return context.error();
+  return {};
+}
+
+}  // namespace responder::net
