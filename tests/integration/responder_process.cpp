@@ -146,12 +146,14 @@ CommandResult Responder::command(std::vector<std::string> arguments) const {
 void Responder::start(const std::map<std::string, std::string>& environment, int listening) {
   const auto log_file = folder_ / fmt::format("serve-{}.log", ++starts_);
   pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, environment, listening);
-  const std::string marker = "listening for webhooks on https://127.0.0.1:";
+  const std::string marker = "listening for webhooks on ";
   const auto deadline = std::chrono::steady_clock::now() + 10s;
   while (std::chrono::steady_clock::now() < deadline) {
     const auto text = slurp(log_file);
     if (const auto at = text.find(marker); at != std::string::npos && text.find('\n', at) != std::string::npos) {
-      port_ = std::atoi(text.c_str() + at + marker.size());
+      const std::string_view tls = "https://127.0.0.1:";
+      if (const auto url = text.substr(at + marker.size()); url.starts_with(tls))
+        port_ = std::atoi(url.c_str() + tls.size());
       return;
     }
     std::this_thread::sleep_for(10ms);
