@@ -9,8 +9,9 @@
 namespace responder::app {
 
 std::string shown_url(std::string_view url) {
-  const auto parsed = net::Url::parse(url);
-  return printable(parsed ? parsed->loggable() : std::string(url.substr(0, url.find('?'))));
+  const auto shown = url.substr(0, url.find_first_of("?#"));
+  const bool has_login = shown.find('@') != std::string_view::npos;
+  return has_login ? "(a URL with a login in it)" : printable(shown);
 }
 
 std::string what_is_off(const rhombus::WebhookSettings& settings) {

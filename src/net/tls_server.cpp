@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <openssl/err.h>
+#include <openssl/x509err.h>
 
 namespace responder::net {
 namespace {
@@ -45,10 +46,10 @@ Result<SslContext> make_server_context(const std::string& certificate_file, cons
     return tls_error(fmt::format("cannot read the certificate {} (webhook.tls_cert)", certificate_file));
   }
   if (SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return tls_error(fmt::format("cannot read the key {} (webhook.tls_key)", key_file));
-  }
-  if (SSL_CTX_check_private_key(context.get()) != 1) {
-    return tls_error(fmt::format("the key {} does not belong to the certificate {}", key_file, certificate_file));
+    const bool other = ERR_GET_REASON(ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH;
+    return tls_error(other ? fmt::format("the key {} (webhook.tls_key) does not belong to the certificate {}",
+                                         key_file, certificate_file)
+                           : fmt::format("cannot read the key {} (webhook.tls_key)", key_file));
   }
   if (!client_ca_file.empty()) {
     if (auto required = require_client_certificate(context.get(), client_ca_file); !required) return required.error();

@@ -20,8 +20,9 @@ struct Identity {
 };
 
 Identity make_ca(const std::string& common_name);
-// `addresses` are IP addresses and DNS names for the subjectAltName. Without `issuer`: self-signed.
+// `addresses` are IP addresses and DNS names for the subjectAltName. Without `issuer`: self-signed. Valid since
+// yesterday, for so many days from now.
 Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses,
-                     const Identity* issuer);
+                     const Identity* issuer, long days = 30);
 
 }  // namespace fake_rhombus

@@ -293,7 +293,7 @@ TEST_CASE_METHOD(Fixture, "with the service manager's socket a restart refuses n
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   REQUIRE(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   REQUIRE(::listen(socket, 1024) == 0);
-  responder.start({}, socket);
+  responder.start({}, {socket});
   CHECK(has(responder.log(), "the socket is the service manager's"));
 
   std::set<std::string> sent;
@@ -315,7 +315,7 @@ TEST_CASE_METHOD(Fixture, "with the service manager's socket a restart refuses n
     std::this_thread::sleep_for(a_moment(300));
     CHECK(responder.stop(SIGTERM) == 0);
     std::this_thread::sleep_for(a_moment(200));  // they wait in the socket's queue
-    responder.start({}, socket);
+    responder.start({}, {socket});
   }
   sender.request_stop();
   sender.join();

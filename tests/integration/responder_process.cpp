@@ -29,10 +29,12 @@ std::string slurp(const fs::path& path) {
 }
 
 pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err,
-            const std::map<std::string, std::string>& environment, int listening = -1) {
+            const std::map<std::string, std::string>& environment, const std::vector<int>& listening = {}) {
   std::vector<std::string> words{RESPONDER_PROGRAM};
   // The process that the socket is meant for is named by its id, which is known in it alone.
-  if (listening >= 0) words = {"/bin/sh", "-c", "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"", RESPONDER_PROGRAM};
+  if (!listening.empty())
+    words = {"/bin/sh", "-c", fmt::format("LISTEN_FDS={} LISTEN_PID=$$ exec \"$0\" \"$@\"", listening.size()),
+             RESPONDER_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (auto& word : words) argv.push_back(word.data());
@@ -48,7 +50,8 @@ pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, cons
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  if (listening >= 0) posix_spawn_file_actions_adddup2(&actions, listening, 3);
+  int wanted = 3;
+  for (const int socket : listening) posix_spawn_file_actions_adddup2(&actions, socket, wanted++);
   pid_t pid = -1;
   const int failed = posix_spawn(&pid, words[0].c_str(), &actions, nullptr, argv.data(), envp.data());
   posix_spawn_file_actions_destroy(&actions);
@@ -139,11 +142,12 @@ std::vector<std::string> Responder::with_config(std::vector<std::string> argumen
   return arguments;
 }
 
-CommandResult Responder::command(std::vector<std::string> arguments) const {
-  return run_responder(with_config(std::move(arguments)));
+CommandResult Responder::command(std::vector<std::string> arguments,
+                                 const std::map<std::string, std::string>& environment) const {
+  return run_responder(with_config(std::move(arguments)), environment);
 }
 
-void Responder::start(const std::map<std::string, std::string>& environment, int listening) {
+void Responder::start(const std::map<std::string, std::string>& environment, const std::vector<int>& listening) {
   const auto log_file = folder_ / fmt::format("serve-{}.log", ++starts_);
   pid_ = spawn({"--config", config().string(), "serve"}, folder_ / "serve.out", log_file, environment, listening);
   const std::string marker = "listening for webhooks on ";
@@ -151,9 +155,10 @@ void Responder::start(const std::map<std::string, std::string>& environment, int
   while (std::chrono::steady_clock::now() < deadline) {
     const auto text = slurp(log_file);
     if (const auto at = text.find(marker); at != std::string::npos && text.find('\n', at) != std::string::npos) {
-      const std::string_view tls = "https://127.0.0.1:";
-      if (const auto url = text.substr(at + marker.size()); url.starts_with(tls))
-        port_ = std::atoi(url.c_str() + tls.size());
+      const auto url = text.substr(at + marker.size());
+      plain_ = url.starts_with("http:");
+      const auto port = url.find(':', url.find("//"));
+      if (port < url.find_first_of("\n ")) port_ = std::atoi(url.c_str() + port + 1);
       return;
     }
     std::this_thread::sleep_for(10ms);
@@ -167,7 +172,9 @@ int Responder::stop(int signal) {
 }
 
 bool Responder::running() const { return pid_ > 0 && ::kill(pid_, 0) == 0; }
-std::string Responder::url() const { return fmt::format("https://127.0.0.1:{}/webhook/rhombus", port_); }
+std::string Responder::url() const {
+  return fmt::format("{}://127.0.0.1:{}/webhook/rhombus", plain_ ? "http" : "https", port_);
+}
 
 std::string Responder::log() const {
   std::string all;

@@ -65,16 +65,18 @@ class Responder {
   Responder(const Responder&) = delete;
   Responder& operator=(const Responder&) = delete;
 
-  // `environment` is added to the program's; `listening` is a socket that it inherits as from a service manager.
+  // `environment` is added to the program's; `listening` are sockets that it inherits as from a service manager.
   // Returns when it listens.
-  void start(const std::map<std::string, std::string>& environment = {}, int listening = -1);
+  void start(const std::map<std::string, std::string>& environment = {}, const std::vector<int>& listening = {});
   // Another command with the same configuration.
-  CommandResult command(std::vector<std::string> arguments) const;
+  CommandResult command(std::vector<std::string> arguments,
+                        const std::map<std::string, std::string>& environment = {}) const;
   std::vector<std::string> with_config(std::vector<std::string> arguments) const;
   int stop(int signal);  // its exit status
   bool running() const;
 
   std::string url() const;  // of the webhook
+  int port() const { return port_; }
   const std::string& secret() const { return secret_; }
   std::filesystem::path config() const { return folder_ / "config.toml"; }
   std::filesystem::path clips() const { return folder_ / "clips"; }
@@ -97,6 +99,7 @@ class Responder {
   std::string secret_ = "the-webhook-secret";
   pid_t pid_ = -1;
   int port_ = 0;
+  bool plain_ = false;
   int starts_ = 0;
 };
 
