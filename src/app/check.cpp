@@ -153,6 +153,22 @@ std::string unknown_secrets(const rhombus::WebhookSettings& settings, const Conf
                      unknown);
 }
 
+// Where our listener faces Rhombus itself, its certificate has to be for the host that Rhombus calls. Behind a proxy
+// on this machine it is the proxy's.
+std::string unnamed_hosts(const rhombus::WebhookSettings& settings, const Config& config) {
+  const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
+  if (config.webhook.tls_cert.empty() || listen.is_local()) return {};
+  for (const auto& webhook : settings.webhooks) {
+    const auto url = net::Url::parse(webhook.url);
+    if (webhook.disabled || !url || !knows_secret(config, webhook.secret)) continue;
+    const auto names = net::certificate_names(config.webhook.tls_cert, url->host);
+    if (names && !*names)
+      return fmt::format("webhook.tls_cert: {} is not for {}, which Rhombus calls: get one that names it",
+                         config.webhook.tls_cert, printable(url->host));
+  }
+  return {};
+}
+
 void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& findings,
                      std::optional<journal::Journal>& journal, WallTime now) {
   constexpr std::chrono::hours looked_at{24};
@@ -164,6 +180,8 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
     return findings.wrong("webhooks", off + "turn them on: rhombus-responder webhook register --url URL");
   if (const auto unknown = unknown_secrets(*settings, config); !unknown.empty())
     return findings.wrong("webhooks", unknown);
+  if (const auto unnamed = unnamed_hosts(*settings, config); !unnamed.empty())
+    return findings.wrong("webhooks", unnamed);
   const auto failed = api.failed_deliveries(now - looked_at, {});
   if (failed && failed->count > 0)
     return findings.wrong("webhooks",

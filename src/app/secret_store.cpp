@@ -67,6 +67,13 @@ Result<UniqueFd> lock_folder(const fs::path& store) {
 
 }  // namespace
 
+Result<void> check_store(const fs::path& store) {
+  const auto lock = lock_folder(store);
+  if (!lock) return lock.error();
+  const auto lines = read_lines(store);
+  return lines ? write_lines(store, *lines) : lines.error();
+}
+
 Result<bool> store_secret(const fs::path& store, const Secret& secret) {
   const auto lock = lock_folder(store);
   if (!lock) return lock.error();

@@ -10,6 +10,9 @@
 
 namespace responder::app {
 
+// Whether store_secret() can do its work.
+Result<void> check_store(const std::filesystem::path& store);
+
 // Adds the secret, after those that are there: while a secret is being exchanged, both count. Readable for its owner
 // only: the owner it has, else that of the folder. False: it was there. On disk when this returns.
 Result<bool> store_secret(const std::filesystem::path& store, const Secret& secret);

@@ -177,7 +177,9 @@ void Daemon::refresh_gauges() {
     metrics_.set_webhooks_missed(*missed);
   if (auto* engine = engine_.load(); engine != nullptr) {
     metrics_.set_queue_depth(engine->queue_depth());
-    metrics_.set_archive_free_bytes(engine->archive_health().free_bytes);
+    const auto archive = engine->archive_health();
+    metrics_.set_archive_up(archive.problem.empty());
+    metrics_.set_archive_free_bytes(archive.free_bytes);
   }
 }
 

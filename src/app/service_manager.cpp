@@ -29,7 +29,11 @@ void tell_reloading() {
 }
 
 void tell_stopping() { sd_notify(0, "STOPPING=1"); }
-void tell_alive() { sd_notify(0, "WATCHDOG=1"); }
+
+void tell_alive() {
+  static const bool wanted = sd_watchdog_enabled(0, nullptr) > 0;
+  if (wanted) sd_notify(0, "WATCHDOG=1");
+}
 
 #else
 

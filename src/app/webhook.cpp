@@ -34,13 +34,15 @@ int register_webhook(const Config& config, const std::string& text, bool diagnos
   const auto url = net::Url::parse(text);
   if (!url) return complain("--url: " + url.error().message);
   if (url->scheme != "https") return complain("--url: Rhombus calls https only: give https://HOST/PATH");
+  // Before Rhombus makes a secret that would have no place.
+  const auto store = config.secret_store();
+  if (auto writable = check_store(store); !writable) return complain(writable.error().message, exit_failed);
   SystemClock clock;
   auto api = make_client(config, clock);
   const auto now = api.webhook_settings({});
   if (!now) return complain(now.error().message, exit_status(now.error()));
   const auto secret = api.register_webhook(*now, text, diagnostic, {});
   if (!secret) return complain(secret.error().message, exit_status(secret.error()));
-  const auto store = config.secret_store();
   const auto stored = store_secret(store, *secret);
   if (!stored)
     return complain(fmt::format("Rhombus has {} now, but its secret is not stored: {}; run this again",

@@ -72,8 +72,7 @@ std::optional<WebhookEndpoint::Refusal> WebhookEndpoint::check(const net::Server
 }
 
 void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
-  const auto from =
-      options_.trusted_proxies.client(request.remote_address, request.header("x-forwarded-for").value_or(""));
+  const auto from = options_.trusted_proxies.client(request.remote_address, request.all("x-forwarded-for"));
   if (auto refused = check(request, from)) return reply.send(std::move(refused->reply), refused->not_before);
   const auto alert = parser_.parse(request.body);
   if (!alert) {

@@ -18,6 +18,13 @@ bool is_field_text(char c) {
   return c == '\t' || (byte >= 0x20 && byte != 0x7F);
 }
 
+// Blanks and tabs only: what else looks like white space is refused, as others may not take it for that.
+std::string_view trim_field(std::string_view value) {
+  const auto begin = value.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return value.substr(begin, value.find_last_not_of(" \t") - begin + 1);
+}
+
 bool has_list_item(std::string_view list, std::string_view item) {
   const auto items = split(list, ',');
   return std::any_of(items.begin(), items.end(), [&](const std::string& one) { return iequals(one, item); });
@@ -81,7 +88,7 @@ bool RequestFramer::check_field(std::string_view line) {
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || colon == 0) return false;
   const auto name = line.substr(0, colon);
-  const auto value = trim(line.substr(colon + 1));
+  const auto value = trim_field(line.substr(colon + 1));
   // A name followed by white space, and a line that continues the one before it, fail here too.
   if (!std::all_of(name.begin(), name.end(), is_token_char)) return false;
   if (!std::all_of(value.begin(), value.end(), is_field_text)) return false;
@@ -104,12 +111,16 @@ bool RequestFramer::check_field(std::string_view line) {
     if (has_host_) return false;
     has_host_ = true;
   }
+  fields_.emplace_back(name, value);
   return !(has_length_ && chunked_);
 }
 
 RequestFramer::State RequestFramer::take_head() {
-  const auto end = buffer_.find("\r\n\r\n");
+  // TLS where there is none, say: no line end may ever come.
+  if (!buffer_.empty() && !is_token_char(buffer_.front())) return refuse(400, "the request line is malformed");
+  const auto end = buffer_.find("\r\n\r\n", searched_);
   if (end == std::string::npos) {
+    searched_ = buffer_.size() < 3 ? 0 : buffer_.size() - 3;  // a drip does not search it all for each byte
     return buffer_.size() > limits_.max_head_bytes ? refuse(431, "the request head is too large") : State::need_more;
   }
   if (end + 4 > limits_.max_head_bytes) return refuse(431, "the request head is too large");
@@ -118,6 +129,7 @@ RequestFramer::State RequestFramer::take_head() {
   buffer_.erase(0, end + 4);
   const std::string_view lines(head_.data(), end);
   std::size_t position = lines.find("\r\n");
+  fields_.clear();
   if (!check_request_line(lines.substr(0, position))) return refuse(400, "the request line is malformed");
   std::size_t fields = 0;
   while (position != std::string_view::npos) {
@@ -152,7 +164,9 @@ RequestFramer::State RequestFramer::take_chunk_size() {
   constexpr std::size_t max_line = 256;
   const auto end = buffer_.find("\r\n");
   if (end == std::string::npos || end > max_line) {
-    return buffer_.size() > max_line ? refuse(400, "a chunk size is malformed") : State::need_more;
+    const bool too_long =
+        end != std::string::npos || buffer_.size() > max_line + 1;  // its line end may be cut in two
+    return too_long ? refuse(400, "a chunk size is malformed") : State::need_more;
   }
   // Extensions after ';' are allowed and mean nothing here; a line end of another kind among them would to others.
   const auto line = std::string_view(buffer_).substr(0, end);
@@ -189,20 +203,23 @@ RequestFramer::State RequestFramer::take_chunk_data() {
 }
 
 RequestFramer::State RequestFramer::take_trailer() {
-  const auto end = buffer_.find("\r\n");
-  if (end == std::string::npos) {
-    return buffer_.size() > limits_.max_head_bytes ? refuse(431, "the trailer is too large") : State::need_more;
+  while (true) {
+    const auto end = buffer_.find("\r\n");
+    if (end == std::string::npos) {
+      const bool too_large = buffer_.size() > limits_.max_head_bytes;
+      return too_large ? refuse(431, "the trailer is too large") : State::need_more;
+    }
+    trailer_bytes_ += end + 2;
+    if (trailer_bytes_ > limits_.max_head_bytes) return refuse(431, "the trailer is too large");
+    const std::string line = buffer_.substr(0, end);
+    buffer_.erase(0, end + 2);
+    if (line.empty()) break;
+    const auto name = std::string_view(line).substr(0, line.find(':'));
+    const bool is_field = !name.empty() && name.size() < line.size() &&
+                          std::all_of(name.begin(), name.end(), is_token_char) &&
+                          std::all_of(line.begin(), line.end(), is_field_text);
+    if (!is_field) return refuse(400, "a trailer field is malformed");
   }
-  trailer_bytes_ += end + 2;
-  if (trailer_bytes_ > limits_.max_head_bytes) return refuse(431, "the trailer is too large");
-  const auto line = std::string_view(buffer_).substr(0, end);
-  const auto name = line.substr(0, line.find(':'));
-  const bool is_field = !name.empty() && name.size() < line.size() &&
-                        std::all_of(name.begin(), name.end(), is_token_char) &&
-                        std::all_of(line.begin(), line.end(), is_field_text);
-  if (end != 0 && !is_field) return refuse(400, "a trailer field is malformed");
-  buffer_.erase(0, end + 2);
-  if (end != 0) return take_trailer();
   stage_ = Stage::done;
   return State::complete;
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <deque>
 #include <map>
 #include <thread>
 
@@ -57,9 +58,14 @@ std::string_view status_text(int status) {
   }
 }
 
-std::string serialize(const ServerReply& reply, bool keep_alive, bool with_body) {
+// For the browsers that have no business here, and the scanners that look for it.
+constexpr std::string_view security_fields =
+    "Strict-Transport-Security: max-age=31536000\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
+
+std::string serialize(const ServerReply& reply, bool keep_alive, bool with_body, bool tls) {
   std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", reply.status,
                                  status_text(reply.status), reply.content_type, reply.body.size());
+  if (tls) text += security_fields;
   for (const auto& [name, value] : reply.headers) text.append(name).append(": ").append(value).append("\r\n");
   text += keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
   if (with_body) text += reply.body;
@@ -75,6 +81,11 @@ struct ReplySlot::Target {
     ServerReply reply;
     SteadyTime not_before;
   };
+
+  // Those of the loop thread itself, which has no need to be woken. Apart: of several producers' queues, the longest
+  // is dequeued from first, and a commit's answer would wait behind any number of refusals.
+  std::deque<Posted> own;
+  std::thread::id loop;  // set before it hands out the first slot
 
   moodycamel::ConcurrentQueue<Posted> replies;
   UniqueFd wake_fd;
@@ -99,6 +110,10 @@ ReplySlot::~ReplySlot() {
 void ReplySlot::send(ServerReply reply, SteadyTime not_before) {
   const auto target = std::move(target_);
   if (!target) return;
+  if (std::this_thread::get_id() == target->loop) {
+    target->own.push_back({connection_, std::move(reply), not_before});
+    return;
+  }
   target->replies.enqueue({connection_, std::move(reply), not_before});
   target->wake();
 }
@@ -145,6 +160,7 @@ struct HttpFront::Impl {
   bool accept_some(const UniqueFd& listener);  // false: nobody waits any more
   void take_in(UniqueFd fd, const sockaddr_storage& address);
   void on_event(ServerConnection& connection, std::uint32_t events);
+  Io shake_hands(ServerConnection& connection);
   void read_request(ServerConnection& connection);
   void on_frame(ServerConnection& connection, RequestFramer::State state);
   void dispatch(ServerConnection& connection);
@@ -154,6 +170,7 @@ struct HttpFront::Impl {
   void after_reply(ServerConnection& connection);
   void discard_input(ServerConnection& connection);
   void deliver_replies(SteadyTime now);
+  void deliver_or_hold(ReplySlot::Target::Posted posted, SteadyTime now);
   void deliver(ReplySlot::Target::Posted posted);
   void sweep(SteadyTime now);
   void take_what_has_come();
@@ -207,12 +224,14 @@ Result<void> HttpFront::Impl::set_up(std::vector<UniqueFd> given) {
 }
 
 int HttpFront::Impl::longest_wait_ms(SteadyTime now) const {
+  if (!replies->own.empty()) return 0;
   if (held.empty()) return static_cast<int>(sweep_interval.count());
   const auto due = std::chrono::ceil<milliseconds>(held.begin()->first - now);
   return static_cast<int>(std::clamp(due, milliseconds(0), sweep_interval).count());
 }
 
 void HttpFront::Impl::run() {
+  replies->loop = std::this_thread::get_id();
   std::array<epoll_event, 256> events{};
   auto now = clock.steady_now();
   next_sweep = now + sweep_interval;
@@ -273,8 +292,6 @@ void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
   connection->idle_since = now;
   connection->deadline = now + options.request_timeout;
   if (!options.tls_cert.empty()) {
-    connection->ssl.reset(SSL_new((*tls.lock()).get()));
-    if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) return;
     connection->phase = ServerConnection::Phase::handshake;
     connection->deadline = now + options.handshake_timeout;
   }
@@ -283,12 +300,22 @@ void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
   connections.add(std::move(connection));
 }
 
+// OpenSSL's part, the costly one, begins when the client's first message is there.
+Io HttpFront::Impl::shake_hands(ServerConnection& connection) {
+  if (!connection.ssl) {
+    if (const auto hello = connection.look_for_hello(); hello != Io::done) return hello;
+    connection.ssl.reset(SSL_new((*tls.lock()).get()));
+    if (!connection.ssl || SSL_set_fd(connection.ssl.get(), connection.fd.get()) != 1) return Io::closed;
+  }
+  return connection.accept_tls();
+}
+
 void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t events) {
   using Phase = ServerConnection::Phase;
   connection.input_waiting = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_is_done = true;
   if (connection.phase == Phase::handshake) {
-    switch (connection.accept_tls()) {
+    switch (shake_hands(connection)) {
       case Io::again: return;
       case Io::closed: return close(connection);
       case Io::done: break;
@@ -336,7 +363,7 @@ void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::Stat
 }
 
 void HttpFront::Impl::dispatch(ServerConnection& connection) {
-  auto request = parser.parse(connection.framer.head());
+  auto request = parser.parse(connection.framer);
   if (!request) return refuse(connection, 400, "the request is malformed");
   request->body = connection.framer.body();
   request->remote_address = connection.peer;
@@ -353,11 +380,13 @@ void HttpFront::Impl::refuse(ServerConnection& connection, int status, std::stri
   JsonWriter body;
   body.begin_object().field("status", "error").field("reason", reason).end_object();
   connection.close_after_reply = true;
+  connection.head_request = false;  // the one before was, perhaps
   reply(connection, ServerReply{.status = status, .body = std::move(body).str()});
 }
 
 void HttpFront::Impl::reply(ServerConnection& connection, const ServerReply& reply) {
-  connection.out += serialize(reply, !connection.close_after_reply, !connection.head_request);
+  connection.out +=
+      serialize(reply, !connection.close_after_reply, !connection.head_request, connection.ssl != nullptr);
   connection.phase = ServerConnection::Phase::writing;
   connection.deadline = clock.steady_now() + options.request_timeout;
   write_out(connection);
@@ -392,29 +421,38 @@ void HttpFront::Impl::after_reply(ServerConnection& connection) {
 }
 
 void HttpFront::Impl::discard_input(ServerConnection& connection) {
+  constexpr std::size_t most = 512 * 1024;  // what a client may have under way when it is refused
   std::array<char, 16 * 1024> buffer;
-  // Bounded: a client that never stops sending is closed by the deadline, not read for ever.
-  for (int rounds = 0; rounds < 64; ++rounds) {
+  while (connection.discarded < most) {
     const ssize_t got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) return close(connection);
+    if (got <= 0) break;
+    connection.discarded += static_cast<std::size_t>(got);
   }
+  close(connection);
 }
 
 void HttpFront::Impl::deliver_replies(SteadyTime now) {
   if (replies->wake_pending.exchange(false)) {
     ReplySlot::Target::Posted posted;
-    while (replies->replies.try_dequeue(posted)) {
-      if (posted.not_before <= now || draining()) {
-        deliver(std::move(posted));
-      } else if (auto* connection = connections.find(posted.connection); connection != nullptr) {
-        connection->answer_held = true;
-        held.emplace(posted.not_before, std::move(posted));
-      }
-    }
+    while (replies->replies.try_dequeue(posted)) deliver_or_hold(std::move(posted), now);
+  }
+  // Those that are there now: answering one may bring the next of the same connection, and others want their turn.
+  for (auto left = replies->own.size(); left > 0; --left) {
+    auto posted = std::move(replies->own.front());
+    replies->own.pop_front();
+    deliver_or_hold(std::move(posted), now);
   }
   while (!held.empty() && (held.begin()->first <= now || draining()))
     deliver(std::move(held.extract(held.begin()).mapped()));
+}
+
+void HttpFront::Impl::deliver_or_hold(ReplySlot::Target::Posted posted, SteadyTime now) {
+  if (posted.not_before <= now || draining()) return deliver(std::move(posted));
+  auto* connection = connections.find(posted.connection);
+  if (connection == nullptr) return;
+  connection->answer_held = true;
+  held.emplace(posted.not_before, std::move(posted));
 }
 
 void HttpFront::Impl::deliver(ReplySlot::Target::Posted posted) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include <fmt/format.h>
 #include <httplib.h>
 #if !defined(CPPHTTPLIB_OPENSSL_SUPPORT) || !defined(CPPHTTPLIB_ZLIB_SUPPORT) || !defined(CPPHTTPLIB_BROTLI_SUPPORT)
 #error "cpp-httplib without its pkg-config flags: its types would differ in size from those in the library"
@@ -12,7 +13,7 @@
 namespace responder::net {
 namespace {
 
-// What httplib reads from is the head and nothing else; what it writes goes nowhere, the front writes the answers.
+// What httplib reads from is the line and nothing else; what it writes goes nowhere, the front writes the answers.
 class HeadStream final : public httplib::Stream {
  public:
   explicit HeadStream(std::string_view head) : rest_(head) {}
@@ -43,28 +44,19 @@ class HeadParser::Parser final : public httplib::Server {
     set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
-  std::optional<ServerRequest> parse(std::string_view head) {
+  std::optional<ServerRequest> parse(const RequestFramer& framed) {
+    const std::string_view line(framed.head().data(), framed.head().find("\r\n"));
+    const std::string method(line.substr(0, line.find(' ')));
     // httplib refuses methods it does not know, where HTTP asks for 405: it is shown one that it does.
-    constexpr std::string_view known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
-    const std::string method(head.substr(0, head.find(' ')));
-    std::string shown;
-    if (std::find(std::begin(known), std::end(known), method) == std::end(known)) {
-      shown = "GET" + std::string(head.substr(method.size()));
-      head = shown;
-    }
-    HeadStream stream(head);
+    const auto shown = fmt::format("GET{}\r\n\r\n", line.substr(method.size()));
+    HeadStream stream(shown);
     std::optional<ServerRequest> parsed;
     bool closed = false;
     process_request(stream, true, closed, [&](httplib::Request& request) {
-      ServerRequest& result = parsed.emplace();
-      result.method = method;
-      result.path = request.path;
-      for (auto& [name, value] : request.headers) {
-        // httplib adds these four itself, after those of the same name that a client may have forged.
-        constexpr std::string_view own[] = {"REMOTE_ADDR", "REMOTE_PORT", "LOCAL_ADDR", "LOCAL_PORT"};
-        if (std::find(std::begin(own), std::end(own), name) == std::end(own))
-          result.headers.emplace_back(name, value);
-      }
+      parsed.emplace();
+      parsed->method = method;
+      parsed->path = request.path;
+      parsed->headers = framed.fields();
     });
     return parsed;
   }
@@ -72,13 +64,21 @@ class HeadParser::Parser final : public httplib::Server {
 
 HeadParser::HeadParser() : parser_(std::make_unique<Parser>()) {}
 HeadParser::~HeadParser() = default;
-std::optional<ServerRequest> HeadParser::parse(std::string_view head) { return parser_->parse(head); }
+std::optional<ServerRequest> HeadParser::parse(const RequestFramer& framed) { return parser_->parse(framed); }
 
 std::optional<std::string_view> ServerRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {
     if (iequals(key, name)) return value;
   }
   return std::nullopt;
+}
+
+std::string ServerRequest::all(std::string_view name) const {
+  std::vector<std::string> values;
+  for (const auto& [key, value] : headers) {
+    if (iequals(key, name)) values.push_back(value);
+  }
+  return join(values, ",");
 }
 
 std::size_t ServerRequest::count(std::string_view name) const {

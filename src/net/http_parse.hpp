@@ -1,4 +1,5 @@
-// Parses one framed request head with cpp-httplib, which never sees a socket or a body here.
+// Parses one framed request's first line with cpp-httplib, which never sees a socket, a body or a header field here:
+// it would decode what stands in those, and add its own.
 #pragma once
 
 #include <optional>
@@ -13,7 +14,8 @@ class HeadParser {
  public:
   HeadParser();
   ~HeadParser();
-  std::optional<ServerRequest> parse(std::string_view head);
+  // Of a framed request, without its body. nullopt when httplib cannot make sense of it. Not thread-safe.
+  std::optional<ServerRequest> parse(const RequestFramer& framed);
 
  private:
   class Parser;

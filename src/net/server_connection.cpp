@@ -49,6 +49,22 @@ Io ServerConnection::translate(int result) const {
   return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? Io::again : Io::closed;
 }
 
+Io ServerConnection::look_for_hello() const {
+  constexpr std::size_t header = 5;
+  constexpr std::size_t most = 16 * 1024;
+  constexpr unsigned char handshake_record = 0x16;
+  std::array<unsigned char, header + most> bytes;
+  const ssize_t got = ::recv(fd.get(), bytes.data(), bytes.size(), MSG_PEEK);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Io::again;
+  if (got <= 0 || bytes[0] != handshake_record) return Io::closed;
+  const auto come = static_cast<std::size_t>(got);
+  if (come < header) return peer_is_done ? Io::closed : Io::again;
+  const std::size_t length = bytes[3] * 256U + bytes[4];
+  if (length > most) return Io::closed;
+  if (come >= header + length) return Io::done;
+  return peer_is_done ? Io::closed : Io::again;
+}
+
 Io ServerConnection::accept_tls() {
   const int result = SSL_accept(ssl.get());
   return result == 1 ? Io::done : translate(result);

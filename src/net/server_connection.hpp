@@ -26,13 +26,14 @@ struct ServerConnection {
   UniqueFd fd;
   const std::string peer;        // address; empty on a unix socket
   const std::string peer_group;  // who may be behind that address: for IPv6 its /64
-  Ssl ssl;                       // empty: plain HTTP
+  Ssl ssl;                       // empty: plain HTTP, or no handshake yet
   Phase phase = Phase::reading;
   SteadyTime deadline;
   SteadyTime idle_since;
   RequestFramer framer;
   std::string out;
   std::size_t out_sent = 0;
+  std::size_t discarded = 0;  // of what came after the last request
   bool close_after_reply = false;
   bool head_request = false;
   bool served = false;       // a request of it was answered
@@ -44,6 +45,8 @@ struct ServerConnection {
   // Whoever waits for an answer that is not withheld keeps the place.
   bool can_make_room() const { return answer_held || (phase != Phase::answering && phase != Phase::writing); }
 
+  // Whether the whole first record of a TLS client has come; `closed`: it is none.
+  Io look_for_hello() const;
   Io accept_tls();
   Io read(std::span<char> buffer, std::size_t& got);
   // After a read of `got` bytes. A read that did not fill its buffer has emptied the socket; OpenSSL reads ahead by

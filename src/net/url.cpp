@@ -70,6 +70,7 @@ Result<void> parse_authority(std::string_view authority, std::string_view whole,
     if (colon != std::string_view::npos) port = authority.substr(colon + 1);
   }
   if (url.host.empty()) return bad_url(whole, "it names no host");
+  if (url.host.find_first_of("[]") != std::string::npos) return bad_url(whole, "its host has a bracket too many");
   url.port = url.scheme == "https" ? 443 : 80;
   if (!port.empty()) {
     const auto number = parse_int(port);

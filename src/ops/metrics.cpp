@@ -48,6 +48,11 @@ struct Metrics::Impl {
                                          .Help("When Rhombus was last asked for all its alerts")
                                          .Register(registry)
                                          .Add({});
+  prometheus::Gauge& archive_up = prometheus::BuildGauge()
+                                      .Name("rhombus_responder_archive_up")
+                                      .Help("1 while clips can be brought to the archive, 0 while they wait")
+                                      .Register(registry)
+                                      .Add({});
   prometheus::Gauge& archive_free = prometheus::BuildGauge()
                                         .Name("rhombus_responder_archive_free_bytes")
                                         .Help("Free space where the clips go")
@@ -62,6 +67,11 @@ Metrics::Metrics(std::string_view version) : impl_(std::make_unique<Impl>()) {
       .Register(impl_->registry)
       .Add({{"version", std::string(version)}})
       .Set(1);
+  // From the start, so that the first of each is an increase.
+  for (const char* result : {"accepted", "duplicate", "ignored", "unsigned", "wrong_signature", "not_recorded"})
+    impl_->webhooks.Add({{"result", result}});
+  for (const char* state : {"done", "partial", "failed"}) impl_->captures.Add({{"state", state}});
+  for (const char* source : {"lan", "wan", "cloud"}) impl_->bytes.Add({{"source", source}});
 }
 
 Metrics::~Metrics() = default;
@@ -93,6 +103,7 @@ void Metrics::set_catch_up_last_success(WallTime at) {
 }
 
 void Metrics::set_queue_depth(std::size_t depth) { impl_->queue_depth.Set(static_cast<double>(depth)); }
+void Metrics::set_archive_up(bool up) { impl_->archive_up.Set(up ? 1 : 0); }
 void Metrics::set_archive_free_bytes(double bytes) { impl_->archive_free.Set(bytes); }
 
 std::string Metrics::exposition() const { return prometheus::TextSerializer().Serialize(impl_->registry.Collect()); }

@@ -368,6 +368,9 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
   auto answer = Answer::parse(path, *text);
   if (!answer) return answer.error();
   auto secret = json::text(answer->object(), "webhookSecret");
+  const bool is_line = secret && std::none_of(secret->begin(), secret->end(),
+                                              [](char c) { return static_cast<unsigned char>(c) <= ' '; });
+  if (secret && !secret->empty() && !is_line) return lacks(path, "a usable webhookSecret");
   if (secret && !secret->empty()) return Secret(std::move(*secret));
   const auto settings = webhook_settings(stop);
   if (!settings) return settings.error();

@@ -16,6 +16,9 @@ struct Validity {
 // Of the first certificate in a PEM file.
 Result<Validity> certificate_validity(const std::string& file);
 
+// Whether it is one for this host, as clients look at it.
+Result<bool> certificate_names(const std::string& file, const std::string& host);
+
 // Whether a server can be run with these: PEM files that can be read and belong together. `client_ca` may be empty.
 Result<void> check_server_files(const std::string& certificate, const std::string& key, const std::string& client_ca);
 

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace responder::net {
 
@@ -29,6 +31,8 @@ class RequestFramer {
 
   bool started() const { return !buffer_.empty() || stage_ != Stage::head; }
   const std::string& head() const { return head_; }  // request line and fields, with the blank line
+  // As they stand in the head: neither decoded nor joined.
+  const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
   const std::string& body() const { return body_; }  // chunks already joined
   bool keep_alive() const { return keep_alive_; }
   int refusal_status() const { return refusal_status_; }
@@ -52,8 +56,10 @@ class RequestFramer {
 
   FrameLimits limits_;
   Stage stage_ = Stage::head;
-  std::string buffer_;  // not yet consumed
+  std::string buffer_;        // not yet consumed
+  std::size_t searched_ = 0;  // so much of it holds no end of a head
   std::string head_;
+  std::vector<std::pair<std::string, std::string>> fields_;
   std::string body_;
   std::size_t remaining_ = 0;  // of the sized body or of the chunk
   std::size_t trailer_bytes_ = 0;

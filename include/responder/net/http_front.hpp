@@ -32,6 +32,7 @@ struct ServerRequest {
   std::string remote_address;  // of the TCP peer; empty on a unix socket
 
   std::optional<std::string_view> header(std::string_view name) const;  // the first of that name
+  std::string all(std::string_view name) const;  // of that name, as one list: what stands last came last
   std::size_t count(std::string_view name) const;
 };
 
