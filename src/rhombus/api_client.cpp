@@ -9,6 +9,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "api_answers.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -158,7 +159,11 @@ Result<std::vector<Camera>> ApiClient::cameras(std::stop_token stop) {
   const std::string path = "/api/camera/getMinimalCameraStateList";
   auto text = call(path, "{}", stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_cameras(path, *text);
+}
+
+Result<std::vector<Camera>> read_cameras(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   std::vector<Camera> cameras;
   const auto read = each_in_list(*answer, path, "cameraStates", [&](const json::Object& state) {
@@ -175,7 +180,11 @@ Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop
   const std::string path = "/api/audiogateway/getMinimalAudioGatewayStateList";
   auto text = call(path, "{}", stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_audio_gateways(path, *text);
+}
+
+Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   std::vector<AudioGateway> gateways;
   // An organization without any may have null there.
@@ -204,7 +213,11 @@ Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device,
   body.begin_object().field(camera ? "cameraUuid" : "gatewayUuid", device.str()).end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_media_uris(path, *text);
+}
+
+Result<MediaUris> read_media_uris(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
 
   MediaUris uris;
@@ -236,7 +249,11 @@ Result<std::optional<std::vector<Presence>>> ApiClient::presence(const DeviceId&
       .end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_presence(path, *text);
+}
+
+Result<std::optional<std::vector<Presence>>> read_presence(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   const auto by_kind = json::object(answer->object(), "presenceWindows");
   if (!by_kind) return std::optional<std::vector<Presence>>{};
@@ -266,7 +283,11 @@ Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_to
   body.begin_object().field("policyAlertUuid", alert.str()).end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_alert_details(path, *text);
+}
+
+Result<AlertDetails> read_alert_details(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   const auto described = json::object(answer->object(), "policyAlert");
   if (!described) return lacks(path, "policyAlert");
@@ -291,7 +312,11 @@ Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::
                                             bool* answered) {
   auto text = call(path, body, stop, Urgency::background, answered);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_alerts(path, *text);
+}
+
+Result<AlertPage> read_alerts(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   return read_alert_page(answer->object());
 }
@@ -322,6 +347,20 @@ Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_to
   return other;
 }
 
+Result<void> read_failures(const std::string& path, const std::string& text, std::string_view list,
+                           WebhookHealth& health) {
+  auto answer = Answer::parse(path, text);
+  if (!answer) return answer.error();
+  if (!json::array(answer->object(), list)) return {};
+  return each_in_list(*answer, path, list, [&](const json::Object& event) {
+    if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" && json::text(event, "integration") != "WEBHOOKS")
+      return;
+    ++health.failures;
+    auto at = json::text(event, "timestamp");
+    if (at && (!health.last_failure || *at > *health.last_failure)) health.last_failure = printable(*at, 40);
+  });
+}
+
 // Failed deliveries are diagnostics of the organization: EXTERNAL_WEBHOOK_FAILURE, or those of the integration
 // WEBHOOKS.
 Result<void> ApiClient::add_failures(WebhookHealth& health, WallTime since, std::stop_token stop) {
@@ -331,17 +370,7 @@ Result<void> ApiClient::add_failures(WebhookHealth& health, WallTime since, std:
   const auto ask = [&](const std::string& path, std::string_view list) -> Result<void> {
     auto text = call(path, asked, stop, Urgency::background);
     if (!text) return text.error();
-    auto answer = Answer::parse(path, *text);
-    if (!answer) return answer.error();
-    if (!json::array(answer->object(), list)) return {};
-    return each_in_list(*answer, path, list, [&](const json::Object& event) {
-      if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" &&
-          json::text(event, "integration") != "WEBHOOKS")
-        return;
-      ++health.failures;
-      auto at = json::text(event, "timestamp");
-      if (at && (!health.last_failure || *at > *health.last_failure)) health.last_failure = printable(*at, 40);
-    });
+    return read_failures(path, *text, list, health);
   };
   if (auto asked_feed = ask("/api/report/getDiagnosticFeed", "diagnosticEvents"); !asked_feed) return asked_feed;
   return ask("/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents");
@@ -351,7 +380,15 @@ Result<WebhookHealth> ApiClient::webhook_health(WallTime since, std::stop_token 
   const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
   auto text = call(path, "{}", stop, Urgency::background);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  auto health = read_webhook_settings(path, *text);
+  if (!health) return health;
+  // Second to the settings: an account may not be allowed to read diagnostics.
+  if (auto added = add_failures(*health, since, stop); !added) spdlog::debug("{}", added.error().message);
+  return health;
+}
+
+Result<WebhookHealth> read_webhook_settings(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   WebhookHealth health;
   if (const auto settings = json::object(answer->object(), "orgIntegrationV2")) {
@@ -364,8 +401,6 @@ Result<WebhookHealth> ApiClient::webhook_health(WallTime since, std::stop_token 
       }
     }
   }
-  // Second to the settings: an account may not be allowed to read diagnostics.
-  if (auto added = add_failures(health, since, stop); !added) spdlog::debug("{}", added.error().message);
   return health;
 }
 
@@ -378,7 +413,11 @@ Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const s
   body.end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
+  return read_token(path, *text);
+}
+
+Result<Secret> read_token(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   auto token = json::text(answer->object(), "federatedSessionToken");
   const bool usable =
