@@ -25,8 +25,10 @@ Error unusable(std::string_view why) {
 }
 
 Micros ticks_to_micros(std::int64_t ticks, std::int64_t timescale) {
-  return Micros(
-      static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+  // Thousands of years: what is past that is no time, and sums of such would overflow.
+  constexpr long double most = 1e17L;
+  const auto micros = static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale);
+  return Micros(static_cast<Micros::rep>(std::clamp(micros, -most, most)));
 }
 
 // ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length; where a camera writes them at all, they are

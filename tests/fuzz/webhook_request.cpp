@@ -4,6 +4,7 @@
 //
 // The first byte says whether 40 (SHA-1) or 64 (SHA-256) '@' in a head are replaced by the body's signature, so that
 // inputs get past it; the second how the bytes are cut.
+#include <cerrno>
 #include <memory>
 #include <vector>
 
@@ -149,6 +150,16 @@ class Listener {
   std::unique_ptr<net::HttpFront> front_;
 };
 
+// libFuzzer's alarm clock interrupts.
+template <class Call>
+ssize_t uninterrupted(Call call) {
+  ssize_t result = -1;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
 // The answers of one connection, one after the other.
 class Answers {
  public:
@@ -183,7 +194,7 @@ class Answers {
  private:
   bool receive() {
     char bytes[4096];
-    const ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, 0);
+    const ssize_t got = uninterrupted([&] { return ::recv(fd_.get(), bytes, sizeof bytes, 0); });
     if (got > 0) buffer_.append(bytes, static_cast<std::size_t>(got));
     return got > 0;
   }
@@ -196,7 +207,7 @@ void send_in_pieces(const UniqueFd& fd, std::string_view bytes, Cuts cuts) {
   // Each piece costs both sides a system call: byte by byte only for a while.
   for (int pieces = 0; !bytes.empty(); ++pieces) {
     const auto count = pieces < 100 ? cuts.next(bytes.size()) : bytes.size();
-    const ssize_t sent = ::send(fd.get(), bytes.data(), count, MSG_NOSIGNAL);
+    const ssize_t sent = uninterrupted([&] { return ::send(fd.get(), bytes.data(), count, MSG_NOSIGNAL); });
     if (sent <= 0) return;  // refused meanwhile
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
