@@ -62,6 +62,18 @@ struct Reading {
   bool operator==(const Reading&) const = default;
 };
 
+// No control characters but tabs and whole line ends.
+bool has_lines_only(std::string_view head) {
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    if (head.substr(i, 2) == "\r\n") {
+      ++i;
+    } else if ((static_cast<unsigned char>(head[i]) < 0x20 && head[i] != '\t') || head[i] == 0x7F) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Reading read(std::string_view bytes, Cuts cuts) {
   Reading reading;
   RequestFramer framer(limits);
@@ -72,6 +84,7 @@ Reading read(std::string_view bytes, Cuts cuts) {
     require(framer.body().size() <= limits.max_body_bytes, "a body is never over its cap");
     while (state == RequestFramer::State::complete) {
       require(framer.head().size() <= limits.max_head_bytes, "a head is never over its cap");
+      require(has_lines_only(framer.head()), "a head has no line that only others see");
       reading.frames.push_back({framer.head(), framer.body(), framer.keep_alive()});
       state = framer.next();
     }
@@ -104,7 +117,8 @@ void sign_placeholders(std::string& bytes, const Reading& reading) {
 bool is_to_be_accepted(const Frame& frame, const net::ServerRequest& request) {
   if (request.method != "POST" || request.path != "/webhook/rhombus") return false;
   const auto is_signed = [&](std::string_view name, rhombus::Digest digest) {
-    return request.count(name) == 1 && request.header(name) == rhombus::sign(frame.body, secret, digest);
+    return request.count(name) == 1 &&
+           ascii_lower(trim(*request.header(name))) == rhombus::sign(frame.body, secret, digest);
   };
   const bool has_sha256 = request.count(rhombus::signature_header_sha256) > 0;
   const bool once = request.count(rhombus::signature_header_sha1) <= 1;
