@@ -16,8 +16,9 @@ namespace {
 
 using std::chrono::seconds;
 
-// Past this a timeline counts from the epoch, not from the session.
 constexpr std::int64_t longest_segment_ticks = 1'000'000'000'000;
+constexpr std::size_t max_periods = 1000;  // each has URLs of its own
+// Past this a timeline counts from the epoch, not from the session.
 constexpr Micros epoch_like = seconds(100'000'000);
 
 Error unusable(std::string_view why) {
@@ -270,6 +271,7 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
   Micros next_start{0};
   for (const auto& element : mpd.children) {
     if (element->name != "Period") continue;
+    if (periods.size() >= max_periods) return unusable(fmt::format("it has more than {} Periods", max_periods));
     const auto start_text = element->attribute("start");
     const Micros start = start_text ? parse_duration(*start_text).value_or(next_start) : next_start;
     if (!periods.empty() && periods.back().duration < Micros(0))
