@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view state_directory = "/var/lib/rhombus-responder";
 
-Error wrong(std::string message) { return Error{ErrorKind::permanent, std::move(message)}; }
+// One line, whatever it quotes of a file.
+Error wrong(std::string_view message) { return Error{ErrorKind::permanent, printable(message, 1000)}; }
 
 // A value as the file (typed) or the environment (text) gives it.
 using Value = std::variant<std::string, std::int64_t, double, bool, std::vector<std::string>>;

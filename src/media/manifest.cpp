@@ -16,8 +16,9 @@ namespace {
 
 using std::chrono::seconds;
 
-// Past this a timeline counts from the epoch, not from the session.
 constexpr std::int64_t longest_segment_ticks = 1'000'000'000'000;
+constexpr std::size_t max_periods = 1000;  // each has URLs of its own
+// Past this a timeline counts from the epoch, not from the session.
 constexpr Micros epoch_like = seconds(100'000'000);
 
 Error unusable(std::string_view why) {
@@ -25,8 +26,10 @@ Error unusable(std::string_view why) {
 }
 
 Micros ticks_to_micros(std::int64_t ticks, std::int64_t timescale) {
-  return Micros(
-      static_cast<Micros::rep>(static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale)));
+  // Thousands of years: what is past that is no time, and sums of such would overflow.
+  constexpr long double most = 1e17L;
+  const auto micros = static_cast<long double>(ticks) * 1e6L / static_cast<long double>(timescale);
+  return Micros(static_cast<Micros::rep>(std::clamp(micros, -most, most)));
 }
 
 // ISO 8601 duration: P1DT2H3M4.5S. Years and months have no fixed length; where a camera writes them at all, they are
@@ -173,7 +176,7 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
     const auto count = static_cast<std::size_t>(repeat) + 1;
     total += count;
     if (total > max_segments) return unusable(fmt::format("it names more than {} segments", max_segments));
-    runs.push_back({number, time, duration, count});
+    runs.push_back({number, time, duration, count, 0});
     number += static_cast<std::int64_t>(count);
     time += duration * static_cast<std::int64_t>(count);
   }
@@ -191,7 +194,7 @@ Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period
     return unusable(fmt::format("it names more than {} segments", max_segments));
   if (count <= 0) return std::vector<Track::Run>{};
   return std::vector<Track::Run>{
-      {t.start_number, t.presentation_offset, t.duration, static_cast<std::size_t>(count)}};
+      {t.start_number, t.presentation_offset, t.duration, static_cast<std::size_t>(count), 0}};
 }
 
 Result<Track::Part> make_part(const Template& t, const Period& period, const XmlElement& representation,
@@ -268,6 +271,7 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
   Micros next_start{0};
   for (const auto& element : mpd.children) {
     if (element->name != "Period") continue;
+    if (periods.size() >= max_periods) return unusable(fmt::format("it has more than {} Periods", max_periods));
     const auto start_text = element->attribute("start");
     const Micros start = start_text ? parse_duration(*start_text).value_or(next_start) : next_start;
     if (!periods.empty() && periods.back().duration < Micros(0))
@@ -287,8 +291,10 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
 
 // $Number$, $Number%05d$, $Time$, $RepresentationID$, $Bandwidth$, $$ (ISO/IEC 23009-1, 5.3.9.4.4).
 Result<std::string> expand(std::string_view text, const Track::Part& part, std::int64_t number, std::int64_t time) {
+  constexpr std::size_t longest = 8192;  // as a URL may be
   std::string result;
   while (!text.empty()) {
+    if (result.size() > longest) return unusable("a template makes too long a URL");
     const auto dollar = text.find('$');
     result += text.substr(0, dollar);
     if (dollar == std::string_view::npos) break;
@@ -336,6 +342,12 @@ Result<net::Url> Track::Part::resolve(std::string_view reference) const {
 }
 
 void Track::add(Part part) {
+  std::size_t index = 0;
+  for (auto& run : part.runs) {
+    run.first_index = index;
+    index += run.count;
+  }
+  part.first_index = size_;
   size_ += part.count;
   parts_.push_back(std::move(part));
 }
@@ -349,21 +361,16 @@ std::size_t Track::part_of(std::size_t index) const {
 }
 
 Track::Place Track::place_of(std::size_t index) const {
-  for (const auto& part : parts_) {
-    if (index >= part.count) {
-      index -= part.count;
-      continue;
-    }
-    for (const auto& run : part.runs) {
-      if (index >= run.count) {
-        index -= run.count;
-        continue;
-      }
-      const auto step = static_cast<std::int64_t>(index);
-      return {&part, run.first_number + step, run.first_time + step * run.duration, run.duration};
-    }
-  }
-  std::abort();  // the caller broke the contract: index < size()
+  // The last that begins no later. There may be as many as segments, and each of those is looked up often.
+  const auto holding = [](const auto& list, std::size_t at) {
+    return std::prev(std::upper_bound(list.begin(), list.end(), at,
+                                      [](std::size_t i, const auto& one) { return i < one.first_index; }));
+  };
+  if (index >= size_) std::abort();  // the caller broke the contract
+  const Part& part = *holding(parts_, index);
+  const Run& run = *holding(part.runs, index - part.first_index);
+  const auto step = static_cast<std::int64_t>(index - part.first_index - run.first_index);
+  return {&part, run.first_number + step, run.first_time + step * run.duration, run.duration};
 }
 
 SegmentTime Track::time_of(std::size_t index) const {

@@ -385,10 +385,13 @@ StreamSummary summarize(const TrackReader& reader) {
           .packets = 0};
 }
 
-// libav's own remarks are for its developers.
-void quieten_libav() {
+// libav's own remarks are for its developers. A table of a broken initialization may claim gigabytes; no packet,
+// table or plane of a picture that we let pass comes near the limit.
+void tame_libav() {
+  constexpr std::size_t max_allocation = 192U << 20U;
   static const bool once = [] {
     av_log_set_level(AV_LOG_FATAL);
+    av_max_alloc(max_allocation);
     return true;
   }();
   static_cast<void>(once);
@@ -398,7 +401,7 @@ void quieten_libav() {
 
 Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
                           const ClipMetadata& metadata, std::stop_token stop) {
-  quieten_libav();
+  tame_libav();
   std::vector<std::unique_ptr<TrackReader>> readers;
   ClipSummary clip;
   std::optional<Micros> first;

@@ -248,7 +248,8 @@ Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
 struct Fragments {
   std::optional<std::uint64_t> decode_time;  // of the first sample
   std::size_t samples = 0;
-  std::uint64_t ticks = 0;  // all samples' durations
+  std::uint64_t bytes = 0;  // all samples' sizes
+  std::uint64_t ticks = 0;  // and durations
   // Where the samples are said to be.
   struct Data {
     std::uint64_t begin = 0;
@@ -288,11 +289,14 @@ TrackFragment read_tfhd(ByteReader& file, const Box& moof, const Box& box, const
   return fragment;
 }
 
+// More than an hour of sound. A table whose samples are all alike claims any number of them for nothing.
+constexpr std::size_t max_samples = 200'000;
+
 // A trun: how long its samples last and where they are (ISO/IEC 14496-12, 8.8.8).
 Result<void> read_trun(ByteReader& file, const Box& box, TrackFragment& fragment, Fragments& found) {
   const auto flags = file.integer(box.payload + 1, 3).value_or(0);
   const auto count = file.integer(box.payload + 4, 4);
-  if (!count || *count > 1'000'000) return bad("its sample count makes no sense");
+  if (!count || *count > max_samples - found.samples) return bad("its sample count makes no sense");
   std::uint64_t at = box.payload + 8;
   std::optional<std::uint64_t> offset;
   if ((flags & 0x1U) != 0) {
@@ -310,8 +314,11 @@ Result<void> read_trun(ByteReader& file, const Box& box, TrackFragment& fragment
     found.ticks += has_duration ? file.integer(at, 4).value_or(0) : fragment.default_duration;
     const auto size = has_size ? file.integer(at + (has_duration ? 4 : 0), 4).value_or(0) : fragment.default_size;
     found.data.push_back({fragment.next_data, fragment.next_data + size});
+    found.bytes += size;
     fragment.next_data += size;
   }
+  // Samples that lie on top of one another would be looked at again and again.
+  if (found.bytes > file.size()) return bad("its sample table names more data than there is");
   found.samples += static_cast<std::size_t>(*count);
   return {};
 }
@@ -349,10 +356,10 @@ Result<SegmentInfo> check_mp4_segment(ByteReader& file, const InitInfo& init) {
   if (!found.decode_time || media.empty() || found.samples == 0) return bad("it holds no samples of its track");
   int nal_units_looked_at = 0;
   for (const auto& data : found.data) {
-    const bool inside = std::any_of(media.begin(), media.end(), [&](const Box& mdat) {
-      return data.begin >= mdat.payload && data.end <= mdat.end && data.begin <= data.end;
-    });
-    if (!inside) return bad("its sample table names data that is not there");
+    const auto next = std::upper_bound(media.begin(), media.end(), data.begin,
+                                       [](std::uint64_t at, const Box& mdat) { return at < mdat.payload; });
+    if (next == media.begin() || data.end > std::prev(next)->end || data.begin > data.end)
+      return bad("its sample table names data that is not there");
     if (init.nal_length_bytes == 0) continue;
     if (auto fit = check_nal_units(file, data.begin, data.end, init, nal_units_looked_at); !fit) return fit.error();
   }

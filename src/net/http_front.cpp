@@ -363,7 +363,7 @@ void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::Stat
 }
 
 void HttpFront::Impl::dispatch(ServerConnection& connection) {
-  auto request = parser.parse(connection.framer);
+  auto request = parser.parse(connection.framer.head(), connection.framer.fields());
   if (!request) return refuse(connection, 400, "the request is malformed");
   request->body = connection.framer.body();
   request->remote_address = connection.peer;

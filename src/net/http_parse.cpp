@@ -44,8 +44,8 @@ class HeadParser::Parser final : public httplib::Server {
     set_pre_routing_handler([](const httplib::Request&, httplib::Response&) { return HandlerResponse::Handled; });
   }
 
-  std::optional<ServerRequest> parse(const RequestFramer& framed) {
-    const std::string_view line(framed.head().data(), framed.head().find("\r\n"));
+  std::optional<ServerRequest> parse(std::string_view head, HeaderFields fields) {
+    const auto line = head.substr(0, head.find("\r\n"));
     const std::string method(line.substr(0, line.find(' ')));
     // httplib refuses methods it does not know, where HTTP asks for 405: it is shown one that it does.
     const auto shown = fmt::format("GET{}\r\n\r\n", line.substr(method.size()));
@@ -56,7 +56,7 @@ class HeadParser::Parser final : public httplib::Server {
       parsed.emplace();
       parsed->method = method;
       parsed->path = request.path;
-      parsed->headers = framed.fields();
+      parsed->headers = std::move(fields);
     });
     return parsed;
   }
@@ -64,7 +64,9 @@ class HeadParser::Parser final : public httplib::Server {
 
 HeadParser::HeadParser() : parser_(std::make_unique<Parser>()) {}
 HeadParser::~HeadParser() = default;
-std::optional<ServerRequest> HeadParser::parse(const RequestFramer& framed) { return parser_->parse(framed); }
+std::optional<ServerRequest> HeadParser::parse(std::string_view head, HeaderFields fields) {
+  return parser_->parse(head, std::move(fields));
+}
 
 std::optional<std::string_view> ServerRequest::header(std::string_view name) const {
   for (const auto& [key, value] : headers) {

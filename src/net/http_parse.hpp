@@ -14,8 +14,8 @@ class HeadParser {
  public:
   HeadParser();
   ~HeadParser();
-  // Of a framed request, without its body. nullopt when httplib cannot make sense of it. Not thread-safe.
-  std::optional<ServerRequest> parse(const RequestFramer& framed);
+  // `head` and `fields` as RequestFramer has them. nullopt when httplib cannot make sense of it. Not thread-safe.
+  std::optional<ServerRequest> parse(std::string_view head, HeaderFields fields);
 
  private:
   class Parser;

@@ -9,7 +9,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
-#include "webhook_json.hpp"
+#include "api_answers.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -27,55 +27,6 @@ net::Trust api_trust(const ApiOptions& options) {
   trust.client_cert = options.client_cert;
   trust.client_key = options.client_key;
   return trust;
-}
-
-// Every typed answer begins here: an object that does not say "error".
-class Answer {
- public:
-  static Result<Answer> parse(const std::string& path, const std::string& text) {
-    Answer answer;
-    json::Element root;
-    if (answer.parser_->parse(text).get(root) != simdjson::SUCCESS || root.get(answer.object_) != simdjson::SUCCESS) {
-      // Some answers hold secrets: none is quoted.
-      return Error{ErrorKind::transient,
-                   fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
-    }
-    if (json::boolean(answer.object_, "error").value_or(false)) {
-      const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
-      return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(why))};
-    }
-    return answer;
-  }
-
-  const json::Object& object() const { return object_; }
-
- private:
-  std::unique_ptr<simdjson::dom::parser> parser_ = std::make_unique<simdjson::dom::parser>();
-  json::Object object_;
-};
-
-Error lacks(std::string_view path, std::string_view name) {
-  return Error{ErrorKind::transient, fmt::format("{}: the answer lacks {}", path, name)};
-}
-
-std::optional<DeviceId> device_id(const json::Object& object) {
-  const auto id = json::text(object, "uuid");
-  if (!id || !is_safe_id(*id)) return std::nullopt;
-  return DeviceId(*id);
-}
-
-bool is_online(const json::Object& state) { return json::text(state, "connectionStatus").value_or("") != "RED"; }
-
-// Calls `take` with each object of the named list; entries of other types are passed over.
-template <class Take>
-Result<void> each_in_list(const Answer& answer, std::string_view path, std::string_view name, Take take) {
-  const auto list = json::array(answer.object(), name);
-  if (!list) return lacks(path, name);
-  for (const auto item : *list) {
-    json::Object entry;
-    if (item.get(entry) == simdjson::SUCCESS) take(entry);
-  }
-  return {};
 }
 
 }  // namespace
@@ -159,43 +110,14 @@ Result<std::vector<Camera>> ApiClient::cameras(std::stop_token stop) {
   const std::string path = "/api/camera/getMinimalCameraStateList";
   auto text = call(path, "{}", stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  std::vector<Camera> cameras;
-  const auto read = each_in_list(*answer, path, "cameraStates", [&](const json::Object& state) {
-    const auto id = device_id(state);
-    if (!id) return;
-    cameras.push_back({*id, json::text(state, "name").value_or(""),
-                       LocationId(json::text(state, "locationUuid").value_or("")), is_online(state)});
-  });
-  if (!read) return read.error();
-  return cameras;
+  return read_cameras(path, *text);
 }
 
 Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop) {
   const std::string path = "/api/audiogateway/getMinimalAudioGatewayStateList";
   auto text = call(path, "{}", stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  std::vector<AudioGateway> gateways;
-  // An organization without any may have null there.
-  if (!json::array(answer->object(), "audioGatewayStates")) return gateways;
-  const auto read = each_in_list(*answer, path, "audioGatewayStates", [&](const json::Object& state) {
-    const auto id = device_id(state);
-    if (!id) return;
-    AudioGateway gateway{*id, json::text(state, "name").value_or(""), {}, is_online(state)};
-    if (const auto cameras = json::array(state, "associatedCameras")) {
-      for (const auto item : *cameras) {
-        std::string_view camera;
-        if (item.get(camera) == simdjson::SUCCESS && is_safe_id(camera))
-          gateway.cameras.emplace_back(std::string(camera));
-      }
-    }
-    gateways.push_back(std::move(gateway));
-  });
-  if (!read) return read.error();
-  return gateways;
+  return read_audio_gateways(path, *text);
 }
 
 Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop) {
@@ -205,23 +127,7 @@ Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device,
   body.begin_object().field(camera ? "cameraUuid" : "gatewayUuid", device.str()).end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-
-  MediaUris uris;
-  const auto read_list = [&](std::string_view name, std::vector<std::string>& into) {
-    const auto list = json::array(answer->object(), name);
-    if (!list) return;
-    for (const auto item : *list) {
-      std::string_view uri;
-      if (item.get(uri) == simdjson::SUCCESS && !uri.empty()) into.emplace_back(uri);
-    }
-  };
-  read_list("lanVodMpdUrisTemplates", uris.lan);
-  read_list("lanCheckUrls", uris.lan_checks);
-  uris.wan = json::text(answer->object(), "wanVodMpdUriTemplate");
-  if (uris.wan && uris.wan->empty()) uris.wan.reset();
-  return uris;
+  return read_media_uris(path, *text);
 }
 
 Result<std::optional<std::vector<Presence>>> ApiClient::presence(const DeviceId& camera,
@@ -237,28 +143,7 @@ Result<std::optional<std::vector<Presence>>> ApiClient::presence(const DeviceId&
       .end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  const auto by_kind = json::object(answer->object(), "presenceWindows");
-  if (!by_kind) return std::optional<std::vector<Presence>>{};
-  std::vector<Presence> held;
-  for (const auto [kind, list] : *by_kind) {
-    json::Array windows;
-    if (list.get(windows) != simdjson::SUCCESS) continue;
-    for (const auto item : windows) {
-      json::Object window;
-      if (item.get(window) != simdjson::SUCCESS) continue;
-      const auto from = json::integer(window, "startSeconds");
-      const auto length = json::integer(window, "durationSeconds");
-      constexpr std::int64_t end_of_time = 100'000'000'000;
-      if (!from || !*from || !length || !*length || **from < 0 || **from > end_of_time || **length < 0 ||
-          **length > end_of_time)
-        continue;
-      const std::chrono::sys_seconds begin{std::chrono::seconds(**from)};
-      held.push_back({begin, begin + std::chrono::seconds(**length)});
-    }
-  }
-  return std::optional(std::move(held));
+  return read_presence(path, *text);
 }
 
 Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_token stop) {
@@ -267,34 +152,14 @@ Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_to
   body.begin_object().field("policyAlertUuid", alert.str()).end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  const auto described = json::object(answer->object(), "policyAlert");
-  if (!described) return lacks(path, "policyAlert");
-  AlertDetails details;
-  const auto duration = json::integer(*described, "durationSec");
-  constexpr std::int64_t longest = 86'400;
-  if (duration && *duration && **duration >= 0 && **duration <= longest)
-    details.duration = std::chrono::seconds(**duration);
-  details.finalized = json::boolean(*described, "finalized").value_or(true);
-  for (const auto* name : {"clipLocationMap", "clipLocationMapV2"}) {
-    const auto map = json::object(*described, name);
-    if (!map) continue;
-    for (const auto [camera, region] : *map) {
-      if (auto where = json::clip_region(region); where && is_safe_id(camera))
-        details.clip_regions[DeviceId(std::string(camera))] = std::move(*where);
-    }
-  }
-  return details;
+  return read_alert_details(path, *text);
 }
 
 Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
                                             bool* answered) {
   auto text = call(path, body, stop, Urgency::background, answered);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  return read_alert_page(answer->object());
+  return read_alerts(path, *text);
 }
 
 Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_token stop) {
@@ -329,25 +194,14 @@ Result<FailedDeliveries> ApiClient::failed_deliveries(WallTime since, std::stop_
   JsonWriter body;
   body.begin_object().field("timestampMsAfter", since.time_since_epoch().count()).end_object();
   const auto asked = std::move(body).str();
-  const auto ask = [&](const std::string& path, std::string_view list) -> Result<void> {
+  const std::pair<std::string, std::string_view> lists[] = {
+      {"/api/report/getDiagnosticFeed", "diagnosticEvents"},
+      {"/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents"}};
+  for (const auto& [path, list] : lists) {
     auto text = call(path, asked, stop, Urgency::background);
     if (!text) return text.error();
-    auto answer = Answer::parse(path, *text);
-    if (!answer) return answer.error();
-    if (!json::array(answer->object(), list)) return {};
-    return each_in_list(*answer, path, list, [&](const json::Object& event) {
-      if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" &&
-          json::text(event, "integration") != "WEBHOOKS")
-        return;
-      ++failed.count;
-      auto at = json::text(event, "timestamp");
-      if (at && (!failed.last || *at > *failed.last)) failed.last = printable(*at, 40);
-    });
-  };
-  if (auto asked_feed = ask("/api/report/getDiagnosticFeed", "diagnosticEvents"); !asked_feed)
-    return asked_feed.error();
-  if (auto asked_more = ask("/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents"); !asked_more)
-    return asked_more.error();
+    if (auto read = read_failures(path, *text, list, failed); !read) return read.error();
+  }
   return failed;
 }
 
@@ -355,9 +209,7 @@ Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
   auto text = call(path, "{}", stop, Urgency::background);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  return read_webhook_settings(answer->object());
+  return read_webhook_settings(path, *text);
 }
 
 Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
@@ -365,19 +217,15 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
   const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
   auto text = call(path, registration_body(now, url, diagnostic), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  auto secret = json::text(answer->object(), "webhookSecret");
-  const bool is_line = secret && std::none_of(secret->begin(), secret->end(),
-                                              [](char c) { return static_cast<unsigned char>(c) <= ' '; });
-  if (secret && !secret->empty() && !is_line) return lacks(path, "a usable webhookSecret");
-  if (secret && !secret->empty()) return Secret(std::move(*secret));
+  auto secret = read_registration(path, *text);
+  if (!secret) return secret.error();
+  if (*secret) return std::move(**secret);
   const auto settings = webhook_settings(stop);
   if (!settings) return settings.error();
   for (const auto& webhook : settings->webhooks) {
     if (webhook.url == url && webhook.diagnostic == diagnostic && !webhook.secret.empty()) return webhook.secret;
   }
-  return lacks(path, "webhookSecret");
+  return Error{ErrorKind::transient, fmt::format("{}: Rhombus tells no secret for the URL", path)};
 }
 
 Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
@@ -389,14 +237,7 @@ Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const s
   body.end_object();
   auto text = call(path, std::move(body).str(), stop);
   if (!text) return text.error();
-  auto answer = Answer::parse(path, *text);
-  if (!answer) return answer.error();
-  auto token = json::text(answer->object(), "federatedSessionToken");
-  const bool usable =
-      token && !token->empty() && token->size() <= 4096 &&
-      std::all_of(token->begin(), token->end(), [](char c) { return c > 0x20 && c < 0x7F && c != ';'; });
-  if (!usable) return lacks(path, "a usable federatedSessionToken");
-  return Secret(std::move(*token));
+  return read_token(path, *text);
 }
 
 }  // namespace responder::rhombus

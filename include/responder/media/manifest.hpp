@@ -45,6 +45,7 @@ class Track {
     std::int64_t first_time = 0;  // in ticks, as $Time$ says it
     std::int64_t duration = 0;    // in ticks
     std::size_t count = 0;
+    std::size_t first_index = 0;  // in its part; set by add()
   };
   // One Period's share of the track.
   struct Part {
@@ -60,7 +61,8 @@ class Track {
     std::string manifest_query;
     std::vector<Run> runs;
     std::size_t count = 0;
-    Micros end{0};  // of the Period or of its SegmentTimeline; may fall inside the last segment
+    std::size_t first_index = 0;  // in the track; set by add()
+    Micros end{0};                // of the Period or of its SegmentTimeline; may fall inside the last segment
 
     Result<net::Url> resolve(std::string_view reference) const;
   };

@@ -16,6 +16,8 @@ struct FrameLimits {
   std::size_t max_body_bytes = 256 * 1024;
 };
 
+using HeaderFields = std::vector<std::pair<std::string, std::string>>;
+
 class RequestFramer {
  public:
   enum class State {
@@ -32,7 +34,7 @@ class RequestFramer {
   bool started() const { return !buffer_.empty() || stage_ != Stage::head; }
   const std::string& head() const { return head_; }  // request line and fields, with the blank line
   // As they stand in the head: neither decoded nor joined.
-  const std::vector<std::pair<std::string, std::string>>& fields() const { return fields_; }
+  const HeaderFields& fields() const { return fields_; }
   const std::string& body() const { return body_; }  // chunks already joined
   bool keep_alive() const { return keep_alive_; }
   int refusal_status() const { return refusal_status_; }
@@ -59,7 +61,7 @@ class RequestFramer {
   std::string buffer_;        // not yet consumed
   std::size_t searched_ = 0;  // so much of it holds no end of a head
   std::string head_;
-  std::vector<std::pair<std::string, std::string>> fields_;
+  HeaderFields fields_;
   std::string body_;
   std::size_t remaining_ = 0;  // of the sized body or of the chunk
   std::size_t trailer_bytes_ = 0;

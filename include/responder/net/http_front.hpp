@@ -27,7 +27,7 @@ namespace responder::net {
 struct ServerRequest {
   std::string method;
   std::string path;  // percent-decoded, without the query
-  std::vector<std::pair<std::string, std::string>> headers;
+  HeaderFields headers;
   std::string body;
   std::string remote_address;  // of the TCP peer; empty on a unix socket
 

@@ -160,6 +160,9 @@ TEST_CASE("what cannot be used is refused with a reason, in bounded time and mem
   has(mpd(video("<SegmentTemplate media=\"s$Time$\" initialization=\"i\"><SegmentTimeline>" + long_list +
                 "</SegmentTimeline></SegmentTemplate>")),
       "too many");
+  std::string periods;
+  for (int i = 0; i < 1001; ++i) periods += "<Period/>";
+  has("<MPD>" + periods + "</MPD>", "more than 1000 Periods");
   std::string deep;
   for (int i = 0; i < 1000; ++i) deep += "<x>";
   has(deep, "nested too deeply");
@@ -168,6 +171,11 @@ TEST_CASE("what cannot be used is refused with a reason, in bounded time and mem
       parse(mpd(video(R"(<SegmentTemplate media="s$Nonsense$" initialization="i" duration="2"/>)")));
   REQUIRE(manifest);
   CHECK_FALSE(manifest->video->at(0));
+  std::string growing = R"(<SegmentTemplate initialization="i" duration="2" media=")";
+  for (int i = 0; i < 10'000; ++i) growing += "$Number%020d$";
+  const auto grown = parse(mpd(video(growing + "\"/>")));
+  REQUIRE(grown);
+  CHECK(grown->video->at(0).error().message.find("too long") != std::string::npos);
 }
 
 TEST_CASE("what a manifest names beyond the window is not looked at") {

@@ -1,0 +1,26 @@
+// What Rhombus's answers say, apart from the asking. Pure: text in, values out. `path` is the call's, for the Errors.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "responder/rhombus/api_client.hpp"
+
+namespace responder::rhombus {
+
+Result<std::vector<Camera>> read_cameras(const std::string& path, const std::string& text);
+Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, const std::string& text);
+Result<MediaUris> read_media_uris(const std::string& path, const std::string& text);
+Result<std::optional<std::vector<Presence>>> read_presence(const std::string& path, const std::string& text);
+Result<AlertDetails> read_alert_details(const std::string& path, const std::string& text);
+Result<AlertPage> read_alerts(const std::string& path, const std::string& text);
+Result<WebhookSettings> read_webhook_settings(const std::string& path, const std::string& text);
+// Adds what the named list of diagnostics says.
+Result<void> read_failures(const std::string& path, const std::string& text, std::string_view list,
+                           FailedDeliveries& failed);
+// The secret, where the answer tells it.
+Result<std::optional<Secret>> read_registration(const std::string& path, const std::string& text);
+Result<Secret> read_token(const std::string& path, const std::string& text);
+
+}  // namespace responder::rhombus
