@@ -14,18 +14,18 @@ void read_webhooks(const json::Object& settings, std::string_view name, bool dia
                    std::vector<RegisteredWebhook>& into) {
   const auto urls = json::object(settings, name);
   if (!urls) return;
-  for (const auto [url, info] : *urls) {
+  for (const auto entry : *urls) {
     const bool known = std::any_of(into.begin(), into.end(), [&](const RegisteredWebhook& one) {
-      return one.url == url && one.diagnostic == diagnostic;
+      return one.url == entry.key && one.diagnostic == diagnostic;
     });
     if (known) continue;
-    RegisteredWebhook webhook{std::string(url), diagnostic};
+    RegisteredWebhook webhook{std::string(entry.key), diagnostic};
     json::Object described;
     std::string_view secret;
-    if (info.get(described) == simdjson::SUCCESS) {
+    if (entry.value.get(described) == simdjson::SUCCESS) {
       webhook.disabled = json::boolean(described, "webhookDisabled").value_or(false);
       webhook.secret = Secret(json::text(described, "webhookSecret").value_or(""));
-    } else if (info.get(secret) == simdjson::SUCCESS) {
+    } else if (entry.value.get(secret) == simdjson::SUCCESS) {
       webhook.secret = Secret(std::string(secret));
     }
     into.push_back(std::move(webhook));
