@@ -116,6 +116,8 @@ class Daemon {
   // Alone: set once, when the engine is up.
   std::atomic<CaptureEngine*> engine_{nullptr};
   std::atomic<ingest::CatchUpPoller*> poller_to_nudge_{nullptr};
+  // Alone: when an alert could not be recorded, if none could be since; else 0.
+  std::atomic<SteadyTime::rep> unrecorded_at_{0};
   std::unique_ptr<net::HttpFront> admin_front_;
   std::unique_ptr<net::HttpFront> webhook_front_;
   std::unique_ptr<ingest::CatchUpPoller> poller_;
@@ -124,9 +126,11 @@ class Daemon {
 
 void Daemon::count_webhook(std::string_view result) {
   metrics_.count_webhook(result);
-  // What could not be recorded is never sent again.
-  auto* poller = poller_to_nudge_.load();
-  if (result == "not_recorded" && poller != nullptr) poller->nudge();
+  if (result == "accepted") unrecorded_at_ = 0;
+  if (result != "not_recorded") return;
+  unrecorded_at_ = clock_.steady_now().time_since_epoch().count();
+  // It is never sent again.
+  if (auto* poller = poller_to_nudge_.load(); poller != nullptr) poller->nudge();
 }
 
 // Of a request that was no HTTP, or too much of it.
@@ -140,7 +144,15 @@ bool Daemon::is_alive() const {
   return (!webhook_front_ || webhook_front_->turns()) && (engine == nullptr || engine->turns());
 }
 
+// A full disk may have room for what is tried here and none for an alert: one that was refused counts for a while.
 void Daemon::try_journal(std::function<void(Result<void>)> tell) {
+  constexpr seconds remembered{60};
+  const auto failed = unrecorded_at_.load();
+  const auto age = SteadyTime::duration(clock_.steady_now().time_since_epoch().count() - failed);
+  if (failed != 0 && age < remembered) {
+    return tell(Error{ErrorKind::no_space, fmt::format("an alert could not be recorded {} s ago, and none since",
+                                                       std::chrono::floor<seconds>(age).count())});
+  }
   writer_.submit([now = format_rfc3339(clock_.wall_now())](
                      journal::Journal& journal) { return journal.set_fact("last_probe", now); },
                  std::move(tell));

@@ -13,6 +13,13 @@ bool is_token_char(char c) {
          others.find(c) != std::string_view::npos;
 }
 
+// Of a name, an address or a port (RFC 3986, 3.2.2).
+bool is_host_char(char c) {
+  constexpr std::string_view others = "-._~!$&'()*+,;=%:[]";
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         others.find(c) != std::string_view::npos;
+}
+
 bool is_field_text(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return c == '\t' || (byte >= 0x20 && byte != 0x7F);
@@ -108,7 +115,7 @@ bool RequestFramer::check_field(std::string_view line) {
   } else if (iequals(name, "expect")) {
     expects_continue_ = iequals(value, "100-continue");
   } else if (iequals(name, "host")) {
-    if (has_host_) return false;
+    if (has_host_ || !std::all_of(value.begin(), value.end(), is_host_char)) return false;
     has_host_ = true;
   }
   fields_.emplace_back(name, value);

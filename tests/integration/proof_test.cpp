@@ -14,6 +14,7 @@
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <httplib.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -196,16 +197,30 @@ TEST_CASE_METHOD(Fixture,
   rhombus.start();
   Responder responder(rhombus, "[catch_up]\ninterval_seconds = 3600\n");
   FaultySystem system(responder.folder() / "state");
-  responder.start(system.environment());
+  const auto admin = (responder.folder() / "admin.sock").string();
+  auto environment = system.environment();
+  environment["RHOMBUS_RESPONDER_ADMIN_LISTEN"] = "unix:" + admin;
+  responder.start(environment);
+  const auto readiness = [&] {
+    httplib::Client client(admin);
+    client.set_address_family(AF_UNIX);
+    client.set_default_headers({{"Host", "localhost"}});
+    const auto answer = client.Get("/readyz");
+    return answer ? answer->status : 0;
+  };
   const auto first = responder.alert(camera, some_time_ago(60), 2);
   responder.wait_until_done(first);
+  CHECK(readiness() == 200);
   system.controls().journal_disk_full = 1;
   const auto refused = fake_rhombus::random_uuid();
   rhombus.add_alert({.uuid = refused, .device = camera, .timestamp_ms = some_time_ago(60), .duration_s = 2});
   const auto body = fake_rhombus::organization_body(refused, camera, some_time_ago(60), 2);
   CHECK(fake_rhombus::send_webhook(responder.url(), body, responder.secret(), false).status == 503);
+  CHECK(readiness() == 503);
   system.controls().journal_disk_full = 0;
+  CHECK(readiness() == 503);  // room for a probe is none for an alert
   const auto second = responder.alert(camera, some_time_ago(60), 2);
+  CHECK(readiness() == 200);
   responder.wait_until_done(second);
   responder.wait_until_done(refused);  // long before the hour is over
   CHECK(responder.stop(SIGTERM) == 0);

@@ -73,6 +73,8 @@ TEST_CASE("what could be read in two ways is refused") {
       post + "Transfer-Encoding: chunked\r\n\r\n0\r\nA: b\nC: d\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
       post + "Host: i\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
       "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
   };
   for (const auto& text : table) {
