@@ -350,7 +350,6 @@ Result<void> load_secret(Secret& secret, const std::string& file, std::string_vi
 // What `webhook register` stored. Who only looks at the journal may not be allowed to read it, and need not be.
 void load_stored_secrets(Config& config) {
   const auto store = config.secret_store();
-  if (store == fs::path(config.webhook.secrets_file)) return;
   const auto content = read_file(store, max_secret_file);
   if (!content && content.error().kind != ErrorKind::not_found) config.webhook.unread_store = content.error().message;
   if (!content) return;
@@ -366,10 +365,8 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     const auto webhook_secrets = fs::path(*credentials) / "webhook_secrets";
     const auto admin_token = fs::path(*credentials) / "admin_token";
     if (key_file.empty() && config.rhombus.api_key.empty() && fs::exists(api_key, ignored)) key_file = api_key;
-    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored)) {
+    if (secrets_file.empty() && config.webhook.secret_texts.empty() && fs::exists(webhook_secrets, ignored))
       secrets_file = webhook_secrets;
-      config.secrets_file_is_credential = true;
-    }
     if (config.admin.token_file.empty() && config.admin.token.empty() && fs::exists(admin_token, ignored))
       config.admin.token_file = admin_token;
   }

@@ -97,13 +97,10 @@ struct Config {
                                            : std::filesystem::path(capture.spool_directory);
   }
 
-  // Where `webhook register` stores secrets, one a line; read in addition to all others.
+  // Where `webhook register` stores secrets, one a line; read in addition to all others, which people keep.
   std::filesystem::path secret_store() const {
-    return webhook.secrets_file.empty() || secrets_file_is_credential
-               ? std::filesystem::path(journal.path).parent_path() / "webhook-secrets"
-               : std::filesystem::path(webhook.secrets_file);
+    return std::filesystem::path(journal.path).parent_path() / "webhook-secrets";
   }
-  bool secrets_file_is_credential = false;  // of the service manager's, which nobody writes to
 };
 
 // Reads an environment variable; passed in so that a test has its own environment.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <tuple>
@@ -100,6 +101,7 @@ class Daemon {
   void report(EngineStart::State state, Error error);
   Result<void> await_engine();
   Result<void> listen();
+  Result<void> listen_for_admin();
   void start_polling();
 
   const Config& config_;
@@ -263,19 +265,6 @@ Result<void> Daemon::await_engine() {
 }
 
 Result<void> Daemon::listen() {
-  if (!config_.admin.listen.empty()) {
-    net::FrontOptions options;
-    options.listen = *net::ListenAddress::parse(config_.admin.listen);
-    options.max_connections = 64;
-    options.plain_anywhere = !config_.admin.token.empty();
-    auto front = net::HttpFront::open(
-        options,
-        [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); },
-        clock_);
-    if (!front) return with_context(front.error(), "admin.listen");
-    admin_front_ = std::move(*front);
-  }
-
   net::FrontOptions options;
   options.listen = *net::ListenAddress::parse(config_.webhook.listen);
   options.tls_cert = config_.webhook.tls_cert;
@@ -283,6 +272,8 @@ Result<void> Daemon::listen() {
   options.client_ca = config_.webhook.client_ca;
   options.refused = [this](int status) { count_refused(status); };
   options.limits.max_body_bytes = static_cast<std::size_t>(config_.webhook.max_body_bytes);
+  constexpr std::size_t bodies_at_once = 4;
+  options.max_buffered_bytes = std::max(options.max_buffered_bytes, bodies_at_once * options.limits.max_body_bytes);
   auto inherited = service_manager::inherited_sockets();
   const bool is_inherited = !inherited.empty();
   auto front = net::HttpFront::open(
@@ -297,7 +288,22 @@ Result<void> Daemon::listen() {
   spdlog::info("listening for webhooks on {}{}{}{}", config_.webhook.tls_cert.empty() ? "http://" : "https://",
                has_port ? fmt::format("{}:{}", options.listen.host, webhook_front_->port()) : options.listen.str(),
                config_.webhook.path, is_inherited ? " (the socket is the service manager's)" : "");
-  if (admin_front_) spdlog::info("admin endpoint on port {}", admin_front_->port());
+  return {};
+}
+
+// After the listener, which its probes look at.
+Result<void> Daemon::listen_for_admin() {
+  if (config_.admin.listen.empty()) return {};
+  net::FrontOptions options;
+  options.listen = *net::ListenAddress::parse(config_.admin.listen);
+  options.max_connections = 64;
+  options.plain_anywhere = !config_.admin.token.empty();
+  auto front = net::HttpFront::open(
+      options, [this](net::ServerRequest request, net::ReplySlot reply) { admin_.handle(request, std::move(reply)); },
+      clock_);
+  if (!front) return with_context(front.error(), "admin.listen");
+  admin_front_ = std::move(*front);
+  spdlog::info("admin endpoint on port {}", admin_front_->port());
   return {};
 }
 
@@ -306,6 +312,7 @@ Result<void> Daemon::start() {
   engine_starter_ = std::jthread([this](std::stop_token stop) { bring_up_engine(std::move(stop)); });
   if (auto up = await_engine(); !up) return up;
   if (auto listening = listen(); !listening) return listening;
+  if (auto listening = listen_for_admin(); !listening) return listening;
   if (auto known = catch_up_.set_listening(clock_.wall_now()); !known)
     spdlog::error("journal.path: {}", known.error().message);
   start_polling();
@@ -381,6 +388,7 @@ void say_what_is_not_built_yet(const Config& config) {
 
 int serve(const Config& config, const std::string& config_file, const Signals& signals) {
   if (auto usable = check_for_serving(config); !usable) return complain(usable.error().message);
+  FileChange stored_secrets(config.secret_store());  // before what may take its time
   set_process_up();
   for (const auto& remark : config.remarks) spdlog::info("{}", remark);
   say_what_is_not_built_yet(config);
@@ -406,7 +414,6 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
     return exit_usage;
   }
   service_manager::tell_ready();
-  FileChange stored_secrets(config.secret_store());
   while (true) {
     const auto signal = signals.wait_for(milliseconds(1000));
     if (signal && *signal != SIGHUP) break;

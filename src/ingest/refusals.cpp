@@ -35,7 +35,7 @@ SteadyTime Refusals::refused(const std::string& from, std::string_view why) {
       line = fmt::format("webhook from {} refused: {}", from, why);
     }
     if (address.refused > at_once) {
-      address.next_answer = std::max(address.next_answer + distance, SteadyTime(now));
+      address.next_answer = std::clamp<SteadyTime>(address.next_answer + distance, now, now + longest_delay);
       answer_at = address.next_answer;
     }
   }

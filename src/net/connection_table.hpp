@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "server_connection.hpp"
@@ -16,7 +17,8 @@ namespace responder::net {
 
 class ConnectionTable {
  public:
-  explicit ConnectionTable(std::size_t most) : most_(most) {}
+  // `most_memory`: bytes of half-sent requests.
+  ConnectionTable(std::size_t most, std::size_t most_memory) : most_(most), most_memory_(most_memory) {}
 
   // False: everybody is being answered, nobody makes room.
   bool add(std::unique_ptr<ServerConnection> connection);
@@ -27,11 +29,20 @@ class ConnectionTable {
   std::vector<std::uint64_t> ids_where(const std::function<bool(const ServerConnection&)>& condition) const;
   // Closes some connections, the oldest of who has the most. False: there is none that may be closed.
   bool make_room();
+  // To be told after each read. What all hold together may be too much: tidy_memory() then closes the oldest of who
+  // holds the most.
+  void note_memory(ServerConnection& connection);
+  void tidy_memory();
+  // Whoever sent something valid is the last to make room for strangers.
+  void welcome(const std::string& group);
   bool empty() const { return connections_.empty(); }
   void clear();
 
  private:
   std::size_t most_;
+  std::size_t most_memory_;
+  std::size_t memory_ = 0;
+  std::unordered_set<std::string> welcome_;
   std::unordered_map<std::uint64_t, std::unique_ptr<ServerConnection>> connections_;
   std::unordered_map<std::string, std::size_t> by_group_;  // how many each has
 };

@@ -47,15 +47,22 @@ RequestFramer::State RequestFramer::refuse(int status, std::string_view reason) 
 
 RequestFramer::State RequestFramer::feed(std::string_view bytes) {
   if (refusal_status_ != 0) return State::refused;
+  // Once for all that was taken since: a body of small chunks takes thousands of pieces off.
+  buffer_.erase(0, taken_);
+  taken_ = 0;
   buffer_ += bytes;
   return advance();
 }
 
 RequestFramer::State RequestFramer::next() {
-  std::string rest = std::move(buffer_);
+  std::string buffer = std::move(buffer_);
+  const auto taken = taken_;
   *this = RequestFramer(limits_);
-  buffer_ = std::move(rest);
-  return buffer_.empty() ? State::need_more : advance();
+  if (taken < buffer.size()) {
+    buffer_ = std::move(buffer);
+    taken_ = taken;
+  }
+  return rest().empty() ? State::need_more : advance();
 }
 
 RequestFramer::State RequestFramer::advance() {
@@ -124,16 +131,16 @@ bool RequestFramer::check_field(std::string_view line) {
 
 RequestFramer::State RequestFramer::take_head() {
   // TLS where there is none, say: no line end may ever come.
-  if (!buffer_.empty() && !is_token_char(buffer_.front())) return refuse(400, "the request line is malformed");
-  const auto end = buffer_.find("\r\n\r\n", searched_);
+  if (!rest().empty() && !is_token_char(rest().front())) return refuse(400, "the request line is malformed");
+  const auto end = rest().find("\r\n\r\n", searched_);
   if (end == std::string::npos) {
-    searched_ = buffer_.size() < 3 ? 0 : buffer_.size() - 3;  // a drip does not search it all for each byte
-    return buffer_.size() > limits_.max_head_bytes ? refuse(431, "the request head is too large") : State::need_more;
+    searched_ = rest().size() < 3 ? 0 : rest().size() - 3;  // a drip does not search it all for each byte
+    return rest().size() > limits_.max_head_bytes ? refuse(431, "the request head is too large") : State::need_more;
   }
   if (end + 4 > limits_.max_head_bytes) return refuse(431, "the request head is too large");
 
-  head_ = buffer_.substr(0, end + 4);
-  buffer_.erase(0, end + 4);
+  head_ = rest().substr(0, end + 4);
+  taken_ += end + 4;
   const std::string_view lines(head_.data(), end);
   std::size_t position = lines.find("\r\n");
   fields_.clear();
@@ -154,14 +161,18 @@ RequestFramer::State RequestFramer::take_head() {
     return State::complete;
   }
   stage_ = chunked_ ? Stage::chunk_size : Stage::sized_body;
-  return expects_continue_ && buffer_.empty() ? State::send_continue : State::need_more;
+  return expects_continue_ && rest().empty() ? State::send_continue : State::need_more;
+}
+
+void RequestFramer::take_body(std::size_t most) {
+  const auto part = rest().substr(0, most);
+  body_ += part;
+  taken_ += part.size();
+  remaining_ -= part.size();
 }
 
 RequestFramer::State RequestFramer::take_sized_body() {
-  const std::size_t count = std::min(remaining_, buffer_.size());
-  body_.append(buffer_, 0, count);
-  buffer_.erase(0, count);
-  remaining_ -= count;
+  take_body(remaining_);
   if (remaining_ > 0) return State::need_more;
   stage_ = Stage::done;
   return State::complete;
@@ -169,14 +180,13 @@ RequestFramer::State RequestFramer::take_sized_body() {
 
 RequestFramer::State RequestFramer::take_chunk_size() {
   constexpr std::size_t max_line = 256;
-  const auto end = buffer_.find("\r\n");
+  const auto end = rest().find("\r\n");
   if (end == std::string::npos || end > max_line) {
-    const bool too_long =
-        end != std::string::npos || buffer_.size() > max_line + 1;  // its line end may be cut in two
+    const bool too_long = end != std::string::npos || rest().size() > max_line + 1;  // its line end may be cut in two
     return too_long ? refuse(400, "a chunk size is malformed") : State::need_more;
   }
   // Extensions after ';' are allowed and mean nothing here; a line end of another kind among them would to others.
-  const auto line = std::string_view(buffer_).substr(0, end);
+  const auto line = rest().substr(0, end);
   const auto digits = line.substr(0, line.find(';'));
   std::size_t size = 0;
   if (digits.empty() || digits.size() > 8 || !std::all_of(line.begin(), line.end(), is_field_text))
@@ -187,7 +197,11 @@ RequestFramer::State RequestFramer::take_chunk_size() {
     size = size * 16 + digit;
   }
   if (size > limits_.max_body_bytes - body_.size()) return refuse(413, "the body is too large");
-  buffer_.erase(0, end + 2);
+  // What is round the chunks counts, too: some, but not several times what is in them.
+  constexpr std::size_t enough = 64 * 1024;
+  around_chunks_ += end + 4;
+  if (around_chunks_ > enough + limits_.max_body_bytes / 8) return refuse(413, "the body is in too many chunks");
+  taken_ += end + 2;
   remaining_ = size;
   stage_ = size == 0 ? Stage::trailer : Stage::chunk_data;
   return State::need_more;
@@ -195,33 +209,30 @@ RequestFramer::State RequestFramer::take_chunk_size() {
 
 RequestFramer::State RequestFramer::take_chunk_data() {
   if (stage_ == Stage::chunk_data) {
-    const std::size_t count = std::min(remaining_, buffer_.size());
-    body_.append(buffer_, 0, count);
-    buffer_.erase(0, count);
-    remaining_ -= count;
+    take_body(remaining_);
     if (remaining_ > 0) return State::need_more;
     stage_ = Stage::chunk_end;
   }
-  if (buffer_.size() < 2) return State::need_more;
-  if (!buffer_.starts_with("\r\n")) return refuse(400, "a chunk is longer than its size");
-  buffer_.erase(0, 2);
+  if (rest().size() < 2) return State::need_more;
+  if (!rest().starts_with("\r\n")) return refuse(400, "a chunk is longer than its size");
+  taken_ += 2;
   stage_ = Stage::chunk_size;
   return State::need_more;
 }
 
 RequestFramer::State RequestFramer::take_trailer() {
   while (true) {
-    const auto end = buffer_.find("\r\n");
+    const auto end = rest().find("\r\n");
     if (end == std::string::npos) {
-      const bool too_large = buffer_.size() > limits_.max_head_bytes;
+      const bool too_large = rest().size() > limits_.max_head_bytes;
       return too_large ? refuse(431, "the trailer is too large") : State::need_more;
     }
     trailer_bytes_ += end + 2;
     if (trailer_bytes_ > limits_.max_head_bytes) return refuse(431, "the trailer is too large");
-    const std::string line = buffer_.substr(0, end);
-    buffer_.erase(0, end + 2);
+    const auto line = rest().substr(0, end);
+    taken_ += end + 2;
     if (line.empty()) break;
-    const auto name = std::string_view(line).substr(0, line.find(':'));
+    const auto name = line.substr(0, line.find(':'));
     const bool is_field = !name.empty() && name.size() < line.size() &&
                           std::all_of(name.begin(), name.end(), is_token_char) &&
                           std::all_of(line.begin(), line.end(), is_field_text);

@@ -22,6 +22,7 @@
 #include "responder/base/synchronized.hpp"
 
 #include "connection_table.hpp"
+#include "handshake_queue.hpp"
 #include "http_parse.hpp"
 #include "server_connection.hpp"
 #include "tls_server.hpp"
@@ -35,7 +36,10 @@ using std::chrono::milliseconds;
 constexpr std::size_t max_listeners = 16;
 constexpr std::uint64_t wake_token = max_listeners;
 constexpr std::uint64_t first_connection = wake_token + 1;
-constexpr int accepts_at_once = 256;  // then those that are connected already have their turn
+// Then others have their turn.
+constexpr int accepts_at_once = 256;
+constexpr int reads_at_once = 4;
+constexpr milliseconds handshakes_at_once{5};
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
 constexpr milliseconds complaint_interval{60'000};  // about the same trouble
@@ -134,6 +138,8 @@ struct HttpFront::Impl {
   HeadParser parser;
   ConnectionTable connections;
   std::uint64_t next_id = first_connection;
+  std::vector<std::uint64_t> unread;  // connections that have more to read
+  HandshakeQueue handshakes;
   std::multimap<SteadyTime, ReplySlot::Target::Posted> held;  // answers by when they are due
   SteadyTime next_sweep;
   SteadyTime next_complaint;
@@ -149,7 +155,7 @@ struct HttpFront::Impl {
       : options(std::move(options_)),
         handler(std::move(handler_)),
         clock(clock_),
-        connections(options.max_connections) {}
+        connections(options.max_connections, options.max_buffered_bytes) {}
 
   Result<void> set_up(std::vector<UniqueFd> given);
   Result<SslContext> make_context() const;
@@ -160,7 +166,10 @@ struct HttpFront::Impl {
   bool accept_some(const UniqueFd& listener);  // false: nobody waits any more
   void take_in(UniqueFd fd, const sockaddr_storage& address);
   void on_event(ServerConnection& connection, std::uint32_t events);
-  Io shake_hands(ServerConnection& connection);
+  void look_for_hello(ServerConnection& connection);
+  void begin_handshakes();
+  void shake_hands(ServerConnection& connection);
+  void read_on();
   void read_request(ServerConnection& connection);
   void on_frame(ServerConnection& connection, RequestFramer::State state);
   void dispatch(ServerConnection& connection);
@@ -224,7 +233,7 @@ Result<void> HttpFront::Impl::set_up(std::vector<UniqueFd> given) {
 }
 
 int HttpFront::Impl::longest_wait_ms(SteadyTime now) const {
-  if (!replies->own.empty()) return 0;
+  if (!replies->own.empty() || !unread.empty() || !handshakes.empty()) return 0;
   if (held.empty()) return static_cast<int>(sweep_interval.count());
   const auto due = std::chrono::ceil<milliseconds>(held.begin()->first - now);
   return static_cast<int>(std::clamp(due, milliseconds(0), sweep_interval).count());
@@ -249,8 +258,11 @@ void HttpFront::Impl::run() {
         on_event(*connection, events[static_cast<std::size_t>(i)].events);
       }
     }
+    read_on();
     now = clock.steady_now();
     deliver_replies(now);
+    connections.tidy_memory();
+    begin_handshakes();
     if (now >= next_sweep) sweep(now);
     if (draining()) {
       begin_drain();
@@ -300,34 +312,53 @@ void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
   connections.add(std::move(connection));
 }
 
-// OpenSSL's part, the costly one, begins when the client's first message is there.
-Io HttpFront::Impl::shake_hands(ServerConnection& connection) {
-  if (!connection.ssl) {
-    if (const auto hello = connection.look_for_hello(); hello != Io::done) return hello;
-    connection.ssl.reset(SSL_new((*tls.lock()).get()));
-    if (!connection.ssl || SSL_set_fd(connection.ssl.get(), connection.fd.get()) != 1) return Io::closed;
+// OpenSSL's part, the costly one, begins when the client's first message is there, and in turns.
+void HttpFront::Impl::look_for_hello(ServerConnection& connection) {
+  if (connection.hello_waits) return;
+  switch (connection.look_for_hello()) {
+    case Io::again: return;
+    case Io::closed: return close(connection);
+    case Io::done: break;
   }
-  return connection.accept_tls();
+  connection.hello_waits = true;
+  handshakes.add(connection.peer_group, connection.id);
+}
+
+void HttpFront::Impl::begin_handshakes() {
+  const auto until = clock.steady_now() + handshakes_at_once;
+  while (const auto id = handshakes.next()) {
+    auto* connection = connections.find(*id);
+    if (connection == nullptr) continue;
+    connection->ssl.reset(SSL_new((*tls.lock()).get()));
+    if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) {
+      close(*connection);
+    } else {
+      shake_hands(*connection);
+    }
+    if (clock.steady_now() >= until) return;
+  }
+}
+
+void HttpFront::Impl::shake_hands(ServerConnection& connection) {
+  switch (connection.accept_tls()) {
+    case Io::again: return;
+    case Io::closed: return close(connection);
+    case Io::done: break;
+  }
+  connection.phase = ServerConnection::Phase::reading;
+  connection.deadline = clock.steady_now() + options.request_timeout;
+  read_request(connection);
 }
 
 void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t events) {
   using Phase = ServerConnection::Phase;
   connection.input_waiting = true;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_is_done = true;
-  if (connection.phase == Phase::handshake) {
-    switch (shake_hands(connection)) {
-      case Io::again: return;
-      case Io::closed: return close(connection);
-      case Io::done: break;
-    }
-    connection.phase = Phase::reading;
-    connection.deadline = clock.steady_now() + options.request_timeout;
-  }
   switch (connection.phase) {
+    case Phase::handshake: return connection.ssl ? shake_hands(connection) : look_for_hello(connection);
     case Phase::reading: return read_request(connection);
     case Phase::writing: return write_out(connection);
     case Phase::lingering: return discard_input(connection);
-    case Phase::handshake:
     case Phase::answering: return;  // what arrives meanwhile is read after the answer
   }
 }
@@ -336,7 +367,9 @@ void HttpFront::Impl::read_request(ServerConnection& connection) {
   std::array<char, 16 * 1024> buffer;
   const std::uint64_t id = connection.id;
   // `connection` may be gone after any call that answers it.
-  while (connections.find(id) != nullptr && connection.phase == ServerConnection::Phase::reading) {
+  for (int reads = 0; connections.find(id) != nullptr && connection.phase == ServerConnection::Phase::reading;
+       ++reads) {
+    if (reads == reads_at_once) return unread.push_back(id);
     std::size_t got = 0;
     switch (connection.read(buffer, got)) {
       case Io::again: connection.input_waiting = false; return;
@@ -345,7 +378,18 @@ void HttpFront::Impl::read_request(ServerConnection& connection) {
     }
     connection.input_waiting = connection.may_have_more(got, buffer.size());
     if (!connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
-    on_frame(connection, connection.framer.feed(std::string_view(buffer.data(), got)));
+    const auto state = connection.framer.feed(std::string_view(buffer.data(), got));
+    connections.note_memory(connection);
+    on_frame(connection, state);
+  }
+}
+
+void HttpFront::Impl::read_on() {
+  std::vector<std::uint64_t> ids;
+  ids.swap(unread);
+  for (const auto id : ids) {
+    auto* connection = connections.find(id);
+    if (connection != nullptr && connection->phase == ServerConnection::Phase::reading) read_request(*connection);
   }
 }
 
@@ -354,8 +398,8 @@ void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::Stat
     case RequestFramer::State::need_more: return;
     case RequestFramer::State::send_continue:
       connection.out = "HTTP/1.1 100 Continue\r\n\r\n";
-      if (connection.flush() == Io::closed) close(connection);
-      return;
+      if (connection.flush() == Io::closed) return close(connection);
+      return unread.push_back(connection.id);  // its body may be here already
     case RequestFramer::State::complete: return dispatch(connection);
     case RequestFramer::State::refused:
       return refuse(connection, connection.framer.refusal_status(), connection.framer.refusal_reason());
@@ -365,7 +409,8 @@ void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::Stat
 void HttpFront::Impl::dispatch(ServerConnection& connection) {
   auto request = parser.parse(connection.framer.head(), connection.framer.fields());
   if (!request) return refuse(connection, 400, "the request is malformed");
-  request->body = connection.framer.body();
+  request->body = std::move(connection.framer.body());
+  connections.note_memory(connection);
   request->remote_address = connection.peer;
   connection.phase = ServerConnection::Phase::answering;
   connection.deadline = clock.steady_now() + answer_timeout;
@@ -459,6 +504,7 @@ void HttpFront::Impl::deliver(ReplySlot::Target::Posted posted) {
   auto* connection = connections.find(posted.connection);
   if (connection == nullptr || connection->phase != ServerConnection::Phase::answering) return;
   connection->answer_held = false;
+  if (posted.reply.status == 200) connections.welcome(connection->peer_group);
   reply(*connection, posted.reply);
 }
 
@@ -497,6 +543,8 @@ void HttpFront::Impl::begin_drain() {
   if (!listeners.empty()) take_what_has_come();
   if (!listeners.empty() && !inherited && !options.listen.unix_path.empty())
     ::unlink(options.listen.unix_path.c_str());
+  // Those that are inherited stay open elsewhere, and would be told of for ever.
+  for (const auto& listener : listeners) ::epoll_ctl(epoll_fd.get(), EPOLL_CTL_DEL, listener.get(), nullptr);
   listeners.clear();
   const auto came_before = clock.steady_now() - first_request_grace;
   connections.erase_if([&](const ServerConnection& connection) {

@@ -34,9 +34,9 @@ std::string address_text(const sockaddr_storage& address) {
 std::string client_group(const std::string& address) {
   in6_addr v6{};
   if (::inet_pton(AF_INET6, address.c_str(), &v6) != 1) return address;
-  std::fill(std::begin(v6.s6_addr) + 8, std::end(v6.s6_addr), std::uint8_t{0});
+  std::fill(std::begin(v6.s6_addr) + 6, std::end(v6.s6_addr), std::uint8_t{0});
   std::array<char, INET6_ADDRSTRLEN> text{};
-  return fmt::format("{}/64", ::inet_ntop(AF_INET6, &v6, text.data(), text.size()));
+  return fmt::format("{}/48", ::inet_ntop(AF_INET6, &v6, text.data(), text.size()));
 }
 
 ServerConnection::ServerConnection(std::uint64_t id_, UniqueFd fd_, const sockaddr_storage& address,

@@ -25,7 +25,7 @@ struct ServerConnection {
   const std::uint64_t id;
   UniqueFd fd;
   const std::string peer;        // address; empty on a unix socket
-  const std::string peer_group;  // who may be behind that address: for IPv6 its /64
+  const std::string peer_group;  // who may be behind that address: for IPv6 its /48
   Ssl ssl;                       // empty: plain HTTP, or no handshake yet
   Phase phase = Phase::reading;
   SteadyTime deadline;
@@ -33,6 +33,7 @@ struct ServerConnection {
   RequestFramer framer;
   std::string out;
   std::size_t out_sent = 0;
+  std::size_t memory = 0;     // that ConnectionTable counts of it
   std::size_t discarded = 0;  // of what came after the last request
   bool close_after_reply = false;
   bool head_request = false;
@@ -40,6 +41,7 @@ struct ServerConnection {
   bool answer_held = false;  // the answer is there, and not due yet
   // Whether there may be bytes that no event will tell of: since the last read that found none.
   bool input_waiting = true;
+  bool hello_waits = false;   // its handshake is in line
   bool peer_is_done = false;  // its end of input is to be read, however short the reads before it
 
   // Whoever waits for an answer that is not withheld keeps the place.

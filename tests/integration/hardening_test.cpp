@@ -265,7 +265,7 @@ TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out") 
   for (int i = 0; i < 10; ++i) {
     const auto began = now_ms();
     CHECK(valid_is_taken(fmt::format("A{}", i)));
-    CHECK(now_ms() - began < 1000);
+    CHECK(now_ms() - began < 2500);
   }
 }
 
@@ -275,7 +275,7 @@ TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and re
   while (ahead.size() < 500'000) ahead += "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
   std::vector<std::thread> threads;
   std::atomic<bool> over{false};
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 60; ++i) {
     threads.emplace_back([&] {
       const RawClient client(responder->port());
       client.send(ahead);
@@ -285,10 +285,44 @@ TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and re
   for (int i = 0; i < 20; ++i) {
     const auto began = now_ms();
     CHECK(valid_is_taken(fmt::format("A{}", i)));
-    CHECK(now_ms() - began < 1000);
+    CHECK(now_ms() - began < 2500);
   }
   over = true;
   for (auto& thread : threads) thread.join();
+}
+
+TEST_CASE_METHOD(Fixture, "bodies of tiny chunks, and bodies that lack a byte, keep nobody out and fill no memory") {
+  start_plain({{"RHOMBUS_RESPONDER_WEBHOOK_MAX_BODY_BYTES", "262144"}});
+  const std::string post = "POST /webhook/rhombus HTTP/1.1\r\nHost: h\r\n";
+  std::string tiny = post + "Transfer-Encoding: chunked\r\n\r\n";
+  for (int i = 0; i < 262'000; ++i) tiny += "1\r\na\r\n";
+  std::atomic<bool> over{false};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&] {
+      while (!over) {
+        const RawClient client(responder->port());
+        client.send(tiny);
+      }
+    });
+  }
+  for (int i = 0; i < 10; ++i) {
+    const auto began = now_ms();
+    CHECK(valid_is_taken(fmt::format("A{}", i)));
+    CHECK(now_ms() - began < 2500);
+  }
+  over = true;
+  for (auto& thread : threads) thread.join();
+
+  const auto before = resident_kib(responder->pid());
+  const auto lacking = post + "Content-Length: 262144\r\n\r\n" + std::string(262'143, 'x');
+  std::vector<std::unique_ptr<RawClient>> held;
+  for (int i = 0; i < 500; ++i) {
+    held.push_back(std::make_unique<RawClient>(responder->port()));
+    held.back()->send(lacking);
+  }
+  CHECK(valid_is_taken("B"));
+  CHECK(resident_kib(responder->pid()) - before < 64 * 1024);
 }
 
 TEST_CASE_METHOD(Fixture, "of several lines of X-Forwarded-For the last hop counts") {

@@ -4,6 +4,7 @@
 #include <regex>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -38,7 +39,12 @@ Ran run(const std::string& command) {
 
 int admin_port(const Responder& responder) {
   const std::string marker = "admin endpoint on port ";
-  const auto log = responder.log();
+  const auto deadline = now_ms() + 5000;
+  auto log = responder.log();
+  while (log.find(marker) == std::string::npos && now_ms() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    log = responder.log();
+  }
   const auto at = log.find(marker);
   REQUIRE(at != std::string::npos);
   return std::atoi(log.c_str() + at + marker.size());

@@ -20,6 +20,7 @@ class Refusals {
   // Of those without delay, a minute; then answers keep this distance.
   static constexpr std::size_t at_once = 20;
   static constexpr std::chrono::microseconds distance{200};
+  static constexpr std::chrono::seconds longest_delay{2};
   static constexpr std::size_t max_addresses = 1024;
   static constexpr std::size_t max_lines_a_minute = 10;
 

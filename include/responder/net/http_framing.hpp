@@ -31,11 +31,12 @@ class RequestFramer {
 
   State feed(std::string_view bytes);
 
-  bool started() const { return !buffer_.empty() || stage_ != Stage::head; }
+  bool started() const { return !rest().empty() || stage_ != Stage::head; }
+  std::size_t memory() const { return buffer_.capacity() + body_.capacity(); }  // bytes, without the head
   const std::string& head() const { return head_; }  // request line and fields, with the blank line
   // As they stand in the head: neither decoded nor joined.
   const HeaderFields& fields() const { return fields_; }
-  const std::string& body() const { return body_; }  // chunks already joined
+  std::string& body() { return body_; }  // chunks already joined; may be moved away
   bool keep_alive() const { return keep_alive_; }
   int refusal_status() const { return refusal_status_; }
   std::string_view refusal_reason() const { return refusal_reason_; }
@@ -46,6 +47,8 @@ class RequestFramer {
  private:
   enum class Stage { head, sized_body, chunk_size, chunk_data, chunk_end, trailer, done };
 
+  std::string_view rest() const { return std::string_view(buffer_).substr(taken_); }
+  void take_body(std::size_t most);
   State advance();
   State take_head();
   State take_sized_body();
@@ -58,12 +61,14 @@ class RequestFramer {
 
   FrameLimits limits_;
   Stage stage_ = Stage::head;
-  std::string buffer_;        // not yet consumed
-  std::size_t searched_ = 0;  // so much of it holds no end of a head
+  std::string buffer_;
+  std::size_t taken_ = 0;     // so much of it is done with
+  std::size_t searched_ = 0;  // so much of the rest holds no end of a head
   std::string head_;
   HeaderFields fields_;
   std::string body_;
-  std::size_t remaining_ = 0;  // of the sized body or of the chunk
+  std::size_t remaining_ = 0;      // of the sized body or of the chunk
+  std::size_t around_chunks_ = 0;  // bytes of their sizes and line ends
   std::size_t trailer_bytes_ = 0;
   bool has_host_ = false;
   bool has_length_ = false;

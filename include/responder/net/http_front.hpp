@@ -71,6 +71,7 @@ struct FrontOptions {
   FrameLimits limits;
   // Then the oldest of the address that has the most, and is not being answered, makes room.
   std::size_t max_connections = 4096;
+  std::size_t max_buffered_bytes = 16U << 20U;  // of requests that are not whole yet, all together
   std::chrono::milliseconds handshake_timeout{5000};
   std::chrono::milliseconds request_timeout{10000};  // from a request's first byte to its last
   std::chrono::milliseconds idle_timeout{60000};     // between requests
@@ -78,7 +79,7 @@ struct FrontOptions {
   std::function<void(int status)> refused = {};
 };
 
-// Who may be behind a client's address: the address, for IPv6 its /64, as a host has as many of those as it likes.
+// Who may be behind a client's address: the address, for IPv6 its /48, as a site has as many of those as it likes.
 std::string client_group(const std::string& address);
 
 class HttpFront {

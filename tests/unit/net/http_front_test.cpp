@@ -276,8 +276,8 @@ TEST_CASE("without a host both families are listened on, one port for both") {
 
 TEST_CASE("clients are grouped by what one of them can have") {
   CHECK(client_group("192.0.2.7") == "192.0.2.7");
-  CHECK(client_group("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64");
-  CHECK(client_group("2001:db8:1:2::1") == "2001:db8:1:2::/64");
+  CHECK(client_group("2001:db8:1:2:3:4:5:6") == "2001:db8:1::/48");
+  CHECK(client_group("2001:db8:1:2::1") == "2001:db8:1::/48");
   CHECK(client_group("").empty());
 }
 
