@@ -1,4 +1,6 @@
 // check: what is wrong with the set-up, one line each with the mend.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "responder/archive/archive.hpp"
@@ -70,10 +72,11 @@ std::optional<std::vector<rhombus::Camera>> check_api(rhombus::ApiClient& api, c
 
 // One of ours, or none that we use.
 void check_certificate(Findings& findings, std::string_view key, const std::string& file, WallTime now) {
-  constexpr std::chrono::days soon{14};
   if (file.empty()) return;
   const auto validity = net::certificate_validity(file);
   if (!validity) return findings.wrong("TLS", fmt::format("{}: {}", key, validity.error().message));
+  // Two weeks, less where certificates are made for short.
+  const auto soon = std::min<WallTime::duration>(std::chrono::days(14), (validity->until - validity->from) / 3);
   const auto until = format_rfc3339(validity->until);
   if (now >= validity->until)
     return findings.wrong("TLS", fmt::format("{}: {} has expired at {}: renew it, and reload", key, file, until));
@@ -116,6 +119,13 @@ std::vector<net::Url> lan_urls(const rhombus::MediaUris& uris) {
   return urls;
 }
 
+bool is_wanted(const Config& config, const rhombus::Camera& camera) {
+  const auto passes = [](const std::vector<std::string>& filter, const std::string& value) {
+    return filter.empty() || std::find(filter.begin(), filter.end(), value) != filter.end();
+  };
+  return passes(config.filter.cameras, camera.id.str()) && passes(config.filter.locations, camera.location.str());
+}
+
 void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
                Findings& findings) {
   constexpr int enough = 3;
@@ -123,7 +133,7 @@ void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<
   std::string problem;
   int tried = 0;
   for (const auto& camera : cameras) {
-    if (!camera.online || tried == enough) continue;
+    if (!camera.online || !is_wanted(config, camera) || tried == enough) continue;
     const auto uris = api.media_uris(rhombus::DeviceKind::camera, camera.id, {});
     if (!uris) return findings.wrong("LAN", uris.error().message);
     for (const auto& url : lan_urls(*uris)) {
@@ -140,17 +150,22 @@ void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<
   findings.good("LAN", tried == 0 ? "no camera is online" : "Rhombus names no camera's address there");
 }
 
-// Whether what Rhombus calls is signed with a secret that we know.
+// What Rhombus calls that seems to be ours, by its path, and is signed with a secret that we do not have.
 std::string unknown_secrets(const rhombus::WebhookSettings& settings, const Config& config) {
-  std::string unknown;
   for (const auto& webhook : settings.webhooks) {
-    const bool known = webhook.secret.empty() || knows_secret(config, webhook.secret);
-    if (!webhook.diagnostic && !webhook.disabled && known) return {};
-    if (!webhook.diagnostic && !known) unknown = shown_url(webhook.url);
+    const auto url = net::Url::parse(webhook.url);
+    const bool ours = url && url->path == config.webhook.path;
+    if (webhook.disabled || !ours || webhook.secret.empty() || knows_secret(config, webhook.secret)) continue;
+    return fmt::format("the secret of {} is not known here: rhombus-responder webhook register --url {}",
+                       shown_url(webhook.url), shown_url(webhook.url));
   }
-  if (unknown.empty()) return {};
-  return fmt::format("the secret of {} is not known here: rhombus-responder webhook register --url {}", unknown,
-                     unknown);
+  return {};
+}
+
+// Those that we could take: there may be others, of other programs.
+rhombus::WebhookSettings ours_of(rhombus::WebhookSettings settings, const Config& config) {
+  std::erase_if(settings.webhooks, [&](const auto& webhook) { return !knows_secret(config, webhook.secret); });
+  return settings;
 }
 
 // Where our listener faces Rhombus itself, its certificate has to be for the host that Rhombus calls. Behind a proxy
@@ -176,7 +191,8 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
   if (silence && !silence->empty()) return findings.wrong("webhooks", *silence);
   const auto settings = api.webhook_settings({});
   if (!settings) return findings.wrong("webhooks", settings.error().message);
-  if (const auto off = what_is_off(*settings); !off.empty())
+  const auto ours = ours_of(*settings, config);
+  if (const auto off = what_is_off(ours); !off.empty())
     return findings.wrong("webhooks", off + "turn them on: rhombus-responder webhook register --url URL");
   if (const auto unknown = unknown_secrets(*settings, config); !unknown.empty())
     return findings.wrong("webhooks", unknown);

@@ -50,8 +50,8 @@ int register_webhook(const Config& config, const std::string& text, bool diagnos
                     exit_failed);
   fmt::print("Rhombus calls {} {}\n", shown_url(text),
              diagnostic ? "when a device has trouble" : "when there is an alert");
-  fmt::print("its secret is {} {}: a running serve takes it within seconds\n", *stored ? "stored in" : "already in",
-             store.string());
+  fmt::print("its secret is {} {}: a running serve of journal {} takes it within seconds\n",
+             *stored ? "stored in" : "already in", store.string(), config.journal.path);
   fmt::print("{}", remark_on_path(config, *url));
   return exit_done;
 }

@@ -30,7 +30,7 @@ std::shared_ptr<X509> make_certificate(const std::string& common_name, EVP_PKEY*
   std::shared_ptr<X509> certificate(X509_new(), X509_free);
   X509_set_version(certificate.get(), 2);
   ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), ++serial);
-  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -86400);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), -60L * 86400);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 30L * 86400);
   X509_set_pubkey(certificate.get(), key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,

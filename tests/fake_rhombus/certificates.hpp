@@ -20,8 +20,8 @@ struct Identity {
 };
 
 Identity make_ca(const std::string& common_name);
-// `addresses` are IP addresses and DNS names for the subjectAltName. Without `issuer`: self-signed. Valid since
-// yesterday, for so many days from now.
+// `addresses` are IP addresses and DNS names for the subjectAltName. Without `issuer`: self-signed. Valid for 60
+// days by now, and for so many more.
 Identity make_server(const std::string& common_name, const std::vector<std::string>& addresses,
                      const Identity* issuer, long days = 30);
 

@@ -196,7 +196,7 @@ TEST_CASE_METHOD(Fixture, "check says what is wrong with certificates, webhooks 
   CHECK(sound.status == 0);
   CHECK(has(sound.out, "ok     TLS       webhook.tls_cert is valid until "));
   CHECK(has(sound.out, "ok     LAN       Cam answers at "));
-  CHECK(has(sound.out, "ok     webhooks  none is registered for the organization"));
+  CHECK(has(sound.out, "ok     webhooks  none of ours is registered for the organization"));
 
   const auto expired = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr, 0);
   const auto soon = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr, 7);
