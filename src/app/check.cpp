@@ -192,7 +192,7 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
   const auto settings = api.webhook_settings({});
   if (!settings) return findings.wrong("webhooks", settings.error().message);
   const auto ours = ours_of(*settings, config);
-  if (const auto off = what_is_off(ours); !off.empty())
+  if (const auto off = what_is_off(ours); !ours.webhooks.empty() && !off.empty())
     return findings.wrong("webhooks", off + "turn them on: rhombus-responder webhook register --url URL");
   if (const auto unknown = unknown_secrets(*settings, config); !unknown.empty())
     return findings.wrong("webhooks", unknown);
@@ -204,9 +204,9 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
                           fmt::format("Rhombus recorded {} failed deliveries in the last day{}: is the URL "
                                       "reached from outside (rhombus-responder webhook test --url URL)?",
                                       failed->count, failed->last ? ", the last at " + *failed->last : ""));
-  if (settings->webhooks.empty())
+  if (ours.webhooks.empty())
     return findings.good("webhooks",
-                         "none is registered for the organization (webhook register --url URL); rules may "
+                         "none of ours is registered for the organization (webhook register --url URL); rules may "
                          "have their own");
   findings.good("webhooks", "none is known to be missed");
 }
