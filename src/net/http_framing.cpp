@@ -1,6 +1,7 @@
 #include "responder/net/http_framing.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "responder/base/text.hpp"
 
@@ -191,11 +192,10 @@ RequestFramer::State RequestFramer::take_chunk_size() {
   std::size_t size = 0;
   if (digits.empty() || digits.size() > 8 || !std::all_of(line.begin(), line.end(), is_field_text))
     return refuse(400, "a chunk size is malformed");
-  for (const char c : digits) {
-    const auto digit = std::string_view("0123456789abcdef").find(ascii_lower(std::string_view(&c, 1)));
-    if (digit == std::string_view::npos) return refuse(400, "a chunk size is malformed");
-    size = size * 16 + digit;
-  }
+  const auto* const end_of_digits = digits.data() + digits.size();
+  constexpr int hexadecimal = 16;
+  const auto parsed = std::from_chars(digits.data(), end_of_digits, size, hexadecimal);
+  if (parsed.ec != std::errc() || parsed.ptr != end_of_digits) return refuse(400, "a chunk size is malformed");
   if (size > limits_.max_body_bytes - body_.size()) return refuse(413, "the body is too large");
   // What is round the chunks counts, too: some, but not several times what is in them.
   constexpr std::size_t enough = 64 * 1024;

@@ -38,7 +38,6 @@ constexpr std::uint64_t wake_token = max_listeners;
 constexpr std::uint64_t first_connection = wake_token + 1;
 // Then others have their turn.
 constexpr int accepts_at_once = 256;
-constexpr int reads_at_once = 4;
 constexpr milliseconds handshakes_at_once{5};
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
@@ -169,6 +168,7 @@ struct HttpFront::Impl {
   void look_for_hello(ServerConnection& connection);
   void begin_handshakes();
   void shake_hands(ServerConnection& connection);
+  void read_later(ServerConnection& connection);
   void read_on();
   void read_request(ServerConnection& connection);
   void on_frame(ServerConnection& connection, RequestFramer::State state);
@@ -363,25 +363,26 @@ void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t event
   }
 }
 
+// One read: then others have their turn.
 void HttpFront::Impl::read_request(ServerConnection& connection) {
   std::array<char, 16 * 1024> buffer;
-  const std::uint64_t id = connection.id;
-  // `connection` may be gone after any call that answers it.
-  for (int reads = 0; connections.find(id) != nullptr && connection.phase == ServerConnection::Phase::reading;
-       ++reads) {
-    if (reads == reads_at_once) return unread.push_back(id);
-    std::size_t got = 0;
-    switch (connection.read(buffer, got)) {
-      case Io::again: connection.input_waiting = false; return;
-      case Io::closed: return close(connection);
-      case Io::done: break;
-    }
-    connection.input_waiting = connection.may_have_more(got, buffer.size());
-    if (!connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
-    const auto state = connection.framer.feed(std::string_view(buffer.data(), got));
-    connections.note_memory(connection);
-    on_frame(connection, state);
+  std::size_t got = 0;
+  switch (connection.read(buffer, got)) {
+    case Io::again: connection.input_waiting = false; return;
+    case Io::closed: return close(connection);
+    case Io::done: break;
   }
+  connection.input_waiting = connection.may_have_more(got, buffer.size());
+  if (!connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
+  const auto state = connection.framer.feed(std::string_view(buffer.data(), got));
+  connections.note_memory(connection);
+  if (state == RequestFramer::State::need_more && connection.input_waiting) read_later(connection);
+  on_frame(connection, state);
+}
+
+void HttpFront::Impl::read_later(ServerConnection& connection) {
+  if (std::exchange(connection.is_unread, true)) return;
+  unread.push_back(connection.id);
 }
 
 void HttpFront::Impl::read_on() {
@@ -389,7 +390,9 @@ void HttpFront::Impl::read_on() {
   ids.swap(unread);
   for (const auto id : ids) {
     auto* connection = connections.find(id);
-    if (connection != nullptr && connection->phase == ServerConnection::Phase::reading) read_request(*connection);
+    if (connection == nullptr) continue;
+    connection->is_unread = false;
+    if (connection->phase == ServerConnection::Phase::reading) read_request(*connection);
   }
 }
 
@@ -399,7 +402,7 @@ void HttpFront::Impl::on_frame(ServerConnection& connection, RequestFramer::Stat
     case RequestFramer::State::send_continue:
       connection.out = "HTTP/1.1 100 Continue\r\n\r\n";
       if (connection.flush() == Io::closed) return close(connection);
-      return unread.push_back(connection.id);  // its body may be here already
+      return read_later(connection);  // its body may be here already
     case RequestFramer::State::complete: return dispatch(connection);
     case RequestFramer::State::refused:
       return refuse(connection, connection.framer.refusal_status(), connection.framer.refusal_reason());

@@ -41,6 +41,7 @@ struct ServerConnection {
   bool answer_held = false;  // the answer is there, and not due yet
   // Whether there may be bytes that no event will tell of: since the last read that found none.
   bool input_waiting = true;
+  bool is_unread = false;     // in line to be read again
   bool hello_waits = false;   // its handshake is in line
   bool peer_is_done = false;  // its end of input is to be read, however short the reads before it
 
