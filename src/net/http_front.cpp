@@ -3,11 +3,9 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <deque>
 #include <map>
 #include <thread>
 
-#include <concurrentqueue/concurrentqueue.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,7 +21,9 @@
 
 #include "connection_table.hpp"
 #include "handshake_queue.hpp"
+#include "http_answer.hpp"
 #include "http_parse.hpp"
+#include "reply_slot.hpp"
 #include "server_connection.hpp"
 #include "tls_server.hpp"
 
@@ -45,81 +45,7 @@ constexpr milliseconds complaint_interval{60'000};  // about the same trouble
 constexpr milliseconds first_request_grace{1000};   // of a connection that came just before a stop
 constexpr milliseconds answer_timeout{60000};
 
-std::string_view status_text(int status) {
-  switch (status) {
-    case 200: return "OK";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 408: return "Request Timeout";
-    case 413: return "Content Too Large";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 503: return "Service Unavailable";
-    default: return "Status";
-  }
-}
-
-// For the browsers that have no business here, and the scanners that look for it.
-constexpr std::string_view security_fields =
-    "Strict-Transport-Security: max-age=31536000\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n";
-
-std::string serialize(const ServerReply& reply, bool keep_alive, bool with_body, bool tls) {
-  std::string text = fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n", reply.status,
-                                 status_text(reply.status), reply.content_type, reply.body.size());
-  if (tls) text += security_fields;
-  for (const auto& [name, value] : reply.headers) text.append(name).append(": ").append(value).append("\r\n");
-  text += keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
-  if (with_body) text += reply.body;
-  return text;
-}
-
 }  // namespace
-
-// Where replies from other threads arrive; outlives the front as long as a slot does.
-struct ReplySlot::Target {
-  struct Posted {
-    std::uint64_t connection = 0;
-    ServerReply reply;
-    SteadyTime not_before;
-  };
-
-  // Those of the loop thread itself, which has no need to be woken. Apart: of several producers' queues, the longest
-  // is dequeued from first, and a commit's answer would wait behind any number of refusals.
-  std::deque<Posted> own;
-  std::thread::id loop;  // set before it hands out the first slot
-
-  moodycamel::ConcurrentQueue<Posted> replies;
-  UniqueFd wake_fd;
-  // Whether the loop has been told already: one eventfd write serves a whole batch of replies.
-  std::atomic<bool> wake_pending{false};
-
-  void wake() {
-    if (wake_pending.exchange(true)) return;
-    const std::uint64_t one = 1;
-    // The counter cannot overflow, so the only failure left is a closed descriptor, when nobody listens any more.
-    [[maybe_unused]] const ssize_t written = ::write(wake_fd.get(), &one, sizeof one);
-  }
-};
-
-ReplySlot::ReplySlot(std::shared_ptr<Target> target, std::uint64_t connection)
-    : target_(std::move(target)), connection_(connection) {}
-
-ReplySlot::~ReplySlot() {
-  if (target_) send(ServerReply{.status = 500, .body = R"({"status":"error"})"});
-}
-
-void ReplySlot::send(ServerReply reply, SteadyTime not_before) {
-  const auto target = std::move(target_);
-  if (!target) return;
-  if (std::this_thread::get_id() == target->loop) {
-    target->own.push_back({connection_, std::move(reply), not_before});
-    return;
-  }
-  target->replies.enqueue({connection_, std::move(reply), not_before});
-  target->wake();
-}
 
 struct HttpFront::Impl {
   const FrontOptions options;
@@ -434,7 +360,7 @@ void HttpFront::Impl::refuse(ServerConnection& connection, int status, std::stri
 
 void HttpFront::Impl::reply(ServerConnection& connection, const ServerReply& reply) {
   connection.out +=
-      serialize(reply, !connection.close_after_reply, !connection.head_request, connection.ssl != nullptr);
+      serialize_answer(reply, !connection.close_after_reply, !connection.head_request, connection.ssl != nullptr);
   connection.phase = ServerConnection::Phase::writing;
   connection.deadline = clock.steady_now() + options.request_timeout;
   write_out(connection);
