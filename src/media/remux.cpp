@@ -146,6 +146,14 @@ Result<bool> PartDemuxer::read(AVPacket& packet) {
   if (packet.dts == AV_NOPTS_VALUE) packet.dts = packet.pts;
   if (packet.dts == AV_NOPTS_VALUE)
     return Error{ErrorKind::permanent, fmt::format("the taken {} has a packet without a time", to_string(kind_))};
+  // Thousands of years: sums of what is past that would overflow, and no device means it.
+  const auto sane = [this](std::int64_t ticks) {
+    constexpr Micros most{100'000'000'000'000'000};
+    const auto time = to_micros(ticks);
+    return time > -most && time < most;
+  };
+  if (!sane(packet.dts) || !sane(packet.duration) || (packet.pts != AV_NOPTS_VALUE && !sane(packet.pts)))
+    return Error{ErrorKind::permanent, fmt::format("the taken {} has a packet whose time is none", to_string(kind_))};
   // WebM does not store durations: the last one known serves until the next packet shows it.
   if (packet.duration <= 0)
     packet.duration = last_duration_ > 0 ? last_duration_ : av_rescale_q(20, {1, 1000}, stream().time_base);
