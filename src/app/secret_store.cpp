@@ -36,23 +36,30 @@ Result<void> give_to_owner(int file, const fs::path& store) {
   return {};
 }
 
-Result<void> write_lines(const fs::path& store, const std::vector<std::string>& lines) {
-  const fs::path part = store.string() + fmt::format(".{}.part", ::getpid());
+fs::path part_of(const fs::path& store) { return store.string() + fmt::format(".{}.part", ::getpid()); }
+
+// Beside the store, until it is given its name.
+Result<void> write_part(const fs::path& store, const std::vector<std::string>& lines) {
+  const auto part = part_of(store);
   UniqueFd file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return errno_error(errno, fmt::format("cannot write {}", part.string()));
   std::string text;
   for (const auto& line : lines) text += line + "\n";
-  Result<void> written = give_to_owner(file.get(), store);
-  if (written && ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    written = errno_error(errno, fmt::format("cannot write {}", part.string()));
-  if (written && ::fsync(file.get()) != 0) written = errno_error(errno, fmt::format("cannot sync {}", part.string()));
+  if (auto given = give_to_owner(file.get(), store); !given) return given;
+  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return errno_error(errno, fmt::format("cannot write {}", part.string()));
+  if (::fsync(file.get()) != 0) return errno_error(errno, fmt::format("cannot sync {}", part.string()));
+  return {};
+}
+
+Result<void> write_lines(const fs::path& store, const std::vector<std::string>& lines) {
+  const auto part = part_of(store);
+  Result<void> written = write_part(store, lines);
   if (written && ::rename(part.c_str(), store.c_str()) != 0)
     written = errno_error(errno, fmt::format("cannot name {}", store.string()));
-  if (!written) {
-    ::unlink(part.c_str());
-    return written;
-  }
-  return sync_directory(store.parent_path());
+  if (written) return sync_directory(store.parent_path());
+  ::unlink(part.c_str());
+  return written;
 }
 
 // Commands at the same time change the store one after another.
@@ -71,7 +78,10 @@ Result<void> check_store(const fs::path& store) {
   const auto lock = lock_folder(store);
   if (!lock) return lock.error();
   const auto lines = read_lines(store);
-  return lines ? write_lines(store, *lines) : lines.error();
+  if (!lines) return lines.error();
+  auto written = write_part(store, *lines);
+  ::unlink(part_of(store).c_str());
+  return written;
 }
 
 Result<bool> store_secret(const fs::path& store, const Secret& secret) {
