@@ -72,6 +72,7 @@ Io ServerConnection::accept_tls() {
 
 Io ServerConnection::read(std::span<char> buffer, std::size_t& got) {
   if (ssl) {
+    read_ahead_ = SSL_has_pending(ssl.get()) == 1;
     const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &got);
     return result == 1 ? Io::done : translate(result);
   }
@@ -85,7 +86,10 @@ Io ServerConnection::read(std::span<char> buffer, std::size_t& got) {
 
 bool ServerConnection::may_have_more(std::size_t got, std::size_t asked) const {
   if (got == asked || peer_is_done) return true;
-  return ssl && (SSL_has_pending(ssl.get()) == 1 || got >= 4096);
+  // A record that was read from the socket just now, small and with nothing behind it, came in a read that emptied
+  // it.
+  constexpr std::size_t small_record = 4096;
+  return ssl && (read_ahead_ || SSL_has_pending(ssl.get()) == 1 || got >= small_record);
 }
 
 Io ServerConnection::flush() {

@@ -59,6 +59,7 @@ struct ServerConnection {
   Io flush();
 
  private:
+  bool read_ahead_ = false;  // whether OpenSSL held input before the last read
   Io translate(int result) const;
 };
 

@@ -254,6 +254,21 @@ TEST_CASE_METHOD(Fixture, "what the HTTP library would act on changes nothing") 
   CHECK(now_ms() - began < 4000);
 }
 
+TEST_CASE_METHOD(Fixture, "a request in records of one byte is read to its end") {
+  responder->start();
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> connection(BIO_new_ssl_connect(context.get()), BIO_free_all);
+  BIO_set_conn_hostname(connection.get(), fmt::format("127.0.0.1:{}", responder->port()).c_str());
+  REQUIRE(BIO_do_handshake(connection.get()) == 1);
+  // Many more bytes on the wire than OpenSSL reads ahead.
+  const auto request = signed_request(body("A") + std::string(3000, ' '));
+  for (const char byte : request) REQUIRE(BIO_write(connection.get(), &byte, 1) == 1);
+  char answer[512];
+  const int got = BIO_read(connection.get(), answer, sizeof answer);
+  REQUIRE(got > 0);
+  CHECK(std::string(answer, static_cast<std::size_t>(got)).starts_with("HTTP/1.1 200 "));
+}
+
 TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out") {
   responder->start();
   std::vector<std::unique_ptr<RawClient>> held;
