@@ -395,7 +395,7 @@ void HttpFront::Impl::after_reply(ServerConnection& connection) {
 }
 
 void HttpFront::Impl::discard_input(ServerConnection& connection) {
-  constexpr std::size_t most = 512 * 1024;  // what a client may have under way when it is refused
+  constexpr std::size_t most = 2U << 20U;  // what a client may have under way when it is refused
   std::array<char, 16 * 1024> buffer;
   while (connection.discarded < most) {
     const ssize_t got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
