@@ -3,6 +3,7 @@
 // loop thread alone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -14,9 +15,14 @@ namespace responder::net {
 
 class HandshakeQueue {
  public:
+  static constexpr std::size_t most_of_a_group = 4096;
+
   void add(const std::string& group, std::uint64_t connection) {
     auto& waiting = waiting_[group];
     if (waiting.empty()) turns_.push_back(group);
+    // Those at the bottom have gone, or are about to be late.
+    if (waiting.size() >= 2 * most_of_a_group)
+      waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(most_of_a_group));
     waiting.push_back(connection);
   }
 

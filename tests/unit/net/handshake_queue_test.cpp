@@ -1,0 +1,29 @@
+#include "handshake_queue.hpp"
+
+#include <catch2/catch.hpp>
+
+using responder::net::HandshakeQueue;
+
+TEST_CASE("addresses take turns, and of one the last is the first") {
+  HandshakeQueue queue;
+  CHECK(queue.empty());
+  for (const std::uint64_t id : {1, 2, 3}) queue.add("many", id);
+  queue.add("one", 7);
+  CHECK(queue.next() == 3U);
+  CHECK(queue.next() == 7U);
+  CHECK(queue.next() == 2U);
+  queue.add("one", 8);
+  CHECK(queue.next() == 1U);
+  CHECK(queue.next() == 8U);
+  CHECK_FALSE(queue.next());
+}
+
+TEST_CASE("who asks for more handshakes than there are connections fills no memory") {
+  HandshakeQueue queue;
+  constexpr std::uint64_t asked = 1'000'000;
+  for (std::uint64_t id = 0; id < asked; ++id) queue.add("many", id);
+  CHECK(queue.next() == asked - 1);
+  std::size_t left = 1;
+  while (queue.next()) ++left;
+  CHECK(left <= 2 * HandshakeQueue::most_of_a_group);
+}
