@@ -341,14 +341,14 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
 // Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says
 // so too: of one that cannot be reached, it may know less than there is.
 bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
-  const auto& clock = environment_.clock;
   if (collected.why_missing != ErrorKind::not_found) return false;
-  // By Rhombus's clock as well: to one that is ahead, what is still to be recorded looks gone.
-  const auto now = clock.wall_now() - std::max(WallTime::duration(0), environment_.api.clock_ahead());
-  if (now < WallTime(row_.window_end) + recorded_by) return false;
+  const auto end = WallTime(row_.window_end) + recorded_by;
+  if (environment_.clock.wall_now() < end) return false;
   const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
   if (!held) spdlog::debug("alert {}: {}", row_.alert.str(), held.error().message);
   if (!held || !*held) return false;
+  // By the clock of who says so: to ours, when it has jumped ahead, what is still to be recorded looks gone.
+  if (environment_.api.their_time().value_or(environment_.clock.wall_now()) < end) return false;
   std::vector<Gap> missing;
   for (const auto& [kind, gaps] : collected.track_gaps) missing.insert(missing.end(), gaps.begin(), gaps.end());
   if (!collected.has_video) missing = {{WallTime(row_.window_start), WallTime(row_.window_end)}};

@@ -60,15 +60,25 @@ std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
   return std::min(std::chrono::seconds(1 << doublings), longest);
 }
 
-void ApiClient::compare_clocks(const net::Response& response) {
+void ApiClient::note_their_time(const net::Response& response) {
   const auto date = response.header("date");
   std::tm parsed{};
   if (!date || ::strptime(date->c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parsed) == nullptr) return;
-  const WallTime theirs{std::chrono::seconds(::timegm(&parsed))};
-  const auto ahead = clock_.wall_now() - theirs;
-  // It tells whole seconds, and took its time to come.
+  *told_time_.lock() = ToldTime{WallTime(std::chrono::seconds(::timegm(&parsed))), clock_.steady_now()};
+}
+
+std::optional<WallTime> ApiClient::their_time() const {
+  const auto told = *told_time_.lock();
+  if (!told) return std::nullopt;
+  return told->time + std::chrono::floor<WallTime::duration>(clock_.steady_now() - told->at);
+}
+
+WallTime::duration ApiClient::clock_ahead() const {
+  // They tell whole seconds, and their answer took its time to come.
   constexpr std::chrono::seconds noticeable{3};
-  clock_ahead_ms_ = std::chrono::abs(ahead) < noticeable ? 0 : ahead.count();
+  const auto now = clock_.wall_now();
+  const auto ahead = now - their_time().value_or(now);
+  return std::chrono::abs(ahead) < noticeable ? WallTime::duration(0) : ahead;
 }
 
 Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop,
@@ -85,7 +95,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
     if (answered != nullptr) *answered = true;
-    compare_clocks(*response);
+    note_their_time(*response);
     if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
 

@@ -16,6 +16,7 @@
 #include "responder/base/clock.hpp"
 #include "responder/base/ids.hpp"
 #include "responder/base/secret.hpp"
+#include "responder/base/synchronized.hpp"
 #include "responder/net/http_client.hpp"
 #include "responder/net/stall_watch.hpp"
 #include "responder/rhombus/alert_listing.hpp"
@@ -109,9 +110,11 @@ class ApiClient {
   Result<Secret> federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,
                                  std::stop_token stop);
 
-  // How far our clock is ahead of Rhombus's (negative: behind), as its last answer says; 0 when it does not. To about
-  // a second.
-  std::chrono::milliseconds clock_ahead() const { return std::chrono::milliseconds(clock_ahead_ms_.load()); }
+  // What Rhombus's clock shows now, by its last answer and our monotonic clock; nothing when no answer has told. To
+  // about a second. Our wall clock, and its jumps, have no part in it.
+  std::optional<WallTime> their_time() const;
+  // How far our clock is ahead of Rhombus's (negative: behind); 0 when it is about the same, or not known.
+  WallTime::duration clock_ahead() const;
 
   const ApiOptions& options() const { return options_; }
 
@@ -124,7 +127,7 @@ class ApiClient {
   Result<AlertPage> ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
                                    bool* answered);
 
-  void compare_clocks(const net::Response& response);
+  void note_their_time(const net::Response& response);
 
   const ApiOptions options_;
   Clock& clock_;
@@ -132,8 +135,11 @@ class ApiClient {
   RateLimiter limiter_;
   // Alone: how often in a row Rhombus has said "too many requests", over all callers.
   std::atomic<int> refused_in_a_row_{0};
-  // Alone: as the last answer said.
-  std::atomic<std::int64_t> clock_ahead_ms_{0};
+  struct ToldTime {
+    WallTime time;
+    SteadyTime at;
+  };
+  mutable Synchronized<std::optional<ToldTime>> told_time_;
   // Alone: getPolicyAlertsV2 is deprecated; whether its elder has to serve.
   std::atomic<bool> older_listing_{false};
   net::ConnectionPool connections_;

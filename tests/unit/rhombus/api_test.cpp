@@ -4,6 +4,7 @@
 #include "responder/rhombus/media_access.hpp"
 
 #include "fake_rhombus.hpp"
+#include "manual_clock.hpp"
 
 using namespace responder;
 using namespace responder::rhombus;
@@ -148,4 +149,19 @@ TEST_CASE_METHOD(Fixture, "a server with another CA's certificate is not talked 
   REQUIRE_FALSE(cameras);
   CHECK(cameras.error().message.find("not trusted") != std::string::npos);
   CHECK(fake.requests().empty());
+}
+
+TEST_CASE_METHOD(Fixture, "Rhombus's time is told by its answers, whatever our clock does meanwhile") {
+  test::ManualClock ours(clock.wall_now());
+  ApiClient api(options(), ours, [](std::string_view, int) {});
+  CHECK_FALSE(api.their_time());
+  CHECK(api.clock_ahead() == std::chrono::seconds(0));
+  REQUIRE(api.cameras({}));
+  const auto before = api.their_time();
+  REQUIRE(before);
+  CHECK(std::chrono::abs(*before - clock.wall_now()) < std::chrono::seconds(60));
+  ours.jump(std::chrono::hours(24));
+  ours.advance(std::chrono::seconds(5));
+  CHECK(*api.their_time() == *before + std::chrono::seconds(5));
+  CHECK(std::chrono::abs(api.clock_ahead() - std::chrono::hours(24)) < std::chrono::seconds(60));
 }
