@@ -21,13 +21,13 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
   const std::optional<std::int64_t> due = live ? *now : std::min(*now, to_ms(capture.alert_at));
   const auto inserted = impl_->run(
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
-      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
+      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed, kind) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
       to_string(capture.via), *now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
       to_s(capture.window_end), to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason,
       ignored ? std::nullopt : due, ignored ? now : std::nullopt, capture.clip_region,
-      std::int64_t{capture.webhook_missed ? 1 : 0});
+      std::int64_t{capture.webhook_missed ? 1 : 0}, to_string(capture.kind));
   if (!inserted) return inserted.error();
   if (impl_->database.changes() > 0) return Accepted{.id = impl_->database.last_id()};
   return impl_->accept_known(capture);
@@ -81,10 +81,11 @@ Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
   const auto grown =
       run("UPDATE captures SET window_end_s = window_end_s + (?2 - duration_s), duration_s = ?2, "
           "next_attempt_ms = CASE state WHEN 'capturing' THEN NULL ELSE ?3 END, "
-          "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END WHERE id = ?1",
+          "finished_ms = NULL, state = CASE state WHEN 'capturing' THEN state ELSE 'waiting' END "
+          "WHERE id = ?1 AND removed_ms IS NULL",
           accepted.id, to_count(capture.duration), now);
   if (!grown) return grown.error();
-  accepted.grew = true;
+  accepted.grew = database.changes() > 0;
   return accepted;
 }
 
@@ -153,8 +154,8 @@ Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until)
 
 Result<void> Journal::forget_clip(CaptureId id) {
   return impl_->run(
-      "UPDATE captures SET clip = NULL, source = NULL, bytes = NULL, sha256 = NULL, gaps = '', clip_end_s = NULL "
-      "WHERE id = ? AND state = 'waiting'",
+      "UPDATE captures SET clip = NULL, source = NULL, bytes = NULL, sha256 = NULL, gaps = '', clip_end_s = NULL, "
+      "removed_ms = NULL WHERE id = ? AND state = 'waiting'",
       id);
 }
 
@@ -190,8 +191,8 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   const auto finished = impl_->run(
       "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
       "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
-      "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), attempts = "
-      "attempts + 1, lease_owner = NULL, "
+      "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), "
+      "removed_ms = CASE WHEN ?7 IS NULL THEN removed_ms END, attempts = attempts + 1, lease_owner = NULL, "
       "lease_until_ms = NULL, "
       "state = CASE WHEN window_end_s > ?13 THEN 'waiting' ELSE ?3 END, "
       "next_attempt_ms = CASE WHEN window_end_s > ?13 THEN ?12 ELSE ?11 END, "
@@ -284,7 +285,8 @@ Result<void> Journal::explain_ready(std::string_view reason) {
 
 Result<std::int64_t> Journal::retry(const AlertId& alert, WallTime now) {
   const auto done = impl_->run(
-      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, attempts = 0, finished_ms = NULL "
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, attempts = 0, finished_ms = NULL, "
+      "clip = CASE WHEN removed_ms IS NULL THEN clip END, removed_ms = NULL "
       "WHERE alert = ?1 AND state IN ('waiting', 'done', 'partial', 'failed')",
       alert.str(), to_ms(now));
   if (!done) return done.error();
@@ -293,7 +295,8 @@ Result<std::int64_t> Journal::retry(const AlertId& alert, WallTime now) {
 
 Result<std::int64_t> Journal::retry_failed(WallTime now) {
   const auto done = impl_->run(
-      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?1, attempts = 0, finished_ms = NULL "
+      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?1, attempts = 0, finished_ms = NULL, "
+      "clip = CASE WHEN removed_ms IS NULL THEN clip END, removed_ms = NULL "
       "WHERE state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)",
       to_ms(now));
   if (!done) return done.error();
@@ -326,7 +329,7 @@ Result<bool> Journal::restore(const KnownClip& known) {
       "INSERT INTO captures (alert, camera, camera_name, location, activities, via, received_ms, alert_ms, "
       "duration_s, "
       "window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, finished_ms, source, clip, bytes, "
-      "sha256, gaps, clip_end_s) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?) "
+      "sha256, gaps, clip_end_s, kind) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?,?) "
       "ON CONFLICT (alert, camera) DO UPDATE SET camera_name = excluded.camera_name, state = excluded.state, "
       "reason = excluded.reason, attempts = 1, next_attempt_ms = excluded.next_attempt_ms, "
       "finished_ms = excluded.finished_ms, source = excluded.source, clip = excluded.clip, bytes = excluded.bytes, "
@@ -337,7 +340,7 @@ Result<bool> Journal::restore(const KnownClip& known) {
       join(capture.activities, ","), to_string(capture.via), now, to_ms(capture.alert_at), to_count(capture.duration),
       to_s(capture.window_start), to_s(capture.window_end), to_string(known.state), known.reason,
       goes_on ? std::optional(now) : std::nullopt, now, clip.source, clip.clip, static_cast<std::int64_t>(clip.bytes),
-      clip.sha256, encode_gaps(clip.gaps), to_s(clip.window_end));
+      clip.sha256, encode_gaps(clip.gaps), to_s(clip.window_end), to_string(capture.kind));
   if (!restored) return restored.error();
   return impl_->database.changes() > 0;
 }

@@ -42,6 +42,7 @@ Result<void> migrate(Database& database) {
   if (auto done = execute(version < 2, create_schema); !done) return done.error();
   if (auto done = execute(version == 1, take_over_version_1); !done) return done.error();
   if (auto done = execute(version == 2, from_version_2); !done) return done.error();
+  if (auto done = execute(version == 2 || version == 3, from_version_3); !done) return done.error();
   return transaction->commit();
 }
 
@@ -95,6 +96,8 @@ std::string_view to_string(Via via) {
   }
   return "webhook";
 }
+
+std::string_view to_string(Kind kind) { return kind == Kind::range ? "range" : "alert"; }
 
 Via parse_via(std::string_view text) {
   if (text == "catch-up") return Via::catch_up;

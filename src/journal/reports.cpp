@@ -41,7 +41,10 @@ Capture read_capture(const Statement& row) {
   capture.reason = row.text(13);
   capture.attempts = static_cast<int>(row.integer(14));
   if (!row.is_null(15)) capture.next_attempt_at = from_ms(row.integer(15));
-  if (!row.is_null(16)) {
+  capture.kind = row.text(23) == to_string(Kind::range) ? Kind::range : Kind::alert;
+  capture.held = row.integer(24) != 0;
+  if (!row.is_null(25)) capture.removed_at = from_ms(row.integer(25));
+  if (!row.is_null(16) && !capture.removed_at) {
     capture.published =
         Published{.clip = row.text(16),
                   .source = row.text(17),

@@ -15,6 +15,14 @@
 //
 // leftovers: clips under the archive that a better one under another name has replaced; a row goes when its file has.
 //
+// A clip that retention has removed keeps its row, which says so by removed_ms; `held` keeps it from that. A row of
+// the kind `range` is footage that a person asked for, without an alert: its alert column is an id made of the range.
+//
+// targets: who is told of finished captures (hooks, the offsite copy), as the configuration of the process that works
+// on captures names them, and of which states. deliveries: what is to be told to them or has been: one row for each
+// target and outcome, written with that outcome; next_ms says when to try it (again), without it is over: delivered
+// (delivered_ms) or given up (reason).
+//
 // pins: the public key a LAN device was first seen with.
 //
 // facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; and what
@@ -25,7 +33,7 @@
 
 namespace responder::journal {
 
-inline constexpr int schema_version = 3;
+inline constexpr int schema_version = 4;
 
 inline constexpr const char* create_schema = R"sql(
 CREATE TABLE captures (
@@ -56,6 +64,9 @@ CREATE TABLE captures (
   clip_region     TEXT    NOT NULL DEFAULT '',
   clip_end_s      INTEGER,
   webhook_missed  INTEGER NOT NULL DEFAULT 0 CHECK (webhook_missed IN (0, 1)),
+  kind            TEXT    NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'range')),
+  held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+  removed_ms      INTEGER CHECK (removed_ms IS NULL OR clip IS NOT NULL),
   finished_ms     INTEGER CHECK ((finished_ms IS NULL) = (state IN ('waiting', 'capturing'))),
   UNIQUE (alert, camera)
 ) STRICT;
@@ -63,6 +74,26 @@ CREATE INDEX captures_due ON captures (via, next_attempt_ms) WHERE next_attempt_
 CREATE INDEX captures_leased ON captures (lease_until_ms) WHERE state = 'capturing';
 CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
 CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND reason = 'in the future';
+
+CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
+
+CREATE TABLE targets (
+  name   TEXT PRIMARY KEY,
+  states TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deliveries (
+  id           INTEGER PRIMARY KEY,
+  target       TEXT    NOT NULL,
+  capture      INTEGER NOT NULL REFERENCES captures (id),
+  state        TEXT    NOT NULL CHECK (state IN ('done', 'partial', 'failed')),
+  attempts     INTEGER NOT NULL DEFAULT 0,
+  next_ms      INTEGER,
+  delivered_ms INTEGER CHECK (delivered_ms IS NULL OR next_ms IS NULL),
+  reason       TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
+CREATE INDEX deliveries_of ON deliveries (capture);
 
 CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
@@ -93,7 +124,7 @@ CREATE TABLE facts (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 )sql";
 
 // From version 1: partial captures may be tried again, and the tables that came with that.
@@ -124,6 +155,34 @@ CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 3;
+)sql";
+
+// From version 3: ranges, retention, and who is told of finished captures.
+inline constexpr const char* from_version_3 = R"sql(
+ALTER TABLE captures ADD COLUMN kind TEXT NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'range'));
+ALTER TABLE captures ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
+ALTER TABLE captures ADD COLUMN removed_ms INTEGER CHECK (removed_ms IS NULL OR clip IS NOT NULL);
+CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
+
+CREATE TABLE targets (
+  name   TEXT PRIMARY KEY,
+  states TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE deliveries (
+  id           INTEGER PRIMARY KEY,
+  target       TEXT    NOT NULL,
+  capture      INTEGER NOT NULL REFERENCES captures (id),
+  state        TEXT    NOT NULL CHECK (state IN ('done', 'partial', 'failed')),
+  attempts     INTEGER NOT NULL DEFAULT 0,
+  next_ms      INTEGER,
+  delivered_ms INTEGER CHECK (delivered_ms IS NULL OR next_ms IS NULL),
+  reason       TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
+CREATE INDEX deliveries_of ON deliveries (capture);
+
+PRAGMA user_version = 4;
 )sql";
 
 }  // namespace responder::journal

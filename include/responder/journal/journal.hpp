@@ -29,6 +29,10 @@ enum class Via { webhook, catch_up, manual };
 std::string_view to_string(Via via);
 Via parse_via(std::string_view text);  // what it does not know is taken for a webhook
 
+// What a capture is of: an alert, or a range of time that a person asked for.
+enum class Kind { alert, range };
+std::string_view to_string(Kind kind);
+
 using CaptureId = std::int64_t;
 
 // The reason of captures that are ignored until their alert's time is near: their sender's clock or ours is wrong.
@@ -45,7 +49,8 @@ struct Gap {
 
 // A capture as it is first written down. (alert, camera) is unique: whoever comes second finds a duplicate.
 struct NewCapture {
-  AlertId alert;
+  Kind kind = Kind::alert;
+  AlertId alert;  // of a range: an id made of it
   DeviceId camera;
   LocationId location;
   std::vector<std::string> activities;
@@ -73,6 +78,7 @@ struct Published {
 
 struct Capture {
   CaptureId id = 0;
+  Kind kind = Kind::alert;
   AlertId alert;
   DeviceId camera;
   std::string camera_name;
@@ -89,7 +95,9 @@ struct Capture {
   int attempts = 0;
   std::optional<WallTime> next_attempt_at;  // while `waiting`, and of a `partial` that is not final
   std::string clip_region;
-  std::optional<Published> published;
+  std::optional<Published> published;  // while its clip is in the archive
+  bool held = false;                   // retention leaves its clip alone
+  std::optional<WallTime> removed_at;  // when retention removed its clip
 };
 
 // The outcome of an attempt whose clip stands in the spool.

@@ -471,6 +471,32 @@ PRAGMA user_version = 1;
   CHECK(Journal::open(folder / "j.db", Journal::Mode::read_write));
 }
 
+namespace {
+const std::string without_version_4 =
+    "DROP INDEX captures_clips; DROP TABLE deliveries; DROP TABLE targets; ALTER TABLE captures DROP COLUMN kind; "
+    "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms;";
+}  // namespace
+
+TEST_CASE("a journal of version 3 is taken over whole") {
+  const test::TempFolder folder;
+  {
+    auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("a")));
+  }
+  sqlite3* raw = nullptr;
+  REQUIRE(sqlite3_open((folder / "j.db").c_str(), &raw) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(raw, (without_version_4 + "PRAGMA user_version = 3;").c_str(), nullptr, nullptr, nullptr) ==
+          SQLITE_OK);
+  sqlite3_close(raw);
+  auto journal = Journal::open(folder / "j.db", Journal::Mode::read_write);
+  REQUIRE(journal);
+  const auto rows = all(*journal);
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].kind == Kind::alert);
+  CHECK_FALSE(rows[0].held);
+  CHECK_FALSE(rows[0].removed_at);
+}
+
 TEST_CASE("a journal of version 2 is taken over whole") {
   const test::TempFolder folder;
   {
@@ -478,13 +504,15 @@ TEST_CASE("a journal of version 2 is taken over whole") {
     REQUIRE(journal.accept(capture("a")));
     REQUIRE(journal.set_fact("archive_id", "x"));
   }
-  // What version 3 has added, taken away again.
+  // What later versions have added, taken away again.
   sqlite3* raw = nullptr;
   REQUIRE(sqlite3_open((folder / "j.db").c_str(), &raw) == SQLITE_OK);
-  REQUIRE(sqlite3_exec(raw,
-                       "DROP INDEX captures_missed; DROP INDEX captures_future; DROP TABLE leftovers; "
-                       "ALTER TABLE captures DROP COLUMN webhook_missed; PRAGMA user_version = 2;",
-                       nullptr, nullptr, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(
+              raw,
+              (without_version_4 + "DROP INDEX captures_missed; DROP INDEX captures_future; DROP TABLE leftovers; "
+                                   "ALTER TABLE captures DROP COLUMN webhook_missed; PRAGMA user_version = 2;")
+                  .c_str(),
+              nullptr, nullptr, nullptr) == SQLITE_OK);
   sqlite3_close(raw);
   auto journal = Journal::open(folder / "j.db", Journal::Mode::read_write);
   REQUIRE(journal);
