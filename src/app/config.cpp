@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <variant>
+#include <set>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -14,6 +14,8 @@
 #include "responder/net/trusted_proxies.hpp"
 #include "responder/net/url.hpp"
 
+#include "config_keys.hpp"
+
 namespace responder::app {
 namespace {
 
@@ -21,130 +23,20 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view state_directory = "/var/lib/rhombus-responder";
 
-// One line, whatever it quotes of a file.
-Error wrong(std::string_view message) { return Error{ErrorKind::permanent, printable(message, 1000)}; }
+const std::vector<std::pair<std::string, capture::ConnectionMode>> connections{
+    {"auto", capture::ConnectionMode::automatic},
+    {"lan", capture::ConnectionMode::lan},
+    {"wan", capture::ConnectionMode::wan}};
+const std::vector<std::pair<std::string, archive::Layout>> layouts{{"flat", archive::Layout::flat},
+                                                                   {"by-date", archive::Layout::by_date},
+                                                                   {"by-camera", archive::Layout::by_camera}};
 
-// A value as the file (typed) or the environment (text) gives it.
-using Value = std::variant<std::string, std::int64_t, double, bool, std::vector<std::string>>;
-
-struct Key {
-  std::string name;                                        // table.key
-  std::function<Result<void>(Config&, const Value&)> set;  // its Error lacks the name
-};
-
-// The setters, by the type of the field. `field` finds it in a Config.
-
-template <class Field>
-Key text(std::string name, Field field) {
-  return {std::move(name), [field](Config& config, const Value& value) -> Result<void> {
-            const auto* given = std::get_if<std::string>(&value);
-            if (given == nullptr) return wrong("is not a string");
-            field(config) = *given;
-            return {};
-          }};
-}
-
-template <class Field>
-Key secret(std::string name, Field field) {
-  return {std::move(name), [field](Config& config, const Value& value) -> Result<void> {
-            const auto* given = std::get_if<std::string>(&value);
-            if (given == nullptr) return wrong("is not a string");
-            field(config) = Secret(*given);
-            return {};
-          }};
-}
-
-std::optional<std::int64_t> as_integer(const Value& value) {
-  if (const auto* given = std::get_if<std::int64_t>(&value)) return *given;
-  if (const auto* written = std::get_if<std::string>(&value)) {
-    if (const auto parsed = parse_int(trim(*written))) return *parsed;
-  }
-  return std::nullopt;
-}
-
-template <class Field>
-Key integer(std::string name, std::int64_t least, std::int64_t most, Field field) {
-  return {std::move(name), [=](Config& config, const Value& value) -> Result<void> {
-            const auto number = as_integer(value);
-            if (!number) return wrong("is not a whole number");
-            if (*number < least || *number > most)
-              return wrong(fmt::format("is {}, not from {} to {}", *number, least, most));
-            field(config) = *number;
-            return {};
-          }};
-}
-
-template <class Field>
-Key number(std::string name, double least, double most, Field field) {
-  return {std::move(name), [=](Config& config, const Value& value) -> Result<void> {
-            std::optional<double> given;
-            if (const auto* real = std::get_if<double>(&value)) given = *real;
-            if (const auto whole = as_integer(value)) given = static_cast<double>(*whole);
-            if (const auto* written = std::get_if<std::string>(&value); written != nullptr && !given) {
-              char* end = nullptr;
-              const double parsed = std::strtod(written->c_str(), &end);
-              if (!written->empty() && *end == '\0') given = parsed;
-            }
-            if (!given || !(*given >= least) || !(*given <= most))
-              return wrong(fmt::format("is not a number from {} to {}", least, most));
-            field(config) = *given;
-            return {};
-          }};
-}
-
-template <class Field>
-Key flag(std::string name, Field field) {
-  return {std::move(name), [field](Config& config, const Value& value) -> Result<void> {
-            if (const auto* given = std::get_if<bool>(&value)) {
-              field(config) = *given;
-              return {};
-            }
-            const auto* written = std::get_if<std::string>(&value);
-            const std::string lower = written != nullptr ? ascii_lower(trim(*written)) : "";
-            if (lower != "true" && lower != "false" && lower != "1" && lower != "0")
-              return wrong("is neither true nor false");
-            field(config) = lower == "true" || lower == "1";
-            return {};
-          }};
-}
-
-template <class Field>
-Key list(std::string name, Field field) {
-  return {std::move(name), [field](Config& config, const Value& value) -> Result<void> {
-            if (const auto* given = std::get_if<std::vector<std::string>>(&value)) {
-              field(config) = *given;
-            } else if (const auto* written = std::get_if<std::string>(&value)) {
-              field(config) = split(*written, ',');
-            } else {
-              return wrong("is not a list of strings");
-            }
-            return {};
-          }};
-}
-
-template <class Choice, class Field>
-Key choice(std::string name, std::vector<std::pair<std::string, Choice>> choices, Field field) {
-  return {std::move(name), [choices = std::move(choices), field](Config& config, const Value& value) -> Result<void> {
-            const auto* given = std::get_if<std::string>(&value);
-            std::vector<std::string> names;
-            for (const auto& [text_, chosen] : choices) {
-              if (given != nullptr && *given == text_) {
-                field(config) = chosen;
-                return {};
-              }
-              names.push_back(text_);
-            }
-            return wrong(fmt::format("is '{}', not one of: {}",
-                                     given != nullptr ? printable(*given, 40) : "no string", join(names, ", ")));
-          }};
-}
-
-const std::vector<Key>& known_keys() {
+const std::vector<Key<Config>>& known_keys() {
   using capture::ConnectionMode;
   using capture::LanTls;
   constexpr std::int64_t year = 366LL * 86400;
   constexpr std::int64_t any = INT64_MAX;
-  static const std::vector<Key> keys{
+  static const std::vector<Key<Config>> keys{
       text(
           "rhombus.api_url", [](Config & c) -> auto& { return c.rhombus.api_url; }),
       text(
@@ -194,9 +86,7 @@ const std::vector<Key>& known_keys() {
           "capture.default_duration_seconds", 1, 86400,
           [](Config & c) -> auto& { return c.capture.default_duration_seconds; }),
       choice<ConnectionMode>(
-          "capture.connection",
-          {{"auto", ConnectionMode::automatic}, {"lan", ConnectionMode::lan}, {"wan", ConnectionMode::wan}},
-          [](Config & c) -> auto& { return c.capture.connection; }),
+          "capture.connection", connections, [](Config & c) -> auto& { return c.capture.connection; }),
       choice<LanTls>(
           "capture.lan_tls", {{"pin", LanTls::pin}, {"verify", LanTls::verify}, {"insecure", LanTls::insecure}},
           [](Config & c) -> auto& { return c.capture.lan_tls; }),
@@ -224,11 +114,7 @@ const std::vector<Key>& known_keys() {
       text(
           "archive.directory", [](Config & c) -> auto& { return c.archive.directory; }),
       choice<archive::Layout>(
-          "archive.layout",
-          {{"flat", archive::Layout::flat},
-           {"by-date", archive::Layout::by_date},
-           {"by-camera", archive::Layout::by_camera}},
-          [](Config & c) -> auto& { return c.archive.layout; }),
+          "archive.layout", layouts, [](Config & c) -> auto& { return c.archive.layout; }),
       choice<NameZone>(
           "archive.timezone", {{"local", NameZone::local}, {"UTC", NameZone::utc}},
           [](Config & c) -> auto& { return c.archive.timezone; }),
@@ -249,6 +135,14 @@ const std::vector<Key>& known_keys() {
       text(
           "admin.token_file", [](Config & c) -> auto& { return c.admin.token_file; }),
       text(
+          "offsite.remote", [](Config & c) -> auto& { return c.offsite.remote; }),
+      text(
+          "offsite.rclone", [](Config & c) -> auto& { return c.offsite.rclone; }),
+      text(
+          "offsite.rclone_config", [](Config & c) -> auto& { return c.offsite.rclone_config; }),
+      integer(
+          "offsite.timeout_seconds", 1, year, [](Config & c) -> auto& { return c.offsite.timeout_seconds; }),
+      text(
           "log.level", [](Config & c) -> auto& { return c.log.level; }),
       choice<LogFormat>(
           "log.format", {{"text", LogFormat::text}, {"json", LogFormat::json}},
@@ -257,8 +151,69 @@ const std::vector<Key>& known_keys() {
   return keys;
 }
 
+const std::vector<Key<Config::Rule>>& rule_keys() {
+  using Rule = Config::Rule;
+  static const std::vector<Key<Rule>> keys{
+      list<Rule>(
+          "cameras", [](Rule & r) -> auto& { return r.cameras; }),
+      list<Rule>(
+          "locations", [](Rule & r) -> auto& { return r.locations; }),
+      list<Rule>(
+          "activities", [](Rule & r) -> auto& { return r.activities; }),
+      integer<Rule>(
+          "buffer_seconds", 0, 86400, [](Rule & r) -> auto& { return r.buffer_seconds; }),
+      choice<capture::ConnectionMode, Rule>(
+          "connection", connections, [](Rule & r) -> auto& { return r.connection; }),
+      choice<archive::Layout, Rule>(
+          "layout", layouts, [](Rule & r) -> auto& { return r.layout; }),
+      integer<Rule>(
+          "retention_days", 0, 36500, [](Rule & r) -> auto& { return r.retention_days; }),
+      integer<Rule>(
+          "max_bytes", 0, INT64_MAX, [](Rule & r) -> auto& { return r.max_bytes; }),
+      list<Rule>(
+          "extra_cameras", [](Rule & r) -> auto& { return r.extra_cameras; }),
+  };
+  return keys;
+}
+
+const std::vector<Key<Config::Associate>>& associate_keys() {
+  using Associate = Config::Associate;
+  static const std::vector<Key<Associate>> keys{
+      list<Associate>(
+          "devices", [](Associate & a) -> auto& { return a.devices; }),
+      list<Associate>(
+          "locations", [](Associate & a) -> auto& { return a.locations; }),
+      list<Associate>(
+          "cameras", [](Associate & a) -> auto& { return a.cameras; }),
+  };
+  return keys;
+}
+
+const std::vector<Key<Config::Hook>>& hook_keys() {
+  using Hook = Config::Hook;
+  static const std::vector<Key<Hook>> keys{
+      text<Hook>(
+          "name", [](Hook & h) -> auto& { return h.name; }),
+      list<Hook>(
+          "on", [](Hook & h) -> auto& { return h.on; }),
+      list<Hook>(
+          "command", [](Hook & h) -> auto& { return h.command; }),
+      text<Hook>(
+          "url", [](Hook & h) -> auto& { return h.url; }),
+      secret<Hook>(
+          "secret", [](Hook & h) -> auto& { return h.secret; }),
+      text<Hook>(
+          "secret_file", [](Hook & h) -> auto& { return h.secret_file; }),
+      text<Hook>(
+          "ca_file", [](Hook & h) -> auto& { return h.ca_file; }),
+      integer<Hook>(
+          "timeout_seconds", 1, 86400, [](Hook & h) -> auto& { return h.timeout_seconds; }),
+  };
+  return keys;
+}
+
 Error unknown_key(const std::string& file, std::string_view name) {
-  std::vector<std::string> names;
+  std::vector<std::string> names{"rule", "associate", "hook"};
   for (const auto& key : known_keys()) names.push_back(key.name);
   const auto close = nearest(name, names);
   return wrong(fmt::format("{}: unknown key {}{}", file, printable(name, 80),
@@ -282,11 +237,61 @@ std::optional<Value> to_value(const toml::node& node) {
   return std::nullopt;
 }
 
-Result<void> set_key(Config& config, const Key& key, const Value& value, std::string_view where) {
+Result<void> set_key(Config& config, const Key<Config>& key, const Value& value, std::string_view where) {
   if (auto set = key.set(config, value); !set)
     return wrong(fmt::format("{}: {} {}", where, key.name, set.error().message));
   config.set_keys.insert(key.name);
   return {};
+}
+
+// One of the tables that the file may have several of. `where`: the file, and which of them it is.
+template <class Target>
+Result<Target> read_table(const toml::node& node, const std::vector<Key<Target>>& keys, const std::string& where) {
+  const auto* table = node.as_table();
+  if (table == nullptr) return wrong(fmt::format("{} is not a table", where));
+  Target target;
+  for (const auto& [name, item] : *table) {
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name.str(); });
+    if (key == keys.end()) {
+      std::vector<std::string> names;
+      for (const auto& one : keys) names.push_back(one.name);
+      const auto close = nearest(name.str(), names);
+      return wrong(fmt::format("{}: unknown key {}{}", where, printable(name.str(), 80),
+                               close ? fmt::format("; did you mean {}?", *close) : ""));
+    }
+    const auto value = to_value(item);
+    if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", where, key->name));
+    if (auto set = key->set(target, *value); !set)
+      return wrong(fmt::format("{}: {} {}", where, key->name, set.error().message));
+  }
+  return target;
+}
+
+template <class Target>
+Result<void> read_tables(std::vector<Target>& targets, const toml::node& node, const std::vector<Key<Target>>& keys,
+                         const std::string& file, std::string_view name) {
+  const auto* tables = node.as_array();
+  if (tables == nullptr)
+    return wrong(fmt::format("{}: {} is not a list of tables: begin each with [[{}]]", file, name, name));
+  for (const auto& one : *tables) {
+    auto target = read_table(one, keys, fmt::format("{}: [[{}]] number {}", file, name, targets.size() + 1));
+    if (!target) return target.error();
+    targets.push_back(std::move(*target));
+  }
+  return {};
+}
+
+// True when `name` is one of those tables.
+Result<bool> apply_tables(Config& config, std::string_view name, const toml::node& node, const std::string& file) {
+  const auto done = [&]() -> std::optional<Result<void>> {
+    if (name == "rule") return read_tables(config.rules, node, rule_keys(), file, name);
+    if (name == "associate") return read_tables(config.associates, node, associate_keys(), file, name);
+    if (name == "hook") return read_tables(config.hooks, node, hook_keys(), file, name);
+    return std::nullopt;
+  }();
+  if (!done) return false;
+  if (!*done) return done->error();
+  return true;
 }
 
 Result<void> apply_file(Config& config, const std::string& file) {
@@ -299,12 +304,15 @@ Result<void> apply_file(Config& config, const std::string& file) {
     return wrong(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
   }
   for (const auto& [table_name, table_node] : document) {
+    const auto several = apply_tables(config, table_name.str(), table_node, file);
+    if (!several) return several.error();
+    if (*several) continue;
     const auto* table = table_node.as_table();
     if (table == nullptr) return unknown_key(file, table_name.str());
     for (const auto& [key_name, node] : *table) {
       const std::string name = fmt::format("{}.{}", table_name.str(), key_name.str());
       const auto& keys = known_keys();
-      const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& one) { return one.name == name; });
+      const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
       if (key == keys.end()) return unknown_key(file, name);
       const auto value = to_value(node);
       if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", file, name));

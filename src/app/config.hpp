@@ -89,6 +89,48 @@ struct Config {
     LogFormat format = LogFormat::text;
   } log;
 
+  // [[rule]]: settings of some captures. Of the rules that match one, the first that gives a setting decides it.
+  struct Rule {
+    std::vector<std::string> cameras;  // what it is for; empty: all
+    std::vector<std::string> locations;
+    std::vector<std::string> activities;
+    std::optional<std::int64_t> buffer_seconds;
+    std::optional<capture::ConnectionMode> connection;
+    std::optional<archive::Layout> layout;
+    std::optional<std::int64_t> retention_days;
+    std::optional<std::int64_t> max_bytes;
+    std::vector<std::string> extra_cameras;  // captured as well
+  };
+  std::vector<Rule> rules;
+
+  // [[associate]]: the cameras that see a device (a door, a sensor), or all such devices of a location.
+  struct Associate {
+    std::vector<std::string> devices;
+    std::vector<std::string> locations;
+    std::vector<std::string> cameras;
+  };
+  std::vector<Associate> associates;
+
+  // [[hook]]: who is told of finished captures: a program, or a URL.
+  struct Hook {
+    std::string name;
+    std::vector<std::string> on{"done", "partial", "failed"};
+    std::vector<std::string> command;
+    std::string url;
+    Secret secret;
+    std::string secret_file;
+    std::string ca_file;
+    std::int64_t timeout_seconds = 30;
+  };
+  std::vector<Hook> hooks;
+
+  struct {
+    std::string remote;  // rclone's, with a path; empty: none
+    std::string rclone = "rclone";
+    std::string rclone_config;
+    std::int64_t timeout_seconds = 3600;
+  } offsite;
+
   std::set<std::string> set_keys;    // named by the file or the environment
   std::vector<std::string> remarks;  // for the log: defaults that had to give way
 

@@ -1,0 +1,56 @@
+// What the program understands on its command line: the one place that names commands and options. Shell completion
+// and man pages are made from it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "config.hpp"
+
+namespace responder::app {
+
+class Signals;
+
+// What a command is run with.
+struct Invocation {
+  const Config& config;
+  const std::string& config_file;  // --config, or empty
+  const Signals* signals;          // of a command that minds them
+};
+
+struct Command {
+  CLI::App* app;
+  std::function<int(const Invocation&)> run;  // its exit status
+  // Whether it ends in order on SIGTERM and SIGINT, which are held back for it.
+  std::function<bool()> minds_signals = [] { return false; };
+  bool is_for_cron = false;  // what it says goes into somebody's mail: warnings only, unless told otherwise
+  // What the options say of the configuration.
+  std::function<Result<void>(Config&)> adjust = [](Config&) { return Result<void>{}; };
+};
+
+class CommandLine {
+ public:
+  CommandLine();
+
+  CLI::App& program() { return program_; }
+  const std::string& config_file() const { return config_file_; }
+  const std::string& log_level() const { return log_level_; }
+
+  // After parsing: the command that was given.
+  const Command* chosen() const;
+  // "sreve" deserves better than "a subcommand is required".
+  std::optional<std::string> unknown_command(int argc, char** argv) const;
+
+ private:
+  CLI::App program_;
+  std::string config_file_;
+  std::string log_level_;
+  std::vector<Command> commands_;
+};
+
+}  // namespace responder::app
