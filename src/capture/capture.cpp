@@ -198,7 +198,13 @@ Step Capture::take(std::stop_token stop) {
       const auto progress =
           stretch->advance({.bytes = bytes_,
                             .window = {row_.window_start, row_.window_end},
-                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
+                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); },
+                            .on_progress =
+                                [&](double settled) {
+                                  const auto number = static_cast<double>(&stretch - stretches.data());
+                                  if (!is_sound)
+                                    taken_share_ = (number + settled) / static_cast<double>(stretches.size());
+                                }},
                            stop);
       if (!progress.over) {
         over = false;

@@ -446,6 +446,13 @@ std::size_t WorkerPool::queue_depth() const {
   return impl_->live_queue.size_approx() + impl_->other_queue.size_approx();
 }
 
+std::vector<RunningCapture> WorkerPool::running() const {
+  std::vector<RunningCapture> running;
+  auto held = impl_->places.lock();
+  for (const auto& [id, step] : held->steps) running.push_back({id, step.capture->taken_share()});
+  return running;
+}
+
 void WorkerPool::stop() {
   if (!impl_->scheduler.joinable()) return;
   impl_->stopping.request_stop();
