@@ -1,4 +1,4 @@
-// The [[rule]] tables of the configuration, as they apply to one capture.
+// The [[rule]] and [[associate]] tables of the configuration, and what the rules say of one capture.
 #pragma once
 
 #include <optional>
@@ -20,15 +20,27 @@ struct RuleSubject {
 
 bool matches(const Config::Rule& rule, const RuleSubject& subject);
 
-// A setting as the rules give it, `otherwise` where none does: rule_setting(config, subject, &Config::Rule::layout,
-// config.archive.layout).
+// A setting as the rules give it, if one does.
+template <class Value>
+std::optional<Value> rule_setting(const Config& config, const RuleSubject& subject,
+                                  std::optional<Value> Config::Rule::*setting) {
+  for (const auto& rule : config.rules) {
+    if (rule.*setting && matches(rule, subject)) return rule.*setting;
+  }
+  return std::nullopt;
+}
+
+// `otherwise` where none does: rule_setting(config, subject, &Config::Rule::layout, config.archive.layout).
 template <class Value>
 Value rule_setting(const Config& config, const RuleSubject& subject, std::optional<Value> Config::Rule::*setting,
                    Value otherwise) {
-  for (const auto& rule : config.rules) {
-    if (rule.*setting && matches(rule, subject)) return *(rule.*setting);
-  }
-  return otherwise;
+  return rule_setting(config, subject, setting).value_or(otherwise);
 }
+
+// Of the rules that match, those of the first that names any.
+std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& subject);
+
+// Whether each table of both kinds does something, and ids are ids. An Error names the table and the mend.
+Result<void> check_tables(const Config& config);
 
 }  // namespace responder::app

@@ -46,7 +46,8 @@ bool is_complete(const std::vector<media::TakenTrack>& tracks) {
 
 }  // namespace
 
-Capture::Capture(journal::Capture row, Environment& environment) : row_(std::move(row)), environment_(environment) {}
+Capture::Capture(journal::Capture row, Environment& environment)
+    : row_(std::move(row)), environment_(environment), connection_(environment.connection_of(row_)) {}
 Capture::~Capture() {
   early_.reset();
   if (!stored_clip_) return;
@@ -90,9 +91,12 @@ void Capture::cover() {
     known = std::move(all);
   };
   const auto& gateway = camera_->gateway;
-  join(stretches_, {.device = camera_->camera.id, .video = true, .audio = !gateway});
+  join(stretches_, {.device = camera_->camera.id, .audio = !gateway, .connection = connection_});
   if (gateway) {
-    join(sound_, {.kind = rhombus::DeviceKind::audio_gateway, .device = gateway->id, .video = false, .audio = true});
+    join(sound_, {.kind = rhombus::DeviceKind::audio_gateway,
+                  .device = gateway->id,
+                  .video = false,
+                  .connection = connection_});
   }
 }
 
@@ -289,7 +293,7 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
 // The last rung: the alert's own clip, as Rhombus stores it. True when it is to be waited for.
 bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
   const auto& clock = environment_.clock;
-  if (collected.has_video || stored_clip_ || environment_.footage.connection() != ConnectionMode::automatic ||
+  if (collected.has_video || stored_clip_ || connection_ != ConnectionMode::automatic ||
       clock.wall_now() < row_.alert_at + row_.duration || row_.published)
     return false;
   if (row_.clip_region.empty()) {
