@@ -71,6 +71,37 @@ std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& 
   return found == config.rules.end() ? std::vector<std::string>{} : found->extra_cameras;
 }
 
+std::vector<std::string> misnamed_cameras(const Config& config, const std::vector<rhombus::Camera>& cameras) {
+  const auto is_camera = [&](const std::string& id) {
+    return std::any_of(cameras.begin(), cameras.end(), [&](const auto& camera) { return camera.id.str() == id; });
+  };
+  std::vector<std::string> lines;
+  const auto look = [&](std::string_view where, const std::vector<std::string>& ids) {
+    for (const auto& id : ids) {
+      if (!is_camera(id))
+        lines.push_back(fmt::format("{} names {}, which is no camera of the organization: mend it, or take it out",
+                                    where, printable(id, 64)));
+    }
+  };
+  look("filter.cameras", config.filter.cameras);
+  for (std::size_t i = 0; i < config.rules.size(); ++i) {
+    look(fmt::format("[[rule]] number {}: cameras", i + 1), config.rules[i].cameras);
+    look(fmt::format("[[rule]] number {}: extra_cameras", i + 1), config.rules[i].extra_cameras);
+  }
+  for (std::size_t i = 0; i < config.associates.size(); ++i) {
+    const auto& associate = config.associates[i];
+    look(fmt::format("[[associate]] number {}: cameras", i + 1), associate.cameras);
+    for (const auto& device : associate.devices) {
+      if (is_camera(device))
+        lines.push_back(
+            fmt::format("[[associate]] number {}: devices names {}, a camera, whose own footage is then "
+                        "not taken: for cameras beside it use extra_cameras of a [[rule]]",
+                        i + 1, device));
+    }
+  }
+  return lines;
+}
+
 Result<void> check_tables(const Config& config) {
   for (std::size_t i = 0; i < config.rules.size(); ++i) {
     if (auto checked = check_rule(fmt::format("[[rule]] number {}", i + 1), config.rules[i]); !checked)

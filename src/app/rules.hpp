@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "responder/base/ids.hpp"
+#include "responder/rhombus/api_client.hpp"
 
 #include "config.hpp"
 
@@ -42,5 +43,9 @@ std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& 
 
 // Whether each table of both kinds does something, and ids are ids. An Error names the table and the mend.
 Result<void> check_tables(const Config& config);
+
+// What filters, rules and associations name that is no camera among `cameras`, the organization's; and what they take
+// for a door or a sensor and is one. One line each.
+std::vector<std::string> misnamed_cameras(const Config& config, const std::vector<rhombus::Camera>& cameras);
 
 }  // namespace responder::app
