@@ -41,8 +41,7 @@ void keep_own_options(CommandEntry& command, const std::vector<OptionEntry>& glo
   }
 }
 
-// --- bash
-// -----------------------------------------------------------------------------------------------------------
+// ---------- bash ----------
 
 // What goes before the patterns of a case: the command, or any for what all of them take.
 std::string bash_pattern(const std::string& path, bool is_root, const std::string& word) {
@@ -90,8 +89,7 @@ void add_bash_cases(BashCases& cases, const CommandEntry& command, const std::st
   }
 }
 
-// --- zsh
-// ------------------------------------------------------------------------------------------------------------
+// ---------- zsh ----------
 
 // Within a specification of _arguments.
 std::string zsh_text(std::string_view text) {
@@ -129,7 +127,7 @@ void add_zsh_function(std::string& script, const CommandEntry& command, const st
   for (const auto& option : command.options) add(zsh_option(option));
   for (const auto& option : global_options) add(zsh_option(option));
   if (command.commands.empty()) {
-    script += fmt::format("{}() {{\n  _arguments -s{}\n}}\n\n", function, specifications);
+    script += fmt::format("{}() {{\n  _arguments{}\n}}\n\n", function, specifications);
     return;
   }
   add("'1:command:->command'");
@@ -143,7 +141,7 @@ void add_zsh_function(std::string& script, const CommandEntry& command, const st
   script += fmt::format(R"({}() {{
   local context state state_descr line
   typeset -A opt_args
-  _arguments -s -C{}
+  _arguments -C{}
   case $state in
     command)
       local -a commands=({}
@@ -162,8 +160,7 @@ void add_zsh_function(std::string& script, const CommandEntry& command, const st
   for (const auto& one : command.commands) add_zsh_function(script, one, function + "_" + one.name, global_options);
 }
 
-// --- fish
-// -----------------------------------------------------------------------------------------------------------
+// ---------- fish ----------
 
 std::string fish_word(std::string_view text) {
   std::string escaped;
