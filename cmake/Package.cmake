@@ -11,11 +11,15 @@ function(responder_compress from to)
 endfunction()
 
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/package)
-responder_compress(${deploy_dir}/rhombus-responder.1 rhombus-responder.1.gz)
+responder_compress(${deploy_dir}/man/rhombus-responder.1 rhombus-responder.1.gz)
 responder_compress(${PROJECT_SOURCE_DIR}/CHANGELOG.md changelog.gz)
 
 install(TARGETS rhombus-responder RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 install(FILES ${CMAKE_BINARY_DIR}/package/rhombus-responder.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
+install(FILES ${deploy_dir}/completions/rhombus-responder.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+  RENAME rhombus-responder COMPONENT program)
+install(FILES ${deploy_dir}/completions/rhombus-responder.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
+  COMPONENT program)
 # Not CMAKE_INSTALL_LIBDIR: systemd looks into lib on every architecture.
 install(FILES ${deploy_dir}/rhombus-responder.service ${deploy_dir}/rhombus-responder.socket
   ${deploy_dir}/rhombus-responder-catch-up.service ${deploy_dir}/rhombus-responder-catch-up.timer
@@ -35,6 +39,9 @@ configure_file(${deploy_dir}/debian/changelog.in ${CMAKE_BINARY_DIR}/package/cha
 responder_compress(${CMAKE_BINARY_DIR}/package/changelog.Debian changelog.Debian.gz)
 install(FILES ${CMAKE_BINARY_DIR}/package/changelog.Debian.gz ${CMAKE_BINARY_DIR}/package/changelog.gz
   ${deploy_dir}/debian/copyright DESTINATION ${doc_dir} COMPONENT debian EXCLUDE_FROM_ALL)
+# Debian's zsh looks there for what packages bring, and into site-functions below /usr/local, which scripts/install fills.
+install(FILES ${deploy_dir}/completions/_rhombus-responder DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions
+  COMPONENT debian EXCLUDE_FROM_ALL)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME rhombus-responder)

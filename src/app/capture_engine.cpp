@@ -11,6 +11,7 @@
 #include "responder/base/time_text.hpp"
 
 #include "archive_marker.hpp"
+#include "rules.hpp"
 
 namespace responder::app {
 namespace {
@@ -79,6 +80,20 @@ Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journa
   return {};
 }
 
+// By which ways a capture's footage may come.
+std::function<capture::ConnectionMode(const journal::Capture&)> connections_by_rule(const Config& config) {
+  return [&config](const journal::Capture& capture) {
+    return rule_setting(config, {capture.camera, capture.location, capture.activities}, &Config::Rule::connection,
+                        config.capture.connection);
+  };
+}
+
+capture::Publisher::LayoutOf layouts_by_rule(const Config& config) {
+  return [&config](const journal::Capture& capture) {
+    return rule_setting(config, {capture.camera, capture.location, capture.activities}, &Config::Rule::layout);
+  };
+}
+
 }  // namespace
 
 rhombus::ApiOptions api_options(const Config& config) {
@@ -121,8 +136,7 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::s
       tokens_(api, clock),
       locator_(api, clock),
       directory_(api, clock),
-      footage_({config.capture.connection, config.capture.lan_tls,
-                static_cast<std::size_t>(config.capture.segment_connections),
+      footage_({config.capture.lan_tls, static_cast<std::size_t>(config.capture.segment_connections),
                 milliseconds(config.capture.recording_lag_milliseconds)},
                api, tokens_, locator_, pin_checker(writer, clock), observers.bytes, clock),
       archive_(config.archive.directory, config.archive.layout, config.archive.timezone,
@@ -130,9 +144,17 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::s
       spool_(config.spool_directory(), static_cast<std::uint64_t>(config.capture.spool_max_bytes),
              spool_reserve(config)),
       stretches_(footage_, spool_),
-      environment_{api,    directory_, footage_, stretches_,
-                   spool_, writer,     clock,    seconds(config.capture.retry_for_seconds)},
-      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, writer, clock, observers.ended),
+      environment_{api,
+                   directory_,
+                   footage_,
+                   stretches_,
+                   spool_,
+                   writer,
+                   clock,
+                   seconds(config.capture.retry_for_seconds),
+                   connections_by_rule(config)},
+      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, layouts_by_rule(config), writer,
+                 clock, observers.ended),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
           std::move(reading), [this] { publisher_.notify(); }, observers.ended) {}

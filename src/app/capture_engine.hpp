@@ -27,7 +27,7 @@ class CaptureEngine {
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
   };
 
-  // Takes over what the holder of the locks before has left, and goes to work.
+  // Takes over what the holder of the locks before has left, and goes to work. `config` outlives it.
   static Result<std::unique_ptr<CaptureEngine>> start(const Config& config, WorkLocks locks, journal::Writer& writer,
                                                       rhombus::ApiClient& api, Clock& clock, Observers observers);
 

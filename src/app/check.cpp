@@ -13,6 +13,7 @@
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "push_path.hpp"
+#include "rules.hpp"
 
 namespace responder::app {
 namespace {
@@ -126,6 +127,13 @@ bool is_wanted(const Config& config, const rhombus::Camera& camera) {
   return passes(config.filter.cameras, camera.id.str()) && passes(config.filter.locations, camera.location.str());
 }
 
+void check_rules(const Config& config, const std::vector<rhombus::Camera>& cameras, Findings& findings) {
+  const auto misnamed = misnamed_cameras(config, cameras);
+  for (const auto& line : misnamed) findings.wrong("rules", line);
+  if (misnamed.empty() && config.rules.size() + config.associates.size() + config.filter.cameras.size() > 0)
+    findings.good("rules", "the cameras that they and the filter name are there");
+}
+
 void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
                Findings& findings) {
   constexpr int enough = 3;
@@ -232,6 +240,7 @@ int check(const Config& config) {
     const auto cameras = check_api(api, config, findings);
     reached = cameras.has_value();
     if (reached) {
+      check_rules(config, *cameras, findings);
       check_lan(api, config, *cameras, findings);
       check_push_path(api, config, findings, journal, clock.wall_now());
     }

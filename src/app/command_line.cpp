@@ -1,13 +1,18 @@
 #include "command_line.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "responder/base/text.hpp"
 
 #include "commands.hpp"
+#include "completion.hpp"
+#include "man_page.hpp"
 
 namespace responder::app {
 namespace {
@@ -172,6 +177,65 @@ Command retry_command(CLI::App& program) {
   return {.app = command, .run = [options](const Invocation& call) { return retry(call.config, *options); }};
 }
 
+// What follows an option, by its name, which means the same in every command; for --help, completion and man page.
+// "a|b" are words to choose from, FILE and DIR are paths.
+constexpr std::array<std::pair<std::string_view, const char*>, 16> values{{
+    {"--config", "FILE"},
+    {"--log-level", "trace|debug|info|warn|error"},
+    {"--state", "waiting|capturing|done|partial|failed|ignored"},
+    {"--after", "TIME"},
+    {"--before", "TIME"},
+    {"--start", "TIME"},
+    {"--camera", "CAMERA"},
+    {"--location", "LOCATION"},
+    {"--max-alerts", "N"},
+    {"--limit", "N"},
+    {"--url", "URL"},
+    {"--to", "DIR"},
+    {"--directory", "DIR"},
+    {"ALERT", "UUID"},
+    {"DEVICE", "UUID"},
+    {"SHELL", "bash|zsh|fish"},
+}};
+
+void name_values(CLI::App& command) {
+  for (auto* option : command.get_options()) {
+    const auto known =
+        std::find_if(values.begin(), values.end(), [&](const auto& one) { return option->get_name() == one.first; });
+    if (known != values.end() && option->get_type_size() != 0) option->type_name(known->second);
+  }
+  for (auto* below : command.get_subcommands([](CLI::App*) { return true; })) name_values(*below);
+}
+
+int print(const std::string& text) {
+  fmt::print("{}", text);
+  return exit_done;
+}
+
+// Both are for scripts/docs and for packagers: they are not shown among the others.
+Command completion_command(CLI::App& program) {
+  auto* command = program.add_subcommand("completion", "Print the completion of a shell")->group("");
+  const auto shell = std::make_shared<std::string>();
+  command->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  return {.app = command,
+          .run =
+              [shell, &program](const Invocation&) {
+                const auto tree = describe(program);
+                if (*shell == "bash") return print(bash_completion(tree));
+                return print(*shell == "zsh" ? zsh_completion(tree) : fish_completion(tree));
+              },
+          .is_about_itself = true};
+}
+
+Command man_command(CLI::App& program) {
+  auto* command = program.add_subcommand("man", "Print the manual page, as roff")->group("");
+  return {.app = command,
+          .run = [&program](const Invocation&) { return print(man_page(describe(program))); },
+          .is_about_itself = true};
+}
+
 }  // namespace
 
 CommandLine::CommandLine() : program_(about, "rhombus-responder") {
@@ -193,6 +257,9 @@ CommandLine::CommandLine() : program_(about, "rhombus-responder") {
   add_pins_commands(program_, commands_);
   commands_.push_back(adopt_command(program_));
   commands_.push_back(retry_command(program_));
+  commands_.push_back(completion_command(program_));
+  commands_.push_back(man_command(program_));
+  name_values(program_);
 }
 
 const Command* CommandLine::chosen() const {

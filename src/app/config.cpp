@@ -15,6 +15,7 @@
 #include "responder/net/url.hpp"
 
 #include "config_keys.hpp"
+#include "rules.hpp"
 
 namespace responder::app {
 namespace {
@@ -510,6 +511,7 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   follow_the_region(config);
   if (auto checked = check_values(config); !checked) return checked.error();
+  if (auto checked = check_tables(config); !checked) return checked.error();
   return config;
 }
 

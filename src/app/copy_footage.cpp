@@ -9,6 +9,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_run.hpp"
+#include "archive_marker.hpp"
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "range_run.hpp"
@@ -53,6 +54,16 @@ Result<std::optional<WallTime>> time_of(const std::optional<std::int64_t>& epoch
   return std::optional(WallTime(seconds(*epoch)));
 }
 
+// The current directory is the archive, whatever became of it since the last time: who gives this command means it.
+Result<void> take_directory(const Config& config) {
+  auto journal = open_sound_journal(config);
+  if (!journal) return journal.error();
+  const archive::Archive directory(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (const auto known = check_is_archive(directory, *journal)) return {};
+  const auto adopted = adopt_as_archive(directory, *journal);
+  return adopted ? Result<void>{} : adopted.error();
+}
+
 // Names the camera and the location that are meant, if there are such.
 Result<void> find_devices(const Config& config, const CopyFootageOptions& options, ingest::PassScope& scope,
                           int& status) {
@@ -88,11 +99,10 @@ int copy_alerts(const Config& config, const CopyFootageOptions& options, WallTim
   int status = exit_usage;
   if (auto found = find_devices(config, options, scope, status); !found)
     return complain(found.error().message, status);
-  return take_alerts(config, scope,
-                     {.how_to_go_on = "the same command goes on where this one stopped",
-                      .tell_files = true,
-                      .again_what_is_lost = true},
-                     signals);
+  return take_alerts(
+      config, scope,
+      {.how_to_go_on = "to resume it, give the same command again", .tell_files = true, .again_what_is_lost = true},
+      signals);
 }
 
 int copy_range(const Config& config, const CopyFootageOptions& options, WallTime now, const Signals& signals) {
@@ -158,6 +168,7 @@ int copy_footage(const Config& config, const CopyFootageOptions& options, const 
     return complain("no API key: set RHOMBUS_API_KEY or rhombus.api_key_file, or give --api_key");
   const auto now = SystemClock().wall_now();
   set_process_up();
+  if (auto taken = take_directory(config); !taken) return complain(taken.error().message);
   return options.alerts ? copy_alerts(config, options, now, signals) : copy_range(config, options, now, signals);
 }
 

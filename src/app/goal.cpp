@@ -6,8 +6,6 @@ namespace {
 using journal::State;
 using std::chrono::seconds;
 
-constexpr int attempts_a_run = 2;          // of a capture; more is for the next run
-constexpr seconds worth_waiting{10};       // for the next of them
 constexpr seconds longest_recording{600};  // an alert that goes on for longer is not waited for
 
 }  // namespace
@@ -23,7 +21,8 @@ Result<void> Goal::add(journal::CaptureId id) {
   open_.insert({id, {**row, (*row)->attempts}});
   ++total_;
   auto& camera = cameras_[(*row)->camera];
-  camera.name = (*row)->camera_name.empty() ? (*row)->camera.str() : (*row)->camera_name;
+  if (!(*row)->camera_name.empty()) camera.name = (*row)->camera_name;
+  if (camera.name.empty()) camera.name = (*row)->camera.str();
   ++camera.total;
   camera.length += (*row)->window_end - (*row)->window_start;
   return {};
@@ -71,11 +70,11 @@ const journal::Capture* Goal::open(journal::CaptureId id) const {
   return found == open_.end() ? nullptr : &found->second.row;
 }
 
-bool Goal::is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) {
+bool Goal::is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) const {
   if (WallTime(row.window_end) > now + longest_recording) return true;
   const auto next = row.next_attempt_at.value_or(WallTime::min());
-  const bool tried = row.attempts >= one.attempts + attempts_a_run;
-  return row.state != State::capturing && next > (tried ? now : now + worth_waiting);
+  const bool tried = row.attempts >= one.attempts + patience_.attempts;
+  return row.state != State::capturing && next > (tried ? now : now + patience_.wait);
 }
 
 void Goal::close(const journal::Capture& row) {
@@ -84,7 +83,9 @@ void Goal::close(const journal::Capture& row) {
   if (!row.camera_name.empty()) camera.name = row.camera_name;
   ++camera.closed;
   camera.closed_length += row.window_end - row.window_start;
-  closed_(row);
+  auto told = row;
+  told.camera_name = camera.name;
+  closed_(told);
 }
 
 }  // namespace responder::app

@@ -21,9 +21,19 @@ class Goal {
     std::chrono::seconds closed_length{0};
   };
 
+  // What is tried now; more is for later runs.
+  struct Patience {
+    int attempts = 2;
+    std::chrono::seconds wait{10};  // for the next of them
+  };
+
   // `closed` is told of each capture as it comes to its end, or is left to later runs.
   Goal(journal::Journal& journal, std::function<void(const journal::Capture&)> closed)
       : journal_(journal), closed_(std::move(closed)) {}
+
+  void set_patience(Patience patience) { patience_ = patience; }
+  // For people to read, until the journal knows the camera's name.
+  void set_name(const DeviceId& camera, const std::string& name) { cameras_[camera].name = name; }
 
   // Before the run has worked on it. One that is finished is not added.
   Result<void> add(journal::CaptureId id);
@@ -50,11 +60,12 @@ class Goal {
     journal::Capture row;  // as it was last seen
     int attempts = 0;      // when it was added
   };
-  static bool is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now);
+  bool is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) const;
   void close(const journal::Capture& row);
 
   journal::Journal& journal_;
   const std::function<void(const journal::Capture&)> closed_;
+  Patience patience_;
   std::map<journal::CaptureId, Open> open_;
   std::map<DeviceId, CameraTally> cameras_;
   std::size_t total_ = 0;

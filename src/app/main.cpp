@@ -28,6 +28,7 @@ int run(int argc, char** argv) {
     return app::complain(fmt::format("{} (rhombus-responder --help shows the usage)", error.what()));
   }
   const app::Command& command = *line.chosen();
+  if (command.is_about_itself) return command.run({{}, line.config_file(), nullptr});
 
   auto config = app::load_config(line.config_file(), app::process_environment);
   if (!config) return app::complain(config.error().message);

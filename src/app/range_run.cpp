@@ -83,8 +83,7 @@ int RangeRun::conclude(const Result<void>& seen_through) {
   const auto there = already_there_ > 0 ? fmt::format(", {} there already", already_there_) : "";
   fmt::print("{} files: {} done, {} not{}\n", goal.total() + already_there_, goal.done(), goal.not_done(), there);
   if (!seen_through) return complain(seen_through.error().message, exit_failed);
-  if (run_.interrupted())
-    return complain("interrupted; this goes on where it stopped: " + plan_.same_again, exit_failed);
+  if (run_.interrupted()) return complain("interrupted; to resume it: " + plan_.same_again, exit_failed);
   return goal.not_done() == 0 ? exit_done : exit_failed;
 }
 
@@ -102,6 +101,9 @@ int RangeRun::run() {
     return run_.end(
         complain(fmt::format("that is {} files, more than {}: ask for less at a time, or for longer files",
                              plan_.parts.size() * chosen->cameras.size(), most_files)));
+  // A person waits for it, or a long night does.
+  run_.goal().set_patience({.attempts = 6, .wait = std::chrono::seconds(45)});
+  for (const auto& camera : chosen->cameras) run_.goal().set_name(camera.id, camera.name);
   auto done = take_in(chosen->cameras);
   if (done) done = run_.see_through(progress_);
   return run_.end(conclude(done));

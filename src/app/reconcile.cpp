@@ -145,6 +145,7 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
   const rhombus::AlertQuery query{
       .after = scope->after, .before = scope->before, .location = scope->location, .cursor = {}};
+  const auto policy = intake_policy(config);
   Balance balance;
   std::set<std::pair<std::string, std::string>> seen;
   bool rhombus_failed = false;
@@ -156,8 +157,7 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   const auto listing =
       rhombus::list_alerts(ask, query, {}, [&](std::vector<rhombus::ListedAlert> page) -> Result<bool> {
         for (const auto& [alert, at] : page) {
-          const auto planned =
-              ingest::plan_captures(alert, intake_policy(config), journal::Via::catch_up, clock.wall_now());
+          const auto planned = ingest::plan_captures(alert, policy, journal::Via::catch_up, clock.wall_now());
           for (const auto& capture : planned) {
             if (scope->camera && capture.camera != *scope->camera) continue;
             // A page may tell again what the one before has told.

@@ -1,4 +1,4 @@
-// The [[rule]] tables of the configuration, as they apply to one capture.
+// The [[rule]] and [[associate]] tables of the configuration, and what the rules say of one capture.
 #pragma once
 
 #include <optional>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "responder/base/ids.hpp"
+#include "responder/rhombus/api_client.hpp"
 
 #include "config.hpp"
 
@@ -20,15 +21,31 @@ struct RuleSubject {
 
 bool matches(const Config::Rule& rule, const RuleSubject& subject);
 
-// A setting as the rules give it, `otherwise` where none does: rule_setting(config, subject, &Config::Rule::layout,
-// config.archive.layout).
+// A setting as the rules give it, if one does.
+template <class Value>
+std::optional<Value> rule_setting(const Config& config, const RuleSubject& subject,
+                                  std::optional<Value> Config::Rule::*setting) {
+  for (const auto& rule : config.rules) {
+    if (rule.*setting && matches(rule, subject)) return rule.*setting;
+  }
+  return std::nullopt;
+}
+
+// `otherwise` where none does: rule_setting(config, subject, &Config::Rule::layout, config.archive.layout).
 template <class Value>
 Value rule_setting(const Config& config, const RuleSubject& subject, std::optional<Value> Config::Rule::*setting,
                    Value otherwise) {
-  for (const auto& rule : config.rules) {
-    if (rule.*setting && matches(rule, subject)) return *(rule.*setting);
-  }
-  return otherwise;
+  return rule_setting(config, subject, setting).value_or(otherwise);
 }
+
+// Of the rules that match, those of the first that names any.
+std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& subject);
+
+// Whether each table of both kinds does something, and ids are ids. An Error names the table and the mend.
+Result<void> check_tables(const Config& config);
+
+// What filters, rules and associations name that is no camera among `cameras`, the organization's; and what they take
+// for a door or a sensor and is one. One line each.
+std::vector<std::string> misnamed_cameras(const Config& config, const std::vector<rhombus::Camera>& cameras);
 
 }  // namespace responder::app

@@ -9,6 +9,8 @@
 
 #include "responder/base/log.hpp"
 
+#include "rules.hpp"
+
 namespace responder::app {
 
 using std::chrono::seconds;
@@ -19,9 +21,30 @@ ingest::IntakePolicy intake_policy(const Config& config) {
   const auto as_set = [](const std::vector<std::string>& values) {
     return std::set<std::string>(values.begin(), values.end());
   };
-  return {seconds(config.capture.buffer_seconds),  seconds(config.capture.default_duration_seconds),
-          seconds(config.webhook.max_age_seconds), as_set(config.filter.cameras),
-          as_set(config.filter.locations),         as_set(config.filter.activities)};
+  ingest::IntakePolicy policy{.buffer = seconds(config.capture.buffer_seconds),
+                              .default_duration = seconds(config.capture.default_duration_seconds),
+                              .max_age = seconds(config.webhook.max_age_seconds),
+                              .cameras = as_set(config.filter.cameras),
+                              .locations = as_set(config.filter.locations),
+                              .activities = as_set(config.filter.activities)};
+  const auto add_to = [](std::vector<DeviceId>& cameras, const std::vector<std::string>& more) {
+    for (const auto& camera : more) cameras.emplace_back(camera);
+  };
+  for (const auto& associate : config.associates) {
+    for (const auto& device : associate.devices)
+      add_to(policy.cameras_of_device[DeviceId(device)], associate.cameras);
+    for (const auto& location : associate.locations)
+      add_to(policy.cameras_of_location[LocationId(location)], associate.cameras);
+  }
+  policy.rules = [&config](const DeviceId& camera, const LocationId& location,
+                           const std::vector<std::string>& activities) {
+    const RuleSubject subject{camera, location, activities};
+    ingest::CameraRules rules{
+        seconds(rule_setting(config, subject, &Config::Rule::buffer_seconds, config.capture.buffer_seconds))};
+    for (const auto& extra : extra_cameras(config, subject)) rules.extra_cameras.emplace_back(extra);
+    return rules;
+  };
+  return policy;
 }
 
 void set_process_up() {

@@ -10,6 +10,7 @@ namespace responder::app {
 
 inline constexpr std::size_t max_queued_changes = 100'000;
 
+// `config` outlives the policy.
 ingest::IntakePolicy intake_policy(const Config& config);
 
 // File modes and memory. Before the first thread.

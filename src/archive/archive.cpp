@@ -201,8 +201,9 @@ Result<void> Archive::check_space(std::uint64_t more) const {
                            directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
 }
 
-Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity& clip, bool whole) const {
-  const auto stem = directory_ / clip_stem(clip, layout_, zone_);
+Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity& clip, bool whole,
+                                    Layout layout) const {
+  const auto stem = directory_ / clip_stem(clip, layout, zone_);
   const auto identity = sidecar_identity(clip);
   constexpr int max_numbers = 100;
   for (int number = 1; number <= max_numbers; ++number) {
@@ -212,7 +213,9 @@ Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity
     if (sidecar && sidecar->starts_with(identity)) return candidate;
     std::error_code ignored;
     const bool is_there = fs::exists(there, ignored);
-    const bool damaged = sidecar && !sidecar->starts_with(sidecar_opening);
+    // Of ours something is left of it; what looks otherwise is a person's file.
+    const bool damaged = sidecar && !sidecar->starts_with(sidecar_opening) &&
+                         (sidecar->empty() || sidecar->front() == '{' || sidecar->front() == '\0');
     const bool none = !sidecar && sidecar.error().kind == ErrorKind::not_found;
     if ((damaged || none) && !is_there) return candidate;
     if (damaged && whole) return candidate;
@@ -225,8 +228,8 @@ Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity
 
 Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, bool whole,
                                       const std::function<std::string(const ArchivedClip&)>& sidecar,
-                                      std::stop_token stop) const {
-  const auto stem = free_stem(finished, identity, whole);
+                                      std::stop_token stop, std::optional<Layout> layout) const {
+  const auto stem = free_stem(finished, identity, whole, layout.value_or(layout_));
   if (!stem) return stem.error();
   auto clip = publish_as(*stem, finished, sidecar, std::move(stop));
   // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.

@@ -46,7 +46,8 @@ bool is_complete(const std::vector<media::TakenTrack>& tracks) {
 
 }  // namespace
 
-Capture::Capture(journal::Capture row, Environment& environment) : row_(std::move(row)), environment_(environment) {}
+Capture::Capture(journal::Capture row, Environment& environment)
+    : row_(std::move(row)), environment_(environment), connection_(environment.connection_of(row_)) {}
 Capture::~Capture() {
   early_.reset();
   if (!stored_clip_) return;
@@ -89,9 +90,12 @@ void Capture::cover() {
     known = std::move(all);
   };
   const auto& gateway = camera_->gateway;
-  join(stretches_, {.device = camera_->camera.id, .video = true, .audio = !gateway});
+  join(stretches_, {.device = camera_->camera.id, .audio = !gateway, .connection = connection_});
   if (gateway) {
-    join(sound_, {.kind = rhombus::DeviceKind::audio_gateway, .device = gateway->id, .video = false, .audio = true});
+    join(sound_, {.kind = rhombus::DeviceKind::audio_gateway,
+                  .device = gateway->id,
+                  .video = false,
+                  .connection = connection_});
   }
 }
 
@@ -298,8 +302,7 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
 bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
   const auto& clock = environment_.clock;
   if (row_.kind != journal::Kind::alert || collected.has_video || stored_clip_ ||
-      environment_.footage.connection() != ConnectionMode::automatic ||
-      clock.wall_now() < row_.alert_at + row_.duration || row_.published)
+      connection_ != ConnectionMode::automatic || clock.wall_now() < row_.alert_at + row_.duration || row_.published)
     return false;
   if (row_.clip_region.empty()) {
     const auto details = environment_.api.alert_details(row_.alert, stop);
@@ -462,7 +465,7 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   if (!final && (may_come_soon || !collected.has_video)) return Postponed{why};
   if (final) {
     collected.reason +=
-        gone ? "; final: the camera no longer holds it" : fmt::format("; final after {} attempts", row_.attempts + 1);
+        gone ? "; final: the camera no longer holds footage of it" : fmt::format("; final after {} attempts", row_.attempts + 1);
   }
   const auto try_again = final ? std::nullopt : std::optional(why);
   if (collected.has_video && is_better(collected)) return make_ready(std::move(collected), try_again, stop);

@@ -81,18 +81,19 @@ FootageAccess::FootageAccess(FootageOptions options, rhombus::ApiClient& api, rh
       probes_(clock, probe_limits) {}
 
 Result<std::vector<MediaPath>> FootageAccess::ways_to(rhombus::DeviceKind kind, const DeviceId& device,
-                                                      std::stop_token stop) {
+                                                      ConnectionMode connection, std::stop_token stop) {
   auto paths = locator_.locate(kind, device, stop);
   if (!paths) return paths.error();
   std::erase_if(*paths, [&](const MediaPath& path) {
-    return (options_.connection == ConnectionMode::lan && path.route != Route::lan) ||
-           (options_.connection == ConnectionMode::wan && path.route != Route::wan);
+    return (connection == ConnectionMode::lan && path.route != Route::lan) ||
+           (connection == ConnectionMode::wan && path.route != Route::wan);
   });
   if (paths->empty()) {
-    constexpr std::string_view why[] = {"Rhombus names no way to its footage (the device may be offline)",
-                                        "Rhombus names no LAN way to its footage (capture.connection is lan)",
-                                        "Rhombus names no WAN way to its footage (capture.connection is wan)"};
-    return Error{ErrorKind::transient, std::string(why[static_cast<std::size_t>(options_.connection)])};
+    constexpr std::string_view why[] = {
+        "Rhombus names no way to its footage (the device may be offline)",
+        "Rhombus names no LAN way to its footage (capture.connection, or a rule's, is lan)",
+        "Rhombus names no WAN way to its footage (capture.connection, or a rule's, is wan)"};
+    return Error{ErrorKind::transient, std::string(why[static_cast<std::size_t>(connection)])};
   }
   // Off the LAN every attempt would begin with a timeout: a way that just failed goes to the end.
   const auto until = (*known_.lock())[device].unreachable_until;
@@ -129,24 +130,26 @@ void FootageAccess::note_unreachable(const DeviceId& device, Route route) {
   (*known)[device].reachable_until.reset();
 }
 
-void FootageAccess::note_worked(const DeviceId& device) { (*known_.lock())[device].failures = 0; }
-
-void FootageAccess::note_failed(const DeviceId& device, const Error& error) {
-  constexpr int longest_after = 6;
-  auto known = known_.lock();
-  auto& one = (*known)[device];
-  one.failures = std::min(one.failures + 1, longest_after);
-  one.last_failure = error;
-  // The first failures are left to the captures' own tries.
-  if (one.failures > 2) one.rests_until = clock_.steady_now() + std::chrono::seconds(1 << (one.failures - 1));
+void FootageAccess::note_worked(const DeviceId& device, ConnectionMode connection) {
+  (*known_.lock())[device].rests.erase(connection);
 }
 
-std::optional<Error> FootageAccess::resting(const DeviceId& device) {
+void FootageAccess::note_failed(const DeviceId& device, ConnectionMode connection, const Error& error) {
+  constexpr int longest_after = 6;
   auto known = known_.lock();
-  const auto& one = (*known)[device];
-  const auto left = one.rests_until - clock_.steady_now();
-  if (one.failures == 0 || !one.last_failure || left <= SteadyTime::duration(0)) return std::nullopt;
-  Error error = *one.last_failure;
+  auto& rest = (*known)[device].rests[connection];
+  rest.failures = std::min(rest.failures + 1, longest_after);
+  rest.last_failure = error;
+  // The first failures are left to the captures' own tries.
+  if (rest.failures > 2) rest.until = clock_.steady_now() + std::chrono::seconds(1 << (rest.failures - 1));
+}
+
+std::optional<Error> FootageAccess::resting(const DeviceId& device, ConnectionMode connection) {
+  auto known = known_.lock();
+  const auto& rest = (*known)[device].rests[connection];
+  const auto left = rest.until - clock_.steady_now();
+  if (!rest.last_failure || left <= SteadyTime::duration(0)) return std::nullopt;
+  Error error = *rest.last_failure;
   error.retry_after = std::chrono::ceil<std::chrono::seconds>(left);
   return error;
 }
@@ -224,8 +227,8 @@ Result<void> Footage::find_ways(std::stop_token stop) {
     ways_ = {*request_.only_way};
     return {};
   }
-  if (auto failure = access_.resting(request_.device)) return *failure;
-  auto ways = access_.ways_to(request_.kind, request_.device, stop);
+  if (auto failure = access_.resting(request_.device, request_.connection)) return *failure;
+  auto ways = access_.ways_to(request_.kind, request_.device, request_.connection, stop);
   if (!ways) return ways.error();
   ways_ = std::move(*ways);
   return {};
@@ -350,12 +353,13 @@ void Footage::recall() {
 Result<media::Session::Progress> Footage::end() {
   if (!complete()) recall();
   if (some_way_ended_well_ || complete()) {
-    if (!request_.only_way) access_.note_worked(request_.device);
+    if (!request_.only_way) access_.note_worked(request_.device, request_.connection);
     return media::Session::Progress{.finished = true, .next_at = {}};
   }
   Error error{failure_kind_.value_or(ErrorKind::transient), failures_, retry_after_};
   // What it does not have, or refuses to show, is no reason to leave it alone.
-  if (!request_.only_way && error.kind == ErrorKind::transient) access_.note_failed(request_.device, error);
+  if (!request_.only_way && error.kind == ErrorKind::transient)
+    access_.note_failed(request_.device, request_.connection, error);
   return error;
 }
 

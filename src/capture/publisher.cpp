@@ -40,6 +40,7 @@ struct Publisher::Impl {
   const bool thumbnails;
   const archive::Archive& archive;
   archive::Spool& spool;
+  const LayoutOf layout_of;
   journal::Writer& writer;
   Clock& clock;
   const Observer observer;
@@ -48,12 +49,13 @@ struct Publisher::Impl {
   std::thread thread;
 
   Impl(std::string owner_, std::string marker_, bool thumbnails_, const archive::Archive& archive_,
-       archive::Spool& spool_, journal::Writer& writer_, Clock& clock_, Observer observer_)
+       archive::Spool& spool_, LayoutOf layout_of_, journal::Writer& writer_, Clock& clock_, Observer observer_)
       : owner(std::move(owner_)),
         marker(std::move(marker_)),
         thumbnails(thumbnails_),
         archive(archive_),
         spool(spool_),
+        layout_of(std::move(layout_of_)),
         writer(writer_),
         clock(clock_),
         observer(std::move(observer_)) {}
@@ -142,7 +144,7 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto archived = archive.publish(
       file, identity, ready.clip.state == journal::State::done,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
-      stopping.get_token());
+      stopping.get_token(), layout_of(row));
   if (!archived) return archived.error();
   if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
 
@@ -277,9 +279,10 @@ void Publisher::Impl::run() {
 }
 
 Publisher::Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
-                     archive::Spool& spool, journal::Writer& writer, Clock& clock, Observer observer)
-    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool, writer, clock,
-                                   std::move(observer))) {
+                     archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock,
+                     Observer observer)
+    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool,
+                                   std::move(layout_of), writer, clock, std::move(observer))) {
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }
 

@@ -33,12 +33,17 @@ std::optional<Span> parse_folder_name(std::string_view name) {
 }
 
 constexpr std::string_view both = "+va", only_video = "+v", only_audio = "+a";
+constexpr std::string_view by_lan = "-lan", by_wan = "-wan";  // that way alone
 
 std::optional<Recorder> parse_recorder(std::string_view name) {
   const auto plus = name.find('+');
   if (plus == std::string_view::npos || !is_safe_id(name.substr(0, plus))) return std::nullopt;
-  const auto what = name.substr(plus);
+  auto what = name.substr(plus);
   Recorder recorder;
+  if (what.ends_with(by_lan) || what.ends_with(by_wan)) {
+    recorder.connection = what.ends_with(by_lan) ? ConnectionMode::lan : ConnectionMode::wan;
+    what = what.substr(0, what.rfind('-'));
+  }
   recorder.device = DeviceId(std::string(name.substr(0, plus)));
   recorder.video = what != only_audio;
   recorder.audio = what != only_video;
@@ -56,7 +61,9 @@ media::Coverage coverage_of(const std::vector<Footage::Share>& shares, media::Tr
 }  // namespace
 
 std::string Recorder::name() const {
-  return device.str() + std::string(!audio ? only_video : (video ? both : only_audio));
+  const auto what = !audio ? only_video : (video ? both : only_audio);
+  const auto way = connection == ConnectionMode::lan ? by_lan : (connection == ConnectionMode::wan ? by_wan : "");
+  return fmt::format("{}{}{}", device.str(), what, way);
 }
 
 Stretch::Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access,
@@ -138,6 +145,7 @@ void Stretch::open() {
   }
   request.kind = recorder_.kind;
   request.device = recorder_.device;
+  request.connection = recorder_.connection;
   request.want_video = recorder_.video;
   request.want_audio = recorder_.audio;
   request.folder = folder_ / folder_name({request.start, request.start + request.duration});
@@ -282,10 +290,10 @@ bool StretchStore::may_go(const std::string& recorder, const Entry& entry,
   if (entry.stretch.use_count() > 1) return false;
   if (!in_need && access_.clock().wall_now() < entry.used_at + kept_for) return false;
   const auto span = entry.stretch->span();
-  const auto device = recorder.substr(0, recorder.find('+'));
-  const bool sound_only = recorder.ends_with(only_audio) && !recorder.ends_with(both);
+  const auto of = parse_recorder(recorder);
+  const bool sound_only = of && !of->video;
   return std::none_of(open.begin(), open.end(), [&](const journal::OpenWindow& window) {
-    return (sound_only || window.camera.str() == device) && span.overlaps({window.start, window.end});
+    return (sound_only || (of && window.camera == of->device)) && span.overlaps({window.start, window.end});
   });
 }
 

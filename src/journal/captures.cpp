@@ -15,6 +15,12 @@ constexpr std::chrono::minutes longest_ready_wait{2};  // of a clip for the arch
 
 Result<Accepted> Journal::accept(const NewCapture& capture) {
   const bool ignored = !capture.ignored_reason.empty();
+  if (!ignored && !capture.instead_of.empty()) {
+    const auto renamed =
+        impl_->run("UPDATE OR IGNORE captures SET camera = ?3 WHERE alert = ?1 AND camera = ?2 AND state = 'ignored'",
+                   capture.alert.str(), capture.instead_of.str(), capture.camera.str());
+    if (!renamed) return renamed.error();
+  }
   const std::optional<std::int64_t> now = to_ms(capture.received_at);
   // What is caught up is worked on in the order of its alerts: the oldest is the next to be lost.
   const bool live = capture.via == Via::webhook;

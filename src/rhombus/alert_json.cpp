@@ -91,6 +91,8 @@ void add_camera(Alert& alert, AlertCamera camera) {
 
 Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_view device_type,
                          std::optional<WallTime> at, std::optional<seconds> duration) {
+  alert.at = at;
+  alert.duration = duration;
   std::vector<std::string> clip_cameras;
   std::map<std::string, std::string> regions;
   for (const auto* name : {"clipLocationMap", "clipLocationMapV2"}) {

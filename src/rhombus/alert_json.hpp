@@ -33,7 +33,7 @@ std::vector<std::string> text_list(const json::Object& object, std::string_view 
 // has there.
 void add_camera(Alert& alert, AlertCamera camera);
 
-// The cameras of an alert: its device where that is one, and those of its `clipLocationMap` fields.
+// When it was, and the cameras of an alert: its device where that is one, and those of its `clipLocationMap` fields.
 Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_view device_type,
                          std::optional<WallTime> at, std::optional<std::chrono::seconds> duration);
 

@@ -368,13 +368,19 @@ struct FakeRhombus::Impl {
   std::string alert_json(const StoredAlert& alert) const {
     const Device* device = find(alert.device);
     const std::string duration = alert.duration_s ? std::to_string(*alert.duration_s) : "null";
+    const auto clips = [&](const char* form) {
+      return alert.of_sensor ? "{}" : fmt::format("{{{}:{}}}", json_string(alert.device), form);
+    };
     return fmt::format(
         R"({{"uuid":{},"deviceUuid":{},"deviceType":"{}","locationUuid":{},"timestampMs":{},"durationSec":{},"policyAlertTriggers":[{}],)"
-        R"("clipLocationMap":{{{}:{{"region":"us-west-2"}}}},"clipLocationMapV2":{{{}:"us-west-2"}},"finalized":{},"textDescription":null}})",
+        R"("clipLocationMap":{},"clipLocationMapV2":{},"finalized":{},"textDescription":null}})",
         json_string(alert.uuid), json_string(alert.device),
         device != nullptr && device->is_camera ? "CAMERA" : "DOOR_SENSOR",
-        json_string(device != nullptr ? device->location : ""), alert.timestamp_ms, duration,
-        joined(alert.triggers, json_string), json_string(alert.device), json_string(alert.device), alert.finalized);
+        json_string(device != nullptr ? device->location
+                    : alert.of_sensor ? "LocationAAAAAAAAAAAAAA"
+                                      : ""),
+        alert.timestamp_ms, duration, joined(alert.triggers, json_string), clips(R"({"region":"us-west-2"})"),
+        clips(R"("us-west-2")"), alert.finalized);
   }
 
   Reply alert_page(const std::string& body) const {
@@ -762,6 +768,14 @@ std::string organization_body(const std::string& alert, const std::string& camer
       R"({{"version":"2","activityTrigger":{},"summary":"Alert from the stand-in","deviceUuid":{},"deviceType":"CAMERA",)"
       R"("location":"LocationAAAAAAAAAAAAAA","timestampMs":{},"alertUuid":{}{},"clipLocationMap":{{{}:"us-west-2"}}}})",
       json_string(activities), json_string(camera), timestamp_ms, json_string(alert), duration, json_string(camera));
+}
+
+std::string sensor_body(const std::string& alert, const std::string& sensor, std::int64_t timestamp_ms,
+                        int duration_s) {
+  return fmt::format(
+      R"({{"version":"2","activityTrigger":"DOOR_AJAR","summary":"Alert from the stand-in","deviceUuid":{},"deviceType":"DOOR_SENSOR",)"
+      R"("location":"LocationAAAAAAAAAAAAAA","timestampMs":{},"alertUuid":{},"durationSec":{},"clipLocationMap":null}})",
+      json_string(sensor), timestamp_ms, json_string(alert), duration_s);
 }
 
 std::string rule_body(const std::string& alert, const std::vector<std::string>& cameras, std::int64_t timestamp_ms) {

@@ -58,6 +58,7 @@ struct StoredAlert {
   std::optional<int> duration_s;
   std::vector<std::string> triggers = {};
   bool finalized = true;
+  bool of_sensor = false;  // the device is none of the cameras', and no camera is said to have seen it
 };
 
 struct Request {
@@ -153,6 +154,9 @@ class FakeRhombus {
 
 std::string organization_body(const std::string& alert, const std::string& camera, std::int64_t timestamp_ms,
                               std::optional<int> duration_s, const std::string& activities = "MOTION_HUMAN");
+// Of a door sensor, without a word of cameras.
+std::string sensor_body(const std::string& alert, const std::string& sensor, std::int64_t timestamp_ms,
+                        int duration_s);
 std::string rule_body(const std::string& alert, const std::vector<std::string>& cameras, std::int64_t timestamp_ms);
 
 std::string hmac_hex(const std::string& body, const std::string& secret, bool sha256);

@@ -39,10 +39,11 @@ class Archive {
   // to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same alert and camera that
   // already has the name is replaced; one of another, or without a sidecar of ours, is not: the new one gets a
   // number. One whose sidecar is damaged, so that nobody knows whose it is, gives way to a `whole` clip alone.
-  // Copying to another file system stops on `stop`.
+  // Copying to another file system stops on `stop`. `layout`: instead of the archive's; where a clip of the same
+  // stands under another one, it stays, and whoever knows of it removes it.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip, bool whole,
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
-                               std::stop_token stop = {}) const;
+                               std::stop_token stop = {}, std::optional<Layout> layout = {}) const;
 
   // Puts a picture beside a published clip.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
@@ -53,8 +54,8 @@ class Archive {
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
-  Result<std::filesystem::path> free_stem(const std::filesystem::path& finished, const ClipIdentity& clip,
-                                          bool whole) const;
+  Result<std::filesystem::path> free_stem(const std::filesystem::path& finished, const ClipIdentity& clip, bool whole,
+                                          Layout layout) const;
   Result<ArchivedClip> publish_as(const std::filesystem::path& stem, const std::filesystem::path& finished,
                                   const std::function<std::string(const ArchivedClip&)>& sidecar,
                                   std::stop_token stop) const;

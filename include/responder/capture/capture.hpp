@@ -34,6 +34,7 @@ struct Environment {
   journal::Writer& writer;
   Clock& clock;
   std::chrono::seconds retry_for;
+  std::function<ConnectionMode(const journal::Capture&)> connection_of;  // pure
   // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with
   // a clip's length.
   std::mutex remuxing = {};
@@ -114,6 +115,7 @@ class Capture {
 
   journal::Capture row_;
   Environment& environment_;
+  const ConnectionMode connection_;
   // Alone: counted by those who fetch, read by the pool.
   std::atomic<std::uint64_t> bytes_{0};
   // Alone: for people to look at.

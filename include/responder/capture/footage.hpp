@@ -23,7 +23,6 @@ enum class ConnectionMode { automatic, lan, wan };
 enum class LanTls { pin, verify, insecure };
 
 struct FootageOptions {
-  ConnectionMode connection = ConnectionMode::automatic;
   LanTls lan_tls = LanTls::pin;
   std::size_t segment_connections = 4;
   std::chrono::milliseconds recording_lag{300};
@@ -40,10 +39,9 @@ class FootageAccess {
   FootageAccess(FootageOptions options, rhombus::ApiClient& api, rhombus::TokenCache& tokens,
                 rhombus::MediaLocator& locator, CheckPin check_pin, CountBytes count, Clock& clock);
 
-  // The ways to the device that the configuration allows; those that just failed come last.
+  // The ways to the device that `connection` allows; those that just failed come last.
   Result<std::vector<rhombus::MediaPath>> ways_to(rhombus::DeviceKind kind, const DeviceId& device,
-                                                  std::stop_token stop);
-  ConnectionMode connection() const { return options_.connection; }
+                                                  ConnectionMode connection, std::stop_token stop);
 
   // Whether a LAN device answers at the URLs that are for asking so; asked again after a while.
   bool is_reachable(const DeviceId& device, const rhombus::MediaPath& way, std::stop_token stop);
@@ -54,11 +52,12 @@ class FootageAccess {
   // The way does not lead there just now: it is not the first choice for a while.
   void note_unreachable(const DeviceId& device, rhombus::Route route);
 
-  // A device that failed several times by all its ways rests, longer each time, whoever asks.
-  void note_worked(const DeviceId& device);
-  void note_failed(const DeviceId& device, const Error& error);
+  // A device that failed several times by all the ways that `connection` allows rests, longer each time, for all who
+  // may go by no others.
+  void note_worked(const DeviceId& device, ConnectionMode connection);
+  void note_failed(const DeviceId& device, ConnectionMode connection, const Error& error);
   // The last failure, with retry_after, while it rests.
-  std::optional<Error> resting(const DeviceId& device);
+  std::optional<Error> resting(const DeviceId& device, ConnectionMode connection);
 
   // The right to take footage from a device; few have it at once, so that a device that stalls stalls few.
   class Turn {
@@ -97,12 +96,15 @@ class FootageAccess {
     SteadyTime used_at;
   };
   Synchronized<std::map<std::string, Kept>> kept_;
+  struct Rest {
+    int failures = 0;
+    SteadyTime until;
+    std::optional<Error> last_failure;
+  };
   struct Known {
     std::optional<SteadyTime> unreachable_until;  // on the LAN
     std::optional<SteadyTime> reachable_until;
-    int failures = 0;
-    SteadyTime rests_until;
-    std::optional<Error> last_failure;
+    std::map<ConnectionMode, Rest> rests;
     int turns = 0;
     std::shared_ptr<media::RecordingLag> lag;
   };
@@ -112,6 +114,7 @@ class FootageAccess {
 struct FootageRequest {
   rhombus::DeviceKind kind = rhombus::DeviceKind::camera;
   DeviceId device;
+  ConnectionMode connection = ConnectionMode::automatic;
   std::chrono::sys_seconds start;
   std::chrono::seconds duration{0};
   bool want_video = true;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "responder/archive/archive.hpp"
@@ -23,11 +24,13 @@ class Publisher {
  public:
   // Told of each capture that came to an end with a clip, and how long after its alert was received.
   using Observer = std::function<void(journal::State, std::chrono::milliseconds)>;
+  // The layout of a capture's clip where it is not the archive's. Pure.
+  using LayoutOf = std::function<std::optional<archive::Layout>(const journal::Capture&)>;
 
   // `thumbnails`: whether a picture of the alert goes beside each clip. `marker`: the id that the archive's marker
   // file must have. `owner`: of the leases, kept alive by the WorkerPool of the same owner.
   Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
-            archive::Spool& spool, journal::Writer& writer, Clock& clock, Observer observer);
+            archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock, Observer observer);
   ~Publisher();
 
   // A clip may be ready: from any thread, without waiting.

@@ -1,5 +1,6 @@
 // Stretches: spans of a device's footage, each fetched once for every capture whose window it overlaps. Alerts come
-// in bursts on the same camera; a device is asked for each moment once.
+// in bursts on the same camera; a device is asked for each moment once. Captures that may go by different ways (by
+// rules for some activities) share none: what one of them cannot get is no answer for the others.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,7 @@ struct Recorder {
   DeviceId device;
   bool video = true;
   bool audio = true;
+  ConnectionMode connection = ConnectionMode::automatic;
 
   std::string name() const;
 };

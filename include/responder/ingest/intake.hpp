@@ -7,14 +7,22 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "responder/base/clock.hpp"
 #include "responder/journal/writer.hpp"
 #include "responder/rhombus/alert.hpp"
 
 namespace responder::ingest {
+
+// What the owner's rules make of one camera's share of an alert.
+struct CameraRules {
+  std::chrono::seconds buffer{0};            // before and after the alert
+  std::vector<DeviceId> extra_cameras = {};  // captured as well, over the same window
+};
 
 struct IntakePolicy {
   std::chrono::seconds buffer{30};             // before and after an alert
@@ -24,6 +32,14 @@ struct IntakePolicy {
   std::set<std::string> cameras = {};
   std::set<std::string> locations = {};
   std::set<std::string> activities = {};
+  // The cameras that see a device which is none itself (a door, a sensor); and those of a location, for its devices
+  // of which neither Rhombus nor the former name a camera.
+  std::map<DeviceId, std::vector<DeviceId>> cameras_of_device = {};
+  std::map<LocationId, std::vector<DeviceId>> cameras_of_location = {};
+  // Pure. None: `buffer`, and no other cameras.
+  std::function<CameraRules(const DeviceId& camera, const LocationId& location,
+                            const std::vector<std::string>& activities)>
+      rules = {};
 };
 
 struct Answer {
@@ -32,7 +48,10 @@ struct Answer {
   std::string reason;  // of an ignored one
 };
 
-// What of `alert` is to be captured; one entry for each camera, or one `ignored` entry. Pure.
+// What of `alert` is to be captured; one entry for each camera, or one `ignored` entry under the device that raised
+// it. `policy.cameras` is for the cameras that Rhombus names; those that the owner names (cameras_of_device,
+// cameras_of_location, extra_cameras) were named to be captured. Extra cameras have no extra cameras of their own.
+// Pure.
 std::vector<journal::NewCapture> plan_captures(const rhombus::Alert& alert, const IntakePolicy& policy,
                                                journal::Via via, WallTime received_at);
 

@@ -64,6 +64,7 @@ struct NewCapture {
   std::string clip_region = {};         // where the alert's own clip is stored, if that is known
   std::string ignored_reason = {};      // not empty: written down as `ignored`, never captured
   bool webhook_missed = false;          // found by asking, though we were listening: its webhook never came
+  DeviceId instead_of = {};             // an `ignored` row that the alert has under this id becomes this capture's
 };
 
 // What an attempt left on disk.
@@ -204,7 +205,7 @@ class Journal {
   Result<void> transaction(const std::function<Result<void>()>& work);
 
   // A known capture grows with its alert; an `ignored` one that is no longer to be ignored (the filter was changed,
-  // the clock put right) becomes work.
+  // the clock put right, a camera associated with its device) becomes work.
   Result<Accepted> accept(const NewCapture& capture);
   // The alert of a known capture turned out to be this long: its window grows by what that is more.
   Result<void> grow(CaptureId id, std::chrono::seconds duration);

@@ -31,6 +31,9 @@ struct Alert {
   std::vector<std::string> activities;
   bool diagnostic = false;  // a camera went offline, say: no footage to pull
   std::vector<AlertCamera> cameras;
+  // Of what the device saw, where it is said at once for the whole alert.
+  std::optional<WallTime> at = {};
+  std::optional<std::chrono::seconds> duration = {};
 };
 
 // A webhook's body: the organization webhook's form (`alertUuid`) or the rule action's (`uuid`, `deviceEvents`).

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "rules.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -79,6 +80,84 @@ TEST_CASE_METHOD(Fixture, "mistakes are named with the mend") {
   CHECK(error("[rhombus]\napi_key_file = \"/does/not/exist\"\n").find("api_key_file") != std::string::npos);
   CHECK(error("[admin]\nlisten = \"0.0.0.0:9464\"\n").find("admin.listen") != std::string::npos);
   CHECK_FALSE(load_config("/does/not/exist.toml", [](const std::string&) { return std::nullopt; }));
+}
+
+TEST_CASE_METHOD(Fixture, "rules and associations that do nothing, and ids that are none, are named by number") {
+  const std::vector<std::pair<std::string, std::string>> mistakes{
+      {"[[rule]]\nbuffer_seconds = 1\n[[rule]]\ncameras = [\"C1\"]\n", "[[rule]] number 2: it sets nothing"},
+      {"[[rule]]\n", "it sets nothing"},
+      {"[[rule]]\nlayout = \"flat\"\ncameras = [\"Front door\"]\n",
+       "[[rule]] number 1: cameras has 'Front door', which is no UUID"},
+      {"[[rule]]\nextra_cameras = [\"\"]\n", "extra_cameras has ''"},
+      {"[[rule]]\nlayout = \"flat\"\nlocations = [\"a/b\"]\n", "locations has 'a/b'"},
+      {"[[rule]]\nlayout = \"flat\"\nactivities = [\"two words\"]\n", "no name of an activity"},
+      {"[[rule]]\nconnection = \"lte\"\n", "auto, lan, wan"},
+      {"[[associate]]\ndevices = [\"D1\"]\n", "[[associate]] number 1: it has no cameras"},
+      {"[[associate]]\ncameras = [\"C1\"]\n", "neither devices nor locations"},
+      {"[[associate]]\ncameras = [\"C 1\"]\ndevices = [\"D1\"]\n", "cameras has 'C 1'"},
+      {"[[associate]]\ncameras = [\"C1\"]\ndevices = [\"D\\n1\"]\n", "devices has"},
+      {"[[associate]]\ncameras = [\"C1\"]\nlocations = [\"L,1\"]\n", "locations has 'L,1'"}};
+  for (const auto& [toml, expected] : mistakes) {
+    const auto said = error(toml);
+    CAPTURE(toml, said);
+    CHECK(said.find(expected) != std::string::npos);
+  }
+  CHECK(
+      load("[[rule]]\nretention_days = 0\n[[rule]]\nmax_bytes = 1\n[[associate]]\nlocations = [\"L1\"]\n"
+           "cameras = [\"C1\"]\n"));
+}
+
+TEST_CASE_METHOD(Fixture, "of the rules that match a capture, the first that gives a setting decides it") {
+  const auto config = load(
+      "[capture]\nbuffer_seconds = 7\n"
+      "[[rule]]\nactivities = [\"DURESS\", \"FIRE\"]\nbuffer_seconds = 300\nextra_cameras = [\"C8\", \"C9\"]\n"
+      "[[rule]]\ncameras = [\"C1\"]\nlocations = [\"L1\"]\nbuffer_seconds = 10\nlayout = \"by-date\"\n"
+      "[[rule]]\nlocations = [\"L1\"]\nbuffer_seconds = 20\nconnection = \"lan\"\nextra_cameras = [\"C7\"]\n");
+  REQUIRE(config);
+  struct Row {
+    std::string camera, location;
+    std::vector<std::string> activities;
+    std::int64_t buffer;
+    archive::Layout layout;
+    capture::ConnectionMode connection;
+    std::vector<std::string> extra;
+  };
+  using archive::Layout;
+  using capture::ConnectionMode;
+  const std::vector<Row> rows{{"C1", "L1", {"FACE", "FIRE"}, 300, Layout::by_date, ConnectionMode::lan, {"C8", "C9"}},
+                              {"C1", "L1", {"FACE"}, 10, Layout::by_date, ConnectionMode::lan, {"C7"}},
+                              {"C1", "L1", {}, 10, Layout::by_date, ConnectionMode::lan, {"C7"}},  // a range
+                              {"C2", "L1", {"FACE"}, 20, Layout::flat, ConnectionMode::lan, {"C7"}},
+                              {"C1", "L2", {"FACE"}, 7, Layout::flat, ConnectionMode::automatic, {}},
+                              {"C1", "", {"DURESS"}, 300, Layout::flat, ConnectionMode::automatic, {"C8", "C9"}}};
+  for (const auto& row : rows) {
+    const DeviceId camera(row.camera);
+    const LocationId location(row.location);
+    const RuleSubject subject{camera, location, row.activities};
+    CAPTURE(row.camera, row.location, row.activities);
+    CHECK(rule_setting(*config, subject, &Config::Rule::buffer_seconds, config->capture.buffer_seconds) ==
+          row.buffer);
+    CHECK(rule_setting(*config, subject, &Config::Rule::layout, config->archive.layout) == row.layout);
+    CHECK(rule_setting(*config, subject, &Config::Rule::connection, config->capture.connection) == row.connection);
+    CHECK(extra_cameras(*config, subject) == row.extra);
+  }
+}
+
+TEST_CASE_METHOD(Fixture, "what is named as a camera and is none is told, and what is one and named as a door") {
+  const auto config = load(
+      "[filter]\ncameras = [\"C1\", \"X1\"]\n"
+      "[[rule]]\ncameras = [\"C2\"]\nextra_cameras = [\"X2\", \"C1\"]\n"
+      "[[associate]]\ndevices = [\"D1\", \"C2\"]\ncameras = [\"X3\"]\n");
+  REQUIRE(config);
+  std::vector<rhombus::Camera> cameras(2);
+  cameras[0].id = DeviceId("C1");
+  cameras[1].id = DeviceId("C2");
+  const auto lines = misnamed_cameras(*config, cameras);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].starts_with("filter.cameras names X1, which is no camera"));
+  CHECK(lines[1].starts_with("[[rule]] number 1: extra_cameras names X2,"));
+  CHECK(lines[2].starts_with("[[associate]] number 1: cameras names X3,"));
+  CHECK(lines[3].starts_with("[[associate]] number 1: devices names C2, a camera"));
 }
 
 TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credentials, and never into an error") {

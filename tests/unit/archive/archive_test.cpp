@@ -55,6 +55,17 @@ TEST_CASE_METHOD(Fixture, "a published clip has its name, its hash and its sidec
   CHECK(files() == 2);
 }
 
+TEST_CASE_METHOD(Fixture, "a clip may have another layout than the archive") {
+  const auto id = identity("A1");
+  const auto sidecar = [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; };
+  REQUIRE(publish("A1", "abc"));
+  const auto moved = archive.publish(finished("abcdef"), id, true, sidecar, {}, Layout::by_date);
+  REQUIRE(moved);
+  CHECK(moved->path == "2024/01/10/Door_CAM_20240110_143022_alert_FACE_A1_video.mp4");
+  CHECK(*read_file(folder / "clips" / moved->path) == "abcdef");
+  CHECK(*read_file(folder / "clips/Door_CAM_20240110_143022_alert_FACE_A1_video.mp4") == "abc");
+}
+
 TEST_CASE_METHOD(Fixture, "the finished clip stays in the spool, and may be published again") {
   const auto file = finished("abc");
   const auto id = identity("A1");
@@ -94,6 +105,9 @@ TEST_CASE_METHOD(Fixture, "a file without a sidecar is somebody's, unless it is 
   CHECK(*read_file(folder / "clips" / first->path) == "abc");
   CHECK(publish("A1", "abc", true)->path == first->path);
   CHECK(fs::exists(sidecar));
+  std::ofstream(sidecar) << "notes of a person";
+  CHECK(publish("A1", "new", true)->path.ends_with("_video-2.mp4"));
+  CHECK(*read_file(sidecar) == "notes of a person");
 }
 
 TEST_CASE_METHOD(Fixture, "a clip whose sidecar cannot be had stays under no final name") {

@@ -58,6 +58,28 @@ TEST_CASE_METHOD(Fixture, "windows that overlap share what they have in common")
   CHECK(store.cover({.device = DeviceId("other")}, {at(0), at(60)}).front()->span().start == at(0));
 }
 
+TEST_CASE_METHOD(Fixture, "what may come by one way alone is kept apart, also after a restart") {
+  auto by_lan = camera;
+  by_lan.connection = ConnectionMode::lan;
+  CHECK(by_lan.name() == "cam+va-lan");
+  CHECK(Recorder{.device = DeviceId("a-lan"), .video = false, .connection = ConnectionMode::wan}.name() ==
+        "a-lan+a-wan");
+  const auto shared = store.cover(camera, {at(0), at(60)}).front();
+  CHECK(store.cover(by_lan, {at(0), at(60)}).front() != shared);
+  CHECK(store.cover(camera, {at(0), at(60)}).front() == shared);
+
+  std::filesystem::create_directories(folder.path() / "work/cam+va-lan/1700000000_60/lan-1");
+  StretchStore found(access, spool);
+  CHECK(found.cover(by_lan, {at(10), at(20)}).front()->span().end == at(60));
+  CHECK(found.cover(camera, {at(10), at(20)}).front()->span().end == at(20));
+  const auto is_there = [&] { return std::filesystem::exists(folder.path() / "work/cam+va-lan"); };
+  clock.advance(11min);
+  found.tidy({{DeviceId("cam"), at(59), at(70)}});
+  CHECK(is_there());
+  found.tidy({});
+  CHECK_FALSE(is_there());
+}
+
 TEST_CASE_METHOD(Fixture, "one that has not begun grows instead of getting a neighbour") {
   CHECK(cover(0, 60) == Spans{{0, 60}});
   CHECK(cover(30, 90) == Spans{{0, 90}});

@@ -98,6 +98,107 @@ TEST_CASE("each camera of an alert is its own capture, those filtered out are no
   CHECK(some[0].activities == several.activities);
 }
 
+TEST_CASE("the cameras of a device that is none are those that Rhombus or the owner names") {
+  const auto cameras = [](const rhombus::Alert& one, const IntakePolicy& policy) {
+    std::string names;
+    for (const auto& capture : plan(one, policy))
+      names += (names.empty() ? "" : " ") + capture.camera.str() +
+               (capture.ignored_reason.empty() ? "" : ": " + capture.ignored_reason);
+    return names;
+  };
+  const IntakePolicy both{.cameras_of_device = {{DeviceId("D1"), {DeviceId("C5"), DeviceId("C6")}}},
+                          .cameras_of_location = {{LocationId("L1"), {DeviceId("C7")}}}};
+  auto door = alert();
+  door.device = DeviceId("D1");
+  door.cameras.clear();
+  door.at = now - 10s;
+  door.duration = 4s;
+  CHECK(cameras(door, {}) == "D1: no camera");
+  CHECK(cameras(door, both) == "C5 C6");
+  CHECK(plan(door, both)[1].duration == 4s);
+  CHECK(plan(door, both)[1].duration_is_told);
+  CHECK(WallTime(plan(door, both)[1].window_start) == now - 40s);
+  CHECK(plan(door, both)[1].activities == door.activities);
+
+  auto seen = door;  // by a camera that Rhombus knows of
+  seen.cameras = {{.camera = DeviceId("C1"), .at = door.at, .duration = door.duration, .activities = {}}};
+  CHECK(cameras(seen, both) == "C1 C5 C6");
+  auto other = door;
+  other.device = DeviceId("D2");
+  CHECK(cameras(other, both) == "C7");
+  auto other_seen = seen;
+  other_seen.device = DeviceId("D2");
+  CHECK(cameras(other_seen, both) == "C1");
+  auto elsewhere = other;
+  elsewhere.location = LocationId("L2");
+  CHECK(cameras(elsewhere, both) == "D2: no camera");
+
+  // A rule action does not say what its devices are.
+  auto rule_action = alert();
+  rule_action.device = DeviceId("D1");
+  rule_action.cameras = {{.camera = DeviceId("D1"), .at = now, .duration = {}, .activities = {}},
+                         {.camera = DeviceId("C6"), .at = now, .duration = {}, .activities = {}}};
+  CHECK(cameras(rule_action, both) == "C5 C6");
+
+  // Filters are for what Rhombus names.
+  auto filtered = both;
+  filtered.cameras = {"C1"};
+  CHECK(cameras(door, filtered) == "C5 C6");
+  filtered.locations = {"L2"};
+  CHECK(cameras(door, filtered) == "D1: filtered: location");
+  filtered.locations.clear();
+  filtered.activities = {"FACE"};
+  CHECK(cameras(door, filtered) == "D1: filtered: activity");
+}
+
+TEST_CASE("the captures of an alert take the place of the row that said there were none") {
+  CHECK(plan(alert())[0].instead_of.empty());
+  auto door = alert();
+  door.device = DeviceId("D1");
+  door.cameras.push_back({.camera = DeviceId("C2"), .at = now, .duration = {}, .activities = {}});
+  CHECK(plan(door)[0].instead_of == DeviceId("D1"));
+  CHECK(plan(door)[1].instead_of.empty());
+}
+
+TEST_CASE("rules give each camera its buffer, and cameras beside it") {
+  IntakePolicy policy;
+  policy.rules = [](const DeviceId& camera, const LocationId& location, const std::vector<std::string>& activities) {
+    CHECK(location == LocationId("L1"));
+    const bool duress = activities == std::vector<std::string>{"DURESS"};
+    if (duress) return CameraRules{300s, {DeviceId("C2"), DeviceId("C3")}};
+    return CameraRules{camera == DeviceId("C9") ? 5s : 30s};
+  };
+  CHECK(plan(alert(), policy).size() == 1);
+  auto duress = alert();
+  duress.cameras[0].activities = {"DURESS"};
+  duress.cameras[0].clip_region = "us-west-2";
+  const auto three = plan(duress, policy);
+  REQUIRE(three.size() == 3);
+  for (const auto& capture : three) {
+    CHECK(WallTime(capture.window_start) == now - 310s);
+    CHECK(WallTime(capture.window_end) == now + 311s);
+    CHECK(capture.activities == std::vector<std::string>{"DURESS"});
+  }
+  CHECK(three[1].camera == DeviceId("C2"));
+  CHECK(three[0].clip_region == "us-west-2");
+  CHECK(three[1].clip_region.empty());
+
+  // Once each, over all that is wanted of it; what was named on purpose passes the filter.
+  duress.cameras.push_back({.camera = DeviceId("C3"), .at = now + 60s, .duration = 10s, .activities = {"FACE"}});
+  duress.cameras.push_back({.camera = DeviceId("C9"), .at = now, .duration = 10s, .activities = {"FACE"}});
+  const auto four = plan(duress, policy);
+  REQUIRE(four.size() == 4);
+  CHECK(four[1].camera == DeviceId("C3"));
+  CHECK(four[1].activities == std::vector<std::string>{"FACE"});
+  CHECK(WallTime(four[1].window_start) == now - 310s);
+  CHECK(WallTime(four[1].window_end) == now + 371s);
+  CHECK(WallTime(four[2].window_start) == now - 5s);
+  policy.cameras = {"C1"};
+  CHECK(plan(duress, policy).size() == 3);
+  policy.cameras = {"C8"};
+  CHECK(plan(duress, policy).at(0).ignored_reason == "filtered: camera");
+}
+
 TEST_CASE("the intake answers when it is on disk, and wakes the workers once") {
   const test::TempFolder folder;
   journal::Writer writer(*journal::Journal::open(folder / "j.db", journal::Journal::Mode::read_write), 100);

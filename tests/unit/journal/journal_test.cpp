@@ -310,6 +310,34 @@ TEST_CASE_METHOD(Fixture, "an ignored alert that is to be captured after all bec
   CHECK(all(journal).at(0).state == State::waiting);
 }
 
+TEST_CASE_METHOD(Fixture, "the ignored row of an alert becomes the first of its captures") {
+  auto ignored = capture("a", "door");
+  ignored.ignored_reason = "no camera";
+  const auto id = journal.accept(ignored)->id;
+  auto first = capture("a", "cam");
+  first.instead_of = DeviceId("door");
+  first.ignored_reason = future_reason;
+  REQUIRE(journal.accept(first));  // which is none yet
+  CHECK(journal.find(id)->value().camera == DeviceId("door"));
+
+  auto other = capture("a", "other");
+  other.instead_of = DeviceId("door");
+  const auto accepted = *journal.accept(other);
+  CHECK_FALSE(accepted.duplicate);
+  CHECK(accepted.id == id);
+  CHECK(journal.find(id)->value().camera == DeviceId("other"));
+  CHECK(journal.find(id)->value().state == State::waiting);
+  CHECK(journal.accept(other)->duplicate);
+  CHECK(all(journal).size() == 2);
+
+  // What is work already is left alone.
+  REQUIRE(journal.accept(capture("b", "door")));
+  auto beside = capture("b", "cam");
+  beside.instead_of = DeviceId("door");
+  REQUIRE(journal.accept(beside));
+  CHECK(all(journal).size() == 4);
+}
+
 TEST_CASE_METHOD(Fixture, "a default duration is no reason to grow, and a late webhook makes an alert live") {
   auto listed = capture("a");
   listed.via = Via::catch_up;
