@@ -72,7 +72,8 @@ int adopt_archive(const Config& config);
 
 struct RetryOptions {
   std::vector<std::string> alerts;
-  bool failed = false;  // all that failed
+  bool failed = false;      // all that failed
+  bool deliveries = false;  // what hooks and the offsite copy were given up to be told
 };
 int retry(const Config& config, const RetryOptions& options);
 
