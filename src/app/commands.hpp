@@ -73,7 +73,7 @@ int adopt_archive(const Config& config);
 struct RetryOptions {
   std::vector<std::string> alerts;
   bool failed = false;      // all that failed
-  bool deliveries = false;  // what hooks and the offsite copy were given up to be told
+  bool deliveries = false;  // what was given up of telling hooks and copying off site
 };
 int retry(const Config& config, const RetryOptions& options);
 
