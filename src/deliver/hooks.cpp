@@ -62,7 +62,7 @@ class UrlTarget final : public Target {
     // Nobody counts what it receives, so it is cut when its time is up, however it drips.
     const net::StallWatch::Transfer limited(deadlines_, [&] { connection.abort(); });
     const auto answer = connection.post_json(hook_.url.target(), headers, body, max_answer);
-    if (stop.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
+    if (!answer && stop.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
     if (!answer && limited.was_cut())
       return Error{ErrorKind::transient,
                    fmt::format("{}: no answer within {} s", hook_.url.origin(), hook_.timeout.count())};

@@ -4,6 +4,7 @@
 #include <map>
 
 #include <catch2/catch.hpp>
+#include <spdlog/spdlog.h>
 
 #include "responder/base/synchronized.hpp"
 
@@ -63,6 +64,9 @@ journal::Published clip(const std::string& path, const std::string& sha256) {
 }
 
 struct Fixture {
+  // Made here as in the program: the first two threads to log would both make it.
+  Fixture() { spdlog::default_logger_raw(); }
+
   test::TempFolder folder;
   test::ManualClock clock;
   journal::Writer writer{open(), 100};

@@ -103,8 +103,9 @@ TEST_CASE_METHOD(Fixture, "a stop breaks a post off") {
   std::stop_source stop;
   const std::jthread stopping([&] {
     const UniqueFd peer(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    stop.request_stop();
     char byte = 0;
+    ::recv(peer.get(), &byte, 1, 0);  // the post is on its way
+    stop.request_stop();
     while (::recv(peer.get(), &byte, 1, 0) > 0) continue;
   });
   CHECK(deliver(600s, stop.get_token()).error().kind == ErrorKind::cancelled);
