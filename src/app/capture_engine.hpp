@@ -42,6 +42,7 @@ class CaptureEngine {
 
   bool turns() const { return pool_.turns(); }
   std::size_t queue_depth() const { return pool_.queue_depth(); }
+  std::vector<capture::RunningCapture> running() const { return pool_.running(); }
   capture::ArchiveHealth archive_health() const { return publisher_.health(); }
   Result<void> check_spool() const { return spool_.check_room(); }
 

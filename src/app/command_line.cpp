@@ -43,6 +43,47 @@ Command catch_up_command(CLI::App& program) {
           .is_for_cron = true};
 }
 
+Command backup_command(CLI::App& program) {
+  auto* command = program.add_subcommand("backup", "Footage of a time range, in files of an hour each");
+  const auto options = std::make_shared<BackupOptions>();
+  command->add_option("--start", options->start, "epoch seconds, RFC 3339, or -24h (an hour ago)");
+  command->add_option("--duration", options->duration, "seconds, or 90m, 2h, 3d (an hour)");
+  command->add_option("--camera", options->camera, "only this one: UUID or name (all that are online)");
+  command->add_option("--location", options->location, "only those of this location (UUID)");
+  command->add_option("--split", options->split, "length of a file: seconds, or 10m, 1h (1h, on the hour)");
+  return {.app = command,
+          .run = [options](const Invocation& call) { return backup(call.config, *options, *call.signals); },
+          .minds_signals = [] { return true; },
+          .is_for_cron = true};
+}
+
+// The names are the predecessor's; those of several letters after one dash are read by with_predecessor_words().
+Command copy_footage_command(CLI::App& program) {
+  auto* command =
+      program.add_subcommand("copy-footage", "The predecessor's command line; writes to the current directory");
+  const auto options = std::make_shared<CopyFootageOptions>();
+  command->add_option("-a,--api_key", options->api_key, "visible to other users: better set RHOMBUS_API_KEY");
+  command->add_option("-c,--cert", options->cert, "client certificate (PEM)");
+  command->add_option("-p,--private_key", options->private_key, "its key (PEM)");
+  command->add_option("-s,--start_time", options->start_time, "epoch seconds (an hour ago)");
+  command->add_option("-u,--duration", options->duration, "seconds (3600)");
+  command->add_flag("-g,--debug", options->debug, "log what is done");
+  command->add_flag("-w,--usewan", options->use_wan, "from the WAN alone");
+  command->add_option("--location_uuid", options->location, "-loc: only this location");
+  command->add_option("--camera_uuid", options->camera, "-cam: only this camera");
+  command->add_flag("--alerts", options->alerts, "-al: alerts instead of a range");
+  command->add_option("--max_alerts", options->max_alerts, "-ma: the newest so many")->capture_default_str();
+  command->add_option("--before_time", options->before_time, "-bt: alerts until (epoch seconds)");
+  command->add_option("--after_time", options->after_time, "-at: alerts since (epoch seconds)");
+  command->add_option("--alert_buffer", options->alert_buffer, "-ab: seconds before and after an alert")
+      ->capture_default_str();
+  return {.app = command,
+          .run = [options](const Invocation& call) { return copy_footage(call.config, *options, *call.signals); },
+          .minds_signals = [] { return true; },
+          .is_for_cron = true,
+          .adjust = [options](Config& config) { return adjust_for_copy_footage(config, *options); }};
+}
+
 Command reconcile_command(CLI::App& program) {
   auto* command = program.add_subcommand("reconcile", "Account for every alert that Rhombus lists");
   const auto options = std::make_shared<ReconcileOptions>();
@@ -142,6 +183,8 @@ CommandLine::CommandLine() : program_(about, "rhombus-responder") {
   program_.add_option("--log-level", log_level_, "trace, debug, info, warn or error");
   commands_.push_back(serve_command(program_));
   commands_.push_back(catch_up_command(program_));
+  commands_.push_back(backup_command(program_));
+  commands_.push_back(copy_footage_command(program_));
   commands_.push_back(reconcile_command(program_));
   commands_.push_back(check_command(program_));
   commands_.push_back(rebuild_command(program_));

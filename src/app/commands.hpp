@@ -47,6 +47,36 @@ struct CatchUpOptions {
 // `signals` are held back for a run, which ends in order; a dry run has none and just ends.
 int catch_up(const Config& config, const CatchUpOptions& options, const Signals* signals);
 
+struct BackupOptions {
+  std::optional<std::string> start;
+  std::optional<std::string> duration;
+  std::optional<std::string> camera;
+  std::optional<std::string> location;
+  std::optional<std::string> split;
+};
+int backup(const Config& config, const BackupOptions& options, const Signals& signals);
+
+// The predecessor's options, as it named them.
+struct CopyFootageOptions {
+  std::string api_key;
+  std::string cert;
+  std::string private_key;
+  std::optional<std::int64_t> start_time;
+  std::optional<std::int64_t> duration;
+  bool debug = false;
+  bool use_wan = false;
+  std::optional<std::string> location;
+  std::optional<std::string> camera;
+  bool alerts = false;
+  std::int64_t max_alerts = 100;
+  std::optional<std::int64_t> before_time;
+  std::optional<std::int64_t> after_time;
+  std::int64_t alert_buffer = 30;
+};
+// What its options say of the configuration: the clips go to the current directory.
+Result<void> adjust_for_copy_footage(Config& config, const CopyFootageOptions& options);
+int copy_footage(const Config& config, const CopyFootageOptions& options, const Signals& signals);
+
 struct ReconcileOptions {
   ScopeOptions scope;
   bool json = false;

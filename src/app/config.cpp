@@ -387,10 +387,8 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
     const auto key = fmt::format("[[hook]] {}: secret_file", printable(hook.name, 64));
     if (auto read = load_secret(hook.secret, hook.secret_file, key); !read) return read;
   }
-  const auto key = config.rhombus.api_key.reveal();
-  const auto header_safe = [](char c) { return c > 0x20 && c < 0x7F; };
-  if (!std::all_of(key.begin(), key.end(), header_safe))
-    return wrong("rhombus.api_key has a character that no key has (a space, a line end?)");
+  if (auto usable = check_api_key(config.rhombus.api_key); !usable)
+    return with_context(usable.error(), "rhombus.api_key");
 
   for (auto& text_ : config.webhook.secret_texts) {
     if (trim(text_).empty())
@@ -415,15 +413,20 @@ bool can_write_under(const fs::path& directory) {
   return ::access(directory.parent_path().c_str(), W_OK) == 0;
 }
 
+// The journal of a user who has no place of the system's.
+fs::path journal_of_plain_user(const Environ& environment) {
+  const auto state_home = environment("XDG_STATE_HOME");
+  const auto home = environment("HOME");
+  const fs::path base =
+      state_home && !state_home->empty() ? fs::path(*state_home) : fs::path(home.value_or(".")) / ".local/state";
+  return base / "rhombus-responder" / "journal.db";
+}
+
 // A plain user trying it out has no /var/lib/rhombus-responder.
 void give_way_to_plain_users(Config& config, const Environ& environment) {
   if (can_write_under(fs::path(state_directory))) return;
   if (!config.set_keys.contains("journal.path")) {
-    const auto state_home = environment("XDG_STATE_HOME");
-    const auto home = environment("HOME");
-    const fs::path base =
-        state_home && !state_home->empty() ? fs::path(*state_home) : fs::path(home.value_or(".")) / ".local/state";
-    config.journal.path = base / "rhombus-responder" / "journal.db";
+    config.journal.path = journal_of_plain_user(environment);
     config.remarks.push_back(
         fmt::format("{} cannot be written: the journal is {}", state_directory, config.journal.path));
   }
@@ -584,6 +587,21 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   follow_the_region(config);
   if (auto checked = check_values(config); !checked) return checked.error();
   return config;
+}
+
+Result<void> check_api_key(const Secret& key) {
+  const auto text_ = key.reveal();
+  const auto header_safe = [](char c) { return c > 0x20 && c < 0x7F; };
+  if (std::all_of(text_.begin(), text_.end(), header_safe)) return {};
+  return wrong("it has a character that no key has (a space, a line end?)");
+}
+
+fs::path writable_journal(const Config& config) {
+  const fs::path path = config.journal.path;
+  std::error_code ignored;
+  auto existing = fs::absolute(path, ignored).parent_path();
+  while (!fs::exists(existing, ignored) && existing.has_relative_path()) existing = existing.parent_path();
+  return ::access(existing.c_str(), W_OK) == 0 ? path : journal_of_plain_user(process_environment);
 }
 
 Result<void> check_for_asking(const Config& config) {

@@ -153,6 +153,12 @@ std::optional<std::string> process_environment(const std::string& name);
 // then the defaults. An Error names the file, the key and the mend.
 Result<Config> load_config(const std::string& file, const Environ& environment);
 
+// Whether it can be a key at all: it goes into a header.
+Result<void> check_api_key(const Secret& key);
+
+// journal.path, or another place where this user can write, if that is none.
+std::filesystem::path writable_journal(const Config& config);
+
 // What no call to Rhombus's API can do without.
 Result<void> check_for_asking(const Config& config);
 

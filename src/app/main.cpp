@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -7,6 +8,7 @@
 
 #include "command_line.hpp"
 #include "commands.hpp"
+#include "predecessor_words.hpp"
 #include "signals.hpp"
 
 namespace {
@@ -16,7 +18,9 @@ using namespace responder;
 int run(int argc, char** argv) {
   app::CommandLine line;
   try {
-    line.program().parse(argc, argv);
+    auto words = app::with_predecessor_words({argv + 1, argv + argc});
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    line.program().parse(std::move(words));
   } catch (const CLI::Success& success) {
     return line.program().exit(success);
   } catch (const CLI::ParseError& error) {

@@ -127,6 +127,22 @@ fs::path temporary(const fs::path& final_path) {
   return final_path.parent_path() / ("." + final_path.filename().string() + ".part");
 }
 
+bool same_content(const fs::path& one, const fs::path& other) {
+  std::error_code failed;
+  const bool same_size = fs::file_size(one, failed) == fs::file_size(other, failed) && !failed;
+  if (!same_size) return false;
+  const auto hash_of = [](const fs::path& file) {
+    Sha256 hash;
+    const auto read = each_chunk(file, [&](std::span<const unsigned char> bytes) -> Result<void> {
+      hash.update(bytes);
+      return {};
+    });
+    return read ? hash.hex() : std::string();
+  };
+  const auto hash = hash_of(one);
+  return !hash.empty() && hash == hash_of(other);
+}
+
 }  // namespace
 
 // How sidecar_identity() begins, whoever's it is.
@@ -185,27 +201,32 @@ Result<void> Archive::check_space(std::uint64_t more) const {
                            directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
 }
 
-Result<fs::path> Archive::free_stem(const ClipIdentity& clip, bool whole) const {
+Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity& clip, bool whole) const {
   const auto stem = directory_ / clip_stem(clip, layout_, zone_);
   const auto identity = sidecar_identity(clip);
   constexpr int max_numbers = 100;
   for (int number = 1; number <= max_numbers; ++number) {
     const auto candidate = number == 1 ? stem : with_ending(stem, fmt::format("-{}", number));
+    const auto there = with_ending(candidate, ".mp4");
     const auto sidecar = read_file(with_ending(candidate, ".json"));
     if (sidecar && sidecar->starts_with(identity)) return candidate;
-    const bool claimed =
-        sidecar ? sidecar->starts_with(sidecar_opening) : sidecar.error().kind != ErrorKind::not_found;
     std::error_code ignored;
-    if (!claimed && (whole || !fs::exists(with_ending(candidate, ".mp4"), ignored))) return candidate;
+    const bool is_there = fs::exists(there, ignored);
+    const bool damaged = sidecar && !sidecar->starts_with(sidecar_opening);
+    const bool none = !sidecar && sidecar.error().kind == ErrorKind::not_found;
+    if ((damaged || none) && !is_there) return candidate;
+    if (damaged && whole) return candidate;
+    // Somebody else's file, unless a power cut has left the name of this very clip and not that of its sidecar.
+    if (none && same_content(finished, there)) return candidate;
   }
   return Error{ErrorKind::permanent,
-               fmt::format("{}.mp4 and {} numbered ones belong to other alerts", stem.string(), max_numbers)};
+               fmt::format("{}.mp4 and {} numbered ones belong to others", stem.string(), max_numbers)};
 }
 
 Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, bool whole,
                                       const std::function<std::string(const ArchivedClip&)>& sidecar,
                                       std::stop_token stop) const {
-  const auto stem = free_stem(identity, whole);
+  const auto stem = free_stem(finished, identity, whole);
   if (!stem) return stem.error();
   auto clip = publish_as(*stem, finished, sidecar, std::move(stop));
   // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.

@@ -13,6 +13,10 @@
 namespace responder::archive {
 namespace {
 
+constexpr std::size_t ending_size = 5;  // ".json"
+constexpr std::string_view alert_video = "video", alert_with_audio = "combined";
+constexpr std::string_view range_video = "video", range_with_audio = "videoWithAudio";
+
 // The C library's own Unicode tables, whatever locale the process runs in.
 locale_t unicode() {
   static const locale_t locale = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
@@ -55,29 +59,53 @@ std::string letters_and_digits(std::string_view text, std::string_view otherwise
   return kept.empty() ? std::string(otherwise) : kept;
 }
 
-std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone) {
+namespace {
+
+// The last part of a range's name: CameraName_CAMERAUUID_1672531200_video.
+std::string range_stem(const ClipIdentity& clip, const std::string& camera_name) {
+  const auto fixed = fmt::format("_{}_{}_{}", clip.camera.str(), clip.window_start.time_since_epoch().count(),
+                                 clip.has_audio ? range_with_audio : range_video);
+  const std::size_t ends = fixed.size() + ending_size;
+  return shortened(camera_name, max_name_bytes - std::min(max_name_bytes, ends)) + fixed;
+}
+
+// CameraName_CAMERAUUID_20240101_143022_alert_MOTIONHUMAN_ALERTID_video.
+std::string alert_stem(const ClipIdentity& clip, std::string camera_name, const std::string& when) {
   std::vector<std::string> types;
   for (const auto& activity : clip.activities) types.push_back(letters_and_digits(activity, "UNKNOWN"));
   std::string type = types.empty() ? "UNKNOWN" : join(types, "-");
-  std::string name = letters_and_digits(clip.camera_name, "Camera");
-  const std::string when = format_for_name(clip.window_start, zone);
   const std::string alert = letters_and_digits(clip.alert.str(), "alert");
-  const std::string_view content = clip.has_audio ? "combined" : "video";
-
-  constexpr std::size_t ending = 5;  // ".json"
+  const std::string_view content = clip.has_audio ? alert_with_audio : alert_video;
   const std::size_t fixed =
-      fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending;
+      fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending_size;
   const std::size_t room = max_name_bytes - std::min(max_name_bytes, fixed);
-  name = shortened(std::move(name), std::max(room - std::min(room, type.size()), room / 2));
-  type = shortened(std::move(type), room - name.size());
-  const std::string stem =
-      fmt::format("{}_{}_{}_alert_{}_{}_{}", name, clip.camera.str(), when, type, alert, content);
+  camera_name = shortened(std::move(camera_name), std::max(room - std::min(room, type.size()), room / 2));
+  type = shortened(std::move(type), room - camera_name.size());
+  return fmt::format("{}_{}_{}_alert_{}_{}_{}", camera_name, clip.camera.str(), when, type, alert, content);
+}
 
+}  // namespace
+
+bool name_says_audio(std::string_view clip) {
+  clip = clip.substr(0, clip.rfind('.'));
+  // One of several of the same name has a number.
+  const auto number = clip.find_last_not_of("0123456789");
+  if (number != std::string_view::npos && clip[number] == '-') clip = clip.substr(0, number);
+  return clip.ends_with(fmt::format("_{}", alert_with_audio)) || clip.ends_with(fmt::format("_{}", range_with_audio));
+}
+
+std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone) {
+  const std::string name = letters_and_digits(clip.camera_name, "Camera");
+  const std::string when = format_for_name(clip.window_start, zone);
+  const std::string stem = clip.is_range ? range_stem(clip, name) : alert_stem(clip, name, when);
   switch (layout) {
     case Layout::flat: return stem;
     case Layout::by_date:
       return std::filesystem::path(when.substr(0, 4)) / when.substr(4, 2) / when.substr(6, 2) / stem;
-    case Layout::by_camera: return std::filesystem::path(fmt::format("{}_{}", name, clip.camera.str())) / stem;
+    case Layout::by_camera: {
+      constexpr std::size_t for_name = 120;
+      return std::filesystem::path(fmt::format("{}_{}", shortened(name, for_name), clip.camera.str())) / stem;
+    }
   }
   return stem;
 }

@@ -72,9 +72,8 @@ Result<void> Capture::prepare(std::stop_token stop) {
   }
   camera_ = std::move(*camera);
   const auto& gateway = camera_->gateway;
-  spdlog::info("alert {} on {} ({}): taking {} s{}", row_.alert.str(), printable(camera_->camera.name, 60),
-               row_.camera.str(), window().count(),
-               gateway ? " with the sound of " + printable(gateway->name, 60) : "");
+  spdlog::info("{} on {} ({}): taking {} s{}", label(row_), printable(camera_->camera.name, 60), row_.camera.str(),
+               window().count(), gateway ? " with the sound of " + printable(gateway->name, 60) : "");
   cover();
   return {};
 }
@@ -98,7 +97,7 @@ void Capture::cover() {
 
 void Capture::extend(std::chrono::sys_seconds window_end) {
   if (window_end <= row_.window_end) return;
-  spdlog::info("alert {} went on: {} s more", row_.alert.str(), (window_end - row_.window_end).count());
+  spdlog::info("{} went on: {} s more", label(row_), (window_end - row_.window_end).count());
   row_.duration += window_end - row_.window_end;
   row_.window_end = window_end;
   early_.reset();
@@ -107,13 +106,16 @@ void Capture::extend(std::chrono::sys_seconds window_end) {
 }
 
 media::ClipMetadata Capture::metadata() const {
-  return {fmt::format("{} {} {}", printable(camera_->camera.name, 80), join(row_.activities, ","), row_.alert.str()),
-          row_.window_start};
+  const auto name = printable(camera_->camera.name, 80);
+  const auto title = row_.kind == journal::Kind::alert
+                         ? fmt::format("{} {} {}", name, join(row_.activities, ","), row_.alert.str())
+                         : name;
+  return {title, row_.window_start};
 }
 
 // While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
 void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
-  constexpr auto longest = std::chrono::minutes(15);  // for the sake of memory
+  constexpr auto longest = std::chrono::minutes(65);  // for the sake of memory
   const bool alone = stretches_.size() == 1 && sound_.empty() && stretches_[0]->span().start == row_.window_start &&
                      stretches_[0]->span().end == row_.window_end;
   if (!alone || early_ || window() > longest || !environment_.remuxing_early.try_acquire()) return;
@@ -178,11 +180,11 @@ Result<bool> Capture::goes_on(std::stop_token stop) {
 
 Step Capture::take(std::stop_token stop) {
   auto& clock = environment_.clock;
-  const bool was_live = WallTime(row_.window_end) > row_.received_at;
+  const bool was_live = row_.kind == journal::Kind::alert && WallTime(row_.window_end) > row_.received_at;
   if (was_live &&
       clock.wall_now() >= std::max(ask_again_at_.value_or(WallTime::min()), row_.alert_at + row_.duration)) {
     const auto more = goes_on(stop);
-    if (!more) spdlog::debug("alert {}: not known whether it goes on: {}", row_.alert.str(), more.error().message);
+    if (!more) spdlog::debug("{}: not known whether it goes on: {}", label(row_), more.error().message);
     known_to_go_on_ = more && *more && clock.wall_now() < WallTime(row_.window_end) + goes_on_at_most;
     ask_again_at_ = known_to_go_on_ ? clock.wall_now() + asked_again_after : WallTime::max();
     if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
@@ -196,7 +198,13 @@ Step Capture::take(std::stop_token stop) {
       const auto progress =
           stretch->advance({.bytes = bytes_,
                             .window = {row_.window_start, row_.window_end},
-                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); }},
+                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); },
+                            .on_progress =
+                                [&](double settled) {
+                                  const auto number = static_cast<double>(&stretch - stretches.data());
+                                  if (!is_sound)
+                                    taken_share_ = (number + settled) / static_cast<double>(stretches.size());
+                                }},
                            stop);
       if (!progress.over) {
         over = false;
@@ -289,7 +297,8 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
 // The last rung: the alert's own clip, as Rhombus stores it. True when it is to be waited for.
 bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
   const auto& clock = environment_.clock;
-  if (collected.has_video || stored_clip_ || environment_.footage.connection() != ConnectionMode::automatic ||
+  if (row_.kind != journal::Kind::alert || collected.has_video || stored_clip_ ||
+      environment_.footage.connection() != ConnectionMode::automatic ||
       clock.wall_now() < row_.alert_at + row_.duration || row_.published)
     return false;
   if (row_.clip_region.empty()) {
@@ -345,7 +354,7 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   const auto end = WallTime(row_.window_end) + recorded_by;
   if (environment_.clock.wall_now() < end) return false;
   const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
-  if (!held) spdlog::debug("alert {}: {}", row_.alert.str(), held.error().message);
+  if (!held) spdlog::debug("{}: {}", label(row_), held.error().message);
   if (!held || !*held) return false;
   // By the clock of who says so: to ours, when it has jumped ahead, what is still to be recorded looks gone.
   if (environment_.api.their_time().value_or(environment_.clock.wall_now()) < end) return false;
@@ -373,7 +382,7 @@ bool Capture::is_better(const Collected& collected) const {
   if (covered > covered_before + noticeable) return from_camera || !was_from_camera;
   if (covered + noticeable < covered_before) return false;
   if (from_camera != was_from_camera) return from_camera;
-  const bool had_audio = before.clip.ends_with("_combined.mp4");
+  const bool had_audio = archive::name_says_audio(before.clip);
   if (collected.has_audio != had_audio) return collected.has_audio;
   return collected.reason.empty();
 }
@@ -499,8 +508,7 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
                           .window_end = row_.window_end,
                           .next_attempt_at = {},
                           .sidecar = {}};
-  const archive::ClipIdentity identity{clip.camera_name, row_.camera,       row_.alert,
-                                       row_.activities,  row_.window_start, clip.has_audio};
+  const auto identity = identity_of(row_, clip.camera_name, clip.has_audio);
   clip.sidecar = sidecar_beginning(
       {row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps, collected.track_gaps, !try_again});
   return Ready{std::move(clip), std::move(try_again)};

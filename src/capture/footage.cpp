@@ -265,6 +265,7 @@ Result<void> Footage::open_next(std::stop_token stop) {
   options.max_bytes =
       most_bytes_a_second * static_cast<std::uint64_t>(request_.duration.count()) + most_bytes_to_begin;
   options.room = request_.room;
+  options.on_progress = request_.on_progress;
   if (attempts_.empty()) options.on_foreseen = request_.on_foreseen;
   auto source = access_.source(request_.device, way.route, *mpd, request_.on_bytes);
   auto session = std::make_unique<media::Session>(std::move(options), *source, access_.clock());

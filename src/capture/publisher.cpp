@@ -138,14 +138,13 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto& row = ready.capture;
   const auto file = spool.ready_clip(row.id);
   std::error_code failed;
-  const archive::ClipIdentity identity{ready.clip.camera_name, row.camera,       row.alert,
-                                       row.activities,         row.window_start, ready.clip.has_audio};
+  const auto identity = identity_of(row, ready.clip.camera_name, ready.clip.has_audio);
   const auto archived = archive.publish(
       file, identity, ready.clip.state == journal::State::done,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
       stopping.get_token());
   if (!archived) return archived.error();
-  if (thumbnails) draw(ready, archived->path);
+  if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
 
   const auto now = clock.wall_now();
   const bool written = write_down([&](journal::Journal& journal) {
@@ -163,10 +162,9 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   std::filesystem::remove(file, failed);
   observer(ready.clip.state, now - row.received_at);
   if (ready.clip.state == journal::State::done) {
-    spdlog::info("alert {}: done, {} ({} bytes)", row.alert.str(), archived->path, archived->bytes);
+    spdlog::info("{}: done, {} ({} bytes)", label(row), archived->path, archived->bytes);
   } else {
-    spdlog::warn("alert {} on {}: partial, {}: {}", row.alert.str(), row.camera.str(), archived->path,
-                 ready.clip.reason);
+    spdlog::warn("{} on {}: partial, {}: {}", label(row), row.camera.str(), archived->path, ready.clip.reason);
   }
   return {};
 }
@@ -195,7 +193,7 @@ void Publisher::Impl::draw(const ReadyCapture& ready, const std::string& clip) {
   const auto picture = spool.ready_thumbnail(row.id);
   auto drawn = media::write_thumbnail(spool.ready_clip(row.id), at, picture);
   if (drawn) drawn = archive.publish_thumbnail(picture, clip);
-  if (!drawn) spdlog::warn("alert {}: {}", row.alert.str(), drawn.error().message);
+  if (!drawn) spdlog::warn("{}: {}", label(row), drawn.error().message);
   std::error_code ignored;
   std::filesystem::remove(picture, ignored);
 }
@@ -203,7 +201,7 @@ void Publisher::Impl::draw(const ReadyCapture& ready, const std::string& clip) {
 // False when the archive has to be waited for.
 bool Publisher::Impl::publish(const ReadyCapture& ready) {
   bool archive_is_there = false;
-  const auto published = busy(fmt::format("alert {}", ready.capture.alert.str()), [&] {
+  const auto published = busy(label(ready.capture), [&] {
     auto there = look_at_archive();
     if (there) there = check_room_for(ready);
     archive_is_there = there || there.error().kind == ErrorKind::not_found;
@@ -221,7 +219,7 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
     set_problem(error.message);
     explain(error);
   } else if (error.kind != ErrorKind::cancelled) {
-    spdlog::error("alert {}: {}", ready.capture.alert.str(), error.message);
+    spdlog::error("{}: {}", label(ready.capture), error.message);
   }
   const std::string reason = lost ? error.message : "the clip is in the spool: " + error.message;
   // What is wrong with this clip alone holds the others up no longer.

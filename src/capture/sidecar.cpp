@@ -85,6 +85,16 @@ std::chrono::seconds alert_duration(Fields& fields, const journal::NewCapture& c
 
 }  // namespace
 
+archive::ClipIdentity identity_of(const journal::Capture& row, std::string camera_name, bool has_audio) {
+  return {.camera_name = std::move(camera_name),
+          .camera = row.camera,
+          .alert = row.alert,
+          .activities = row.activities,
+          .window_start = row.window_start,
+          .has_audio = has_audio,
+          .is_range = row.kind == journal::Kind::range};
+}
+
 Result<journal::KnownClip> read_sidecar(std::string_view text) {
   const auto unusable = [](std::string why) { return Error{ErrorKind::permanent, std::move(why)}; };
   simdjson::dom::parser parser;
@@ -94,6 +104,9 @@ Result<journal::KnownClip> read_sidecar(std::string_view text) {
   journal::KnownClip known;
   auto& capture = known.capture;
   capture.alert = AlertId(fields.text("alert"));
+  // Sidecars of earlier versions are all of alerts.
+  if (fields.has("kind") && fields.text("kind") == to_string(journal::Kind::range))
+    capture.kind = journal::Kind::range;
   capture.camera = DeviceId(fields.text("camera"));
   known.camera_name = fields.text("camera_name");
   capture.location = LocationId(fields.text("location"));
@@ -128,6 +141,7 @@ std::string sidecar_beginning(const SidecarFacts& facts) {
   json.begin_object()
       .field("alert", facts.identity.alert.str())
       .field("camera", facts.identity.camera.str())
+      .field("kind", to_string(facts.row.kind))
       .field("camera_name", facts.identity.camera_name)
       .field("location", facts.row.location.str());
   json.key("activities").begin_array();

@@ -146,6 +146,10 @@ void Stretch::open() {
     if (const Drive* drive = drive_) drive->bytes += bytes;
   };
   request.room = [this] { return spool_.check_room(); };
+  request.on_progress = [this](double settled) {
+    const Drive* drive = drive_;
+    if (drive != nullptr && drive->on_progress) drive->on_progress(settled);
+  };
   request.on_foreseen = [this](media::TakenTrack track) {
     const Drive* drive = drive_;
     if (drive == nullptr || !drive->on_foreseen) return;

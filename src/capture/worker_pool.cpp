@@ -279,7 +279,7 @@ bool WorkerPool::Impl::write_down(const Capture& capture, const journal::Writer:
   while (true) {
     const auto written = writer.run(change);
     if (written) return true;
-    spdlog::error("alert {}: not written down: {}", capture.row().alert.str(), written.error().message);
+    spdlog::error("{}: not written down: {}", label(capture.row()), written.error().message);
     if (!environment.clock.sleep(pause, stopping.get_token())) return false;
   }
 }
@@ -309,7 +309,7 @@ void WorkerPool::Impl::finish(const Capture& capture, Finished finished) {
       capture, [&](journal::Journal& journal) { return journal.finish(row.id, options.owner, outcome, now); });
   if (!written) return;
   if (!outcome.next_attempt_at) observer(outcome.state, now - row.received_at);
-  spdlog::warn("alert {} on {}: {}: {}", row.alert.str(), row.camera.str(), to_string(outcome.state), outcome.reason);
+  spdlog::warn("{} on {}: {}: {}", label(row), row.camera.str(), to_string(outcome.state), outcome.reason);
 }
 
 void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postponed) {
@@ -332,7 +332,7 @@ void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postpon
     return journal.postpone(row.id, options.owner, error.message, *next, counts, now);
   });
   if (written && error.kind != ErrorKind::cancelled) {
-    spdlog::warn("alert {} on {}: {}; next attempt in {} s", row.alert.str(), row.camera.str(), error.message,
+    spdlog::warn("{} on {}: {}; next attempt in {} s", label(row), row.camera.str(), error.message,
                  std::chrono::ceil<std::chrono::seconds>(*next - now).count());
   }
 }
@@ -444,6 +444,13 @@ bool WorkerPool::turns() const {
 
 std::size_t WorkerPool::queue_depth() const {
   return impl_->live_queue.size_approx() + impl_->other_queue.size_approx();
+}
+
+std::vector<RunningCapture> WorkerPool::running() const {
+  std::vector<RunningCapture> running;
+  auto held = impl_->places.lock();
+  for (const auto& [id, step] : held->steps) running.push_back({id, step.capture->taken_share()});
+  return running;
 }
 
 void WorkerPool::stop() {

@@ -284,23 +284,33 @@ Result<void> Journal::explain_ready(std::string_view reason) {
       reason);
 }
 
+namespace {
+
+// Puts in line again; of a clip that retention removed nothing is left to compare with.
+constexpr std::string_view put_in_line =
+    "UPDATE captures SET state = 'waiting', next_attempt_ms = ?1, attempts = 0, finished_ms = NULL, "
+    "clip = CASE WHEN removed_ms IS NULL THEN clip END, removed_ms = NULL WHERE ";
+
+}  // namespace
+
 Result<std::int64_t> Journal::retry(const AlertId& alert, WallTime now) {
-  const auto done = impl_->run(
-      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?2, attempts = 0, finished_ms = NULL, "
-      "clip = CASE WHEN removed_ms IS NULL THEN clip END, removed_ms = NULL "
-      "WHERE alert = ?1 AND state IN ('waiting', 'done', 'partial', 'failed')",
-      alert.str(), to_ms(now));
-  if (!done) return done.error();
+  static const std::string sql =
+      fmt::format("{} alert = ?2 AND state IN ('waiting', 'done', 'partial', 'failed')", put_in_line);
+  if (const auto done = impl_->run(sql, to_ms(now), alert.str()); !done) return done.error();
+  return impl_->database.changes();
+}
+
+Result<std::int64_t> Journal::retry(CaptureId id, WallTime now) {
+  static const std::string sql =
+      fmt::format("{} id = ?2 AND state IN ('waiting', 'done', 'partial', 'failed')", put_in_line);
+  if (const auto done = impl_->run(sql, to_ms(now), id); !done) return done.error();
   return impl_->database.changes();
 }
 
 Result<std::int64_t> Journal::retry_failed(WallTime now) {
-  const auto done = impl_->run(
-      "UPDATE captures SET state = 'waiting', next_attempt_ms = ?1, attempts = 0, finished_ms = NULL, "
-      "clip = CASE WHEN removed_ms IS NULL THEN clip END, removed_ms = NULL "
-      "WHERE state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)",
-      to_ms(now));
-  if (!done) return done.error();
+  static const std::string sql =
+      fmt::format("{} state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)", put_in_line);
+  if (const auto done = impl_->run(sql, to_ms(now)); !done) return done.error();
   return impl_->database.changes();
 }
 

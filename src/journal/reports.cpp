@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
 
 #include "journal_impl.hpp"
 
@@ -21,6 +22,12 @@ std::vector<Gap> decode_gaps(std::string_view text) {
     if (start && end) gaps.push_back({from_ms(*start), from_ms(*end)});
   }
   return gaps;
+}
+
+std::string label(const Capture& capture) {
+  if (capture.kind == Kind::alert) return "alert " + capture.alert.str();
+  return fmt::format("range {} + {} s", format_rfc3339(WallTime(capture.window_start)),
+                     (capture.window_end - capture.window_start).count());
 }
 
 Capture read_capture(const Statement& row) {

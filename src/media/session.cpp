@@ -322,6 +322,22 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
   return checked;
 }
 
+void Session::tell_progress() {
+  constexpr std::chrono::milliseconds often_enough{200};
+  const auto now = clock_.steady_now();
+  if (!options_.on_progress || now - told_progress_at_ < often_enough) return;
+  told_progress_at_ = now;
+  std::size_t settled = 0;
+  std::size_t all = 0;
+  for (const auto& track : tracks_) {
+    all += track->usable;
+    settled += static_cast<std::size_t>(
+        std::count_if(track->segments.begin(), track->segments.begin() + static_cast<std::ptrdiff_t>(track->usable),
+                      [](const auto& segment) { return segment.status != TrackState::Status::pending; }));
+  }
+  if (all > 0) options_.on_progress(static_cast<double>(settled) / static_cast<double>(all));
+}
+
 // A track that can already be put together while the rest of it is fetched.
 void Session::foresee(const TrackState& track) {
   const bool window_is_over = available_at(options_.duration) <= clock_.wall_now();
@@ -443,6 +459,7 @@ Result<void> Session::fetch_due(SteadyTime slice_end, std::stop_token stop) {
         const std::lock_guard lock(mutex_);
         const auto settled = settle(jobs[i], std::move(fetched));
         if (!settled && !ending) ending = settled.error();
+        tell_progress();
         if (ending || clock_.steady_now() >= slice_end) return;
       }
     };

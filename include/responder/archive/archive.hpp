@@ -37,9 +37,9 @@ class Archive {
 
   // Brings `finished` (from the spool, where it stays and must not be written to any more: it may be the same file)
   // to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same alert and camera that
-  // already has the name is replaced; one of another alert is not, the new one gets a number. One whose sidecar is
-  // lost or damaged, so that nobody knows whose it is, gives way to a `whole` clip alone. Copying to another file
-  // system stops on `stop`.
+  // already has the name is replaced; one of another, or without a sidecar of ours, is not: the new one gets a
+  // number. One whose sidecar is damaged, so that nobody knows whose it is, gives way to a `whole` clip alone.
+  // Copying to another file system stops on `stop`.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip, bool whole,
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
                                std::stop_token stop = {}) const;
@@ -53,7 +53,8 @@ class Archive {
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
-  Result<std::filesystem::path> free_stem(const ClipIdentity& clip, bool whole) const;
+  Result<std::filesystem::path> free_stem(const std::filesystem::path& finished, const ClipIdentity& clip,
+                                          bool whole) const;
   Result<ArchivedClip> publish_as(const std::filesystem::path& stem, const std::filesystem::path& finished,
                                   const std::function<std::string(const ArchivedClip&)>& sidecar,
                                   std::stop_token stop) const;

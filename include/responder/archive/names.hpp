@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "responder/base/ids.hpp"
@@ -20,7 +21,11 @@ struct ClipIdentity {
   std::vector<std::string> activities;
   std::chrono::sys_seconds window_start;
   bool has_audio = false;
+  bool is_range = false;  // of a time range that a person asked for, without an alert
 };
+
+// Whether the clip of this name has sound.
+bool name_says_audio(std::string_view clip);
 
 inline constexpr std::size_t max_name_bytes = 200;
 

@@ -72,6 +72,9 @@ class Capture {
   // Grows with the bytes that arrive during a step. From any thread.
   std::uint64_t progress() const { return bytes_; }
 
+  // About how much of the window is taken, from 0 to 1. From any thread.
+  double taken_share() const { return taken_share_; }
+
  private:
   // What the stretches amount to.
   struct Collected {
@@ -113,6 +116,8 @@ class Capture {
   Environment& environment_;
   // Alone: counted by those who fetch, read by the pool.
   std::atomic<std::uint64_t> bytes_{0};
+  // Alone: for people to look at.
+  std::atomic<double> taken_share_{0};
   std::optional<archive::Spool::Reservation> room_;
   std::optional<rhombus::CameraWithSound> camera_;
   std::vector<std::shared_ptr<Stretch>> stretches_;  // of the camera

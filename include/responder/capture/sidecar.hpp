@@ -10,6 +10,9 @@
 
 namespace responder::capture {
 
+// Under which name a capture's clip is published.
+archive::ClipIdentity identity_of(const journal::Capture& row, std::string camera_name, bool has_audio);
+
 struct SidecarFacts {
   const journal::Capture& row;
   const archive::ClipIdentity& identity;

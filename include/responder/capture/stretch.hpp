@@ -51,6 +51,7 @@ class Stretch {
     std::atomic<std::uint64_t>& bytes;  // counted up as they come
     Span window = {};                   // what of it the capture needs
     std::function<void(media::TakenTrack)> on_foreseen = {};
+    std::function<void(double)> on_progress = {};  // how much of the stretch is settled
   };
   // Fetches what is due. Never waits for another capture that does so just now.
   Progress advance(const Drive& drive, std::stop_token stop);

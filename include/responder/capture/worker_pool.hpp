@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "responder/capture/capture.hpp"
 #include "responder/journal/writer.hpp"
@@ -24,6 +25,12 @@ struct PoolOptions {
   // alerts that were caught up.
   std::size_t max_active = 256;
   std::string owner;  // of the leases; unique to this process
+};
+
+// A capture that a worker has in hand.
+struct RunningCapture {
+  journal::CaptureId id = 0;
+  double taken_share = 0;  // of its window, from 0 to 1
 };
 
 class WorkerPool {
@@ -43,6 +50,7 @@ class WorkerPool {
   void stop();
 
   std::size_t queue_depth() const;
+  std::vector<RunningCapture> running() const;
   bool turns() const;  // whether the scheduler comes round: false when it has hung for long
 
  private:

@@ -99,6 +99,8 @@ struct Capture {
   bool held = false;                   // retention leaves its clip alone
   std::optional<WallTime> removed_at;  // when retention removed its clip
 };
+// What people are told it is: "alert ID", "range 2024-01-10T14:00:00Z + 3600 s".
+std::string label(const Capture& capture);
 
 // The outcome of an attempt whose clip stands in the spool.
 struct ReadyClip {
@@ -270,6 +272,7 @@ class Journal {
 
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);
+  Result<std::int64_t> retry(CaptureId id, WallTime now);
   Result<std::int64_t> retry_failed(WallTime now);
   // The clip of a capture that is to be tried again is not in the archive any more.
   Result<void> forget_clip(CaptureId id);

@@ -43,6 +43,8 @@ struct SessionOptions {
   std::function<Result<void>()> room = {};
   // advance() returns after about this long though there is more to do, so that others get their turn.
   std::chrono::milliseconds slice{5000};
+  // Told now and then during advance(), by any of its threads: how much of the window is settled, from 0 to 1.
+  std::function<void(double)> on_progress = {};
   // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched:
   // the window is over and has only this track. It may come otherwise than foreseen; what counts is taken().
   // `wait_for` may be used until the Session is gone.
@@ -95,6 +97,7 @@ class Session {
   Result<void> settle(const Job& job, Result<SegmentInfo> fetched);
   Result<SegmentInfo> fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);
+  void tell_progress();
   void foresee(const TrackState& track);
   void set_over();
   bool is_wanted(const TrackState& track, std::size_t index) const;
@@ -120,6 +123,7 @@ class Session {
   std::condition_variable_any segment_settled_;
   bool over_ = false;  // nothing more is fetched
   bool foreseen_ = false;
+  SteadyTime told_progress_at_;
   // Alone: bytes that came for segments, counted by all the threads of fetch_due().
   std::atomic<std::uint64_t> bytes_{0};
   // Alone: requests that failed, of all the threads of fetch_due().

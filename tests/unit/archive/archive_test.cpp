@@ -86,6 +86,16 @@ TEST_CASE_METHOD(Fixture, "a clip that nobody knows gives way to a whole one alo
   CHECK(*read_file(folder / "clips" / first->path) == "abcd");
 }
 
+TEST_CASE_METHOD(Fixture, "a file without a sidecar is somebody's, unless it is this very clip") {
+  const auto first = publish("A1", "abc");
+  const auto sidecar = fs::path(folder / "clips" / first->path).replace_extension(".json");
+  fs::remove(sidecar);
+  CHECK(publish("A1", "xyz", true)->path.ends_with("_video-2.mp4"));
+  CHECK(*read_file(folder / "clips" / first->path) == "abc");
+  CHECK(publish("A1", "abc", true)->path == first->path);
+  CHECK(fs::exists(sidecar));
+}
+
 TEST_CASE_METHOD(Fixture, "a clip whose sidecar cannot be had stays under no final name") {
   fs::create_directories(folder / "clips" / ".Door_CAM_20240110_143022_alert_FACE_A1_video.json.part" / "in the way");
   CHECK_FALSE(publish("A1", "abc"));

@@ -1,0 +1,173 @@
+#include "capture_run.hpp"
+
+#include <thread>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "responder/base/text.hpp"
+#include "responder/base/time_text.hpp"
+
+#include "archive_marker.hpp"
+#include "commands.hpp"
+#include "set_up.hpp"
+
+namespace responder::app {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds look_interval{250};
+constexpr seconds nothing_moves{60};  // after so long without any change the rest is left to later runs
+
+}  // namespace
+
+std::string as_line(const journal::Capture& row) {
+  const auto& name = row.camera_name.empty() ? row.camera.str() : row.camera_name;
+  return fmt::format("{}  {} on {}: {}{}", format_rfc3339(WallTime(row.window_start)), label(row),
+                     printable(name, 40), to_string(row.state),
+                     row.reason.empty() ? "" : ", " + printable(row.reason));
+}
+
+CaptureRun::CaptureRun(const Config& config, journal::Journal writing, journal::Journal reading,
+                       const Signals& signals, std::function<void(const journal::Capture&)> closed)
+    : config_(config),
+      signals_(signals),
+      reader_(std::move(reading)),
+      writer_(std::move(writing), max_queued_changes),
+      api_(api_options(config), clock_, [](std::string_view, int) {}),
+      intake_(intake_policy(config), writer_, [](journal::CaptureId, bool) {}),
+      goal_(reader_, std::move(closed)),
+      began_(clock_.steady_now()) {}
+
+void CaptureRun::beside(const std::function<void(std::stop_token)>& work) {
+  std::atomic<bool> over{false};  // set last by the thread
+  std::jthread working([&](std::stop_token stop) {
+    work(std::move(stop));
+    over = true;
+  });
+  while (!over) {
+    if (!signals_.wait_for(milliseconds(20))) continue;
+    interrupted_ = true;
+    working.request_stop();
+  }
+}
+
+Result<bool> CaptureRun::has_clip_or_waits(journal::CaptureId id) {
+  const auto row = reader_.find(id);
+  if (!row) return row.error();
+  if (!*row || (*row)->state == journal::State::capturing) return false;
+  const auto& published = (*row)->published;
+  std::error_code failed;
+  const bool has_file = published && std::filesystem::exists(
+                                         std::filesystem::path(config_.archive.directory) / published->clip, failed);
+  if (has_file && (*row)->state == journal::State::done) return true;
+  const auto in_line = writer_.run([&](journal::Journal& journal) -> Result<void> {
+    if (const auto put = journal.retry(id, clock_.wall_now()); !put) return put.error();
+    return has_file ? Result<void>{} : journal.forget_clip(id);
+  });
+  if (!in_line) return in_line.error();
+  return false;
+}
+
+Result<void> CaptureRun::work_if_nobody_does() {
+  const bool served = ProcessLock::is_held(serve_lock(config_.journal.path));
+  if (engine_ && served) stop_working();  // it has the listener's alerts as well, and gives them what they need
+  if (engine_ || served || hung_) return {};
+  auto locks = take_work_locks(config_.journal.path, config_.spool_directory());
+  if (!locks) return locks.error();
+  if (!*locks) return {};
+  CaptureEngine::Observers observers;
+  observers.bytes = [this](rhombus::Route, std::size_t bytes) { bytes_ += bytes; };
+  auto engine = CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  return {};
+}
+
+void CaptureRun::stop_working() {
+  if (!engine_) return;
+  hung_ = !engine_->stop();
+  if (hung_) engine_.release();  // its thread is held by the archive; the process ends without it
+  engine_.reset();
+}
+
+// One for each camera that has something left to do, and one for all.
+std::vector<Bar> CaptureRun::bars() {
+  std::map<DeviceId, double> running;  // seconds that are taken of captures in hand
+  if (engine_) {
+    for (const auto& one : engine_->running()) {
+      if (const auto* row = goal_.open(one.id))
+        running[row->camera] +=
+            one.taken_share * std::chrono::duration<double>(row->window_end - row->window_start).count();
+    }
+  }
+  std::vector<Bar> bars;
+  double length = 0;
+  double taken = 0;
+  for (const auto& [camera, tally] : goal_.cameras()) {
+    const auto of_this = std::chrono::duration<double>(tally.length).count();
+    const auto taken_of_this = std::chrono::duration<double>(tally.closed_length).count() + running[camera];
+    length += of_this;
+    taken += taken_of_this;
+    if (tally.closed == tally.total || of_this <= 0) continue;
+    bars.push_back({printable(tally.name, 40), taken_of_this / of_this,
+                    fmt::format("{} of {} files", tally.closed, tally.total)});
+  }
+  const auto elapsed = clock_.steady_now() - began_;
+  const double share = length > 0 ? taken / length : 0;
+  auto note = fmt::format("{} of {} files", goal_.total() - goal_.left(), goal_.total());
+  if (engine_) {
+    note += fmt::format(", {:.1f} MB/s",
+                        static_cast<double>(bytes_) / 1e6 / std::chrono::duration<double>(elapsed).count());
+  }
+  if (const auto left = time_left(share, elapsed); !left.empty()) note += ", " + left;
+  bars.push_back({"all", share, std::move(note)});
+  return bars;
+}
+
+Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
+  auto moved_at = clock_.steady_now();
+  while (!interrupted_ && !hung_) {
+    const auto moved = goal_.look(clock_.wall_now());
+    if (!moved) return moved.error();
+    const auto now = clock_.steady_now();
+    if (*moved || goal_.running() > 0) moved_at = now;
+    if (goal_.reached()) break;
+    if (now - moved_at > nothing_moves) break;
+    if (auto working = work_if_nobody_does(); !working) return working;
+    progress.show(bars(), now);
+    interrupted_ = signals_.wait_for(look_interval).has_value();
+  }
+  progress.clear();
+  // Clips in hand are brought to their place before what became of them is told.
+  stop_working();
+  if (!goal_.reached()) {
+    if (const auto moved = goal_.look(clock_.wall_now()); !moved) return moved.error();
+  }
+  goal_.give_up();
+  return {};
+}
+
+int CaptureRun::end(int status) {
+  stop_working();
+  writer_.stop();
+  if (!hung_) return status;
+  complain("the archive does not answer: its clips wait in the spool", exit_failed);
+  end_at_once(exit_failed);
+}
+
+Result<RunJournals> open_for_run(const Config& config) {
+  auto writing = open_sound_journal(config);
+  if (!writing) return writing.error();
+  auto reading = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!reading) return with_context(reading.error(), "journal.path");
+  // Before anything is taken in: a journal that is new learns of the clips there are.
+  const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  if (const auto known = archive_id(archive, *writing); !known)
+    return with_context(known.error(), "archive.directory");
+  return RunJournals{std::move(*writing), std::move(*reading)};
+}
+
+}  // namespace responder::app

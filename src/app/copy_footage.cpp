@@ -1,0 +1,164 @@
+// copy-footage: the command line of the Python script that this program replaces, word for word. It writes to the
+// current directory, and remembers of each directory what it has taken there.
+#include <array>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include "responder/base/text.hpp"
+
+#include "alert_run.hpp"
+#include "capture_engine.hpp"
+#include "commands.hpp"
+#include "range_run.hpp"
+#include "set_up.hpp"
+
+namespace responder::app {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+
+Error wrong(std::string message) { return Error{ErrorKind::permanent, std::move(message)}; }
+
+// Where the journal for clips in `directory` is: on this machine's disk, for the directory may be on a NAS.
+fs::path journal_for(const fs::path& journal, const fs::path& directory) {
+  const auto path = directory.string();
+  std::array<unsigned char, 32> hash{};
+  EVP_Digest(path.data(), path.size(), hash.data(), nullptr, EVP_sha256(), nullptr);
+  constexpr std::size_t enough = 16;
+  return journal.parent_path() / "copy-footage" / to_hex(hash).substr(0, enough) / "journal.db";
+}
+
+Result<void> use_certificate(Config& config, const CopyFootageOptions& options) {
+  if (options.cert.empty() != options.private_key.empty())
+    return wrong("--cert and --private_key go together: give both or none");
+  for (const auto& [option, file] :
+       {std::pair{"--cert", &options.cert}, std::pair{"--private_key", &options.private_key}}) {
+    if (!file->empty() && ::access(file->c_str(), R_OK) != 0)
+      return wrong(fmt::format("{}: {} is not there or cannot be read", option, printable(*file)));
+  }
+  if (options.cert.empty()) return {};
+  config.rhombus.client_cert = options.cert;
+  config.rhombus.client_key = options.private_key;
+  return {};
+}
+
+Result<std::optional<WallTime>> time_of(const std::optional<std::int64_t>& epoch, std::string_view option) {
+  constexpr std::int64_t year_2200 = 7'258'118'400;
+  if (!epoch) return std::optional<WallTime>{};
+  if (*epoch < 0 || *epoch > year_2200)
+    return wrong(fmt::format("{}: {} is no time in epoch seconds", option, *epoch));
+  return std::optional(WallTime(seconds(*epoch)));
+}
+
+// Names the camera and the location that are meant, if there are such.
+Result<void> find_devices(const Config& config, const CopyFootageOptions& options, ingest::PassScope& scope,
+                          int& status) {
+  if (!options.camera && !options.location) return {};
+  SystemClock clock;
+  rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
+  const auto all = api.cameras({});
+  if (!all) {
+    status = exit_unreachable;
+    return all.error();
+  }
+  const auto chosen = choose(*all, {options.camera, options.location}, {"--camera_uuid", "--location_uuid"});
+  if (!chosen) return chosen.error();
+  if (options.camera) scope.camera = chosen->cameras.front().id;
+  if (options.location) scope.location = LocationId(*options.location);
+  return {};
+}
+
+int copy_alerts(const Config& config, const CopyFootageOptions& options, WallTime now, const Signals& signals) {
+  ingest::PassScope scope;
+  const auto after = time_of(options.after_time, "--after_time");
+  if (!after) return complain(after.error().message);
+  const auto before = time_of(options.before_time, "--before_time");
+  if (!before) return complain(before.error().message);
+  if (*after && **after > now) return complain("--after_time is in the future");
+  if (*after && *before && **before <= **after) return complain("--before_time is not later than --after_time");
+  if (options.max_alerts <= 0)
+    return complain("--max_alerts is not above 0: give how many of the newest alerts to look at");
+  scope.after = after->value_or(WallTime(seconds(1)));  // however old: --max_alerts bounds it
+  scope.before = *before;
+  scope.max_alerts = static_cast<std::size_t>(options.max_alerts);
+  scope.webhooks_expected = false;
+  int status = exit_usage;
+  if (auto found = find_devices(config, options, scope, status); !found)
+    return complain(found.error().message, status);
+  return take_alerts(config, scope,
+                     {.how_to_go_on = "the same command goes on where this one stopped",
+                      .tell_files = true,
+                      .again_what_is_lost = true},
+                     signals);
+}
+
+int copy_range(const Config& config, const CopyFootageOptions& options, WallTime now, const Signals& signals) {
+  const auto start = time_of(options.start_time, "--start_time");
+  if (!start) return complain(start.error().message);
+  constexpr std::int64_t longest = 366LL * 86400;
+  if (options.duration && (*options.duration <= 0 || *options.duration > longest))
+    return complain(fmt::format("--duration: {} is not from 1 to {} seconds", *options.duration, longest));
+  const auto duration = options.duration ? std::optional(seconds(*options.duration)) : std::nullopt;
+  const auto request = read_range(*start, duration, now);
+  if (!request) return complain("--start_time, --duration: " + request.error().message);
+  if (!request->remark.empty()) complain(request->remark);
+  return take_ranges(config,
+                     {.parts = {request->range},
+                      .choice = {options.camera, options.location},
+                      .options = {"--camera_uuid", "--location_uuid"},
+                      .same_again = fmt::format("the same command with --start_time {} --duration {}",
+                                                request->range.start.time_since_epoch().count(),
+                                                (request->range.end - request->range.start).count())},
+                     signals);
+}
+
+}  // namespace
+
+Result<void> adjust_for_copy_footage(Config& config, const CopyFootageOptions& options) {
+  std::error_code failed;
+  const auto directory = fs::current_path(failed);
+  if (failed) return wrong("the current directory is not there any more: " + failed.message());
+  if (!options.api_key.empty()) {
+    config.rhombus.api_key = Secret(options.api_key);
+    if (auto usable = check_api_key(config.rhombus.api_key); !usable)
+      return with_context(usable.error(), "--api_key");
+    complain(
+        "an API key on the command line is visible to other users: better set RHOMBUS_API_KEY or "
+        "rhombus.api_key_file");
+  }
+  if (auto used = use_certificate(config, options); !used) return used;
+  constexpr std::int64_t longest_buffer = 86400;
+  if (options.alert_buffer < 0 || options.alert_buffer > longest_buffer)
+    return wrong(fmt::format("--alert_buffer: {} is not from 0 to {} seconds", options.alert_buffer, longest_buffer));
+  config.capture.buffer_seconds = options.alert_buffer;
+  if (options.use_wan) config.capture.connection = capture::ConnectionMode::wan;
+  if (options.debug) {
+    config.log.level = "debug";
+    config.set_keys.insert("log.level");
+  }
+  config.journal.path = journal_for(writable_journal(config), directory).string();
+  config.capture.spool_directory.clear();  // beside that
+  config.archive = {.directory = directory.string(),
+                    .timezone = config.archive.timezone,
+                    .thumbnails = false,
+                    .min_free_bytes = config.archive.min_free_bytes};
+  // What the daemon is told to take, and what to do with it, is not meant for this.
+  config.filter = {};
+  config.rules.clear();
+  config.hooks.clear();
+  config.offsite.remote.clear();
+  return {};
+}
+
+int copy_footage(const Config& config, const CopyFootageOptions& options, const Signals& signals) {
+  if (config.rhombus.api_key.empty())
+    return complain("no API key: set RHOMBUS_API_KEY or rhombus.api_key_file, or give --api_key");
+  const auto now = SystemClock().wall_now();
+  set_process_up();
+  return options.alerts ? copy_alerts(config, options, now, signals) : copy_range(config, options, now, signals);
+}
+
+}  // namespace responder::app

@@ -1,0 +1,90 @@
+#include "goal.hpp"
+
+namespace responder::app {
+namespace {
+
+using journal::State;
+using std::chrono::seconds;
+
+constexpr int attempts_a_run = 2;          // of a capture; more is for the next run
+constexpr seconds worth_waiting{10};       // for the next of them
+constexpr seconds longest_recording{600};  // an alert that goes on for longer is not waited for
+
+}  // namespace
+
+bool is_final(const journal::Capture& row) {
+  return row.state != State::waiting && row.state != State::capturing && !row.next_attempt_at;
+}
+
+Result<void> Goal::add(journal::CaptureId id) {
+  const auto row = journal_.find(id);
+  if (!row) return row.error();
+  if (!*row || is_final(**row) || open_.contains(id)) return {};
+  open_.insert({id, {**row, (*row)->attempts}});
+  ++total_;
+  auto& camera = cameras_[(*row)->camera];
+  camera.name = (*row)->camera_name.empty() ? (*row)->camera.str() : (*row)->camera_name;
+  ++camera.total;
+  camera.length += (*row)->window_end - (*row)->window_start;
+  return {};
+}
+
+Result<void> Goal::add_all_open() {
+  const auto ids = journal_.open_ids();
+  if (!ids) return ids.error();
+  for (const auto id : *ids) {
+    if (auto added = add(id); !added) return added;
+  }
+  return {};
+}
+
+Result<bool> Goal::look(WallTime now) {
+  bool moved = false;
+  running_ = 0;
+  for (auto found = open_.begin(); found != open_.end();) {
+    auto& [id, one] = *found;
+    const auto row = journal_.find(id);
+    if (!row) return row.error();
+    if (!*row || is_final(**row) || is_for_later_runs(**row, one, now)) {
+      moved = true;
+      if (*row) close(**row);
+      found = open_.erase(found);
+      continue;
+    }
+    if ((*row)->state == State::capturing) ++running_;
+    moved = moved || (*row)->state != one.row.state || (*row)->attempts != one.row.attempts;
+    one.row = **row;
+    ++found;
+  }
+  return moved;
+}
+
+void Goal::give_up() {
+  for (const auto& [id, one] : open_) {
+    if (const auto row = journal_.find(id); row && *row) close(**row);
+  }
+  open_.clear();
+}
+
+const journal::Capture* Goal::open(journal::CaptureId id) const {
+  const auto found = open_.find(id);
+  return found == open_.end() ? nullptr : &found->second.row;
+}
+
+bool Goal::is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) {
+  if (WallTime(row.window_end) > now + longest_recording) return true;
+  const auto next = row.next_attempt_at.value_or(WallTime::min());
+  const bool tried = row.attempts >= one.attempts + attempts_a_run;
+  return row.state != State::capturing && next > (tried ? now : now + worth_waiting);
+}
+
+void Goal::close(const journal::Capture& row) {
+  ++(row.state == State::done ? done_ : not_done_);
+  auto& camera = cameras_[row.camera];
+  if (!row.camera_name.empty()) camera.name = row.camera_name;
+  ++camera.closed;
+  camera.closed_length += row.window_end - row.window_start;
+  closed_(row);
+}
+
+}  // namespace responder::app

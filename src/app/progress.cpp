@@ -1,0 +1,114 @@
+#include "progress.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace responder::app {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds first_shown_after{1};
+constexpr seconds line_interval{30};  // where there is no terminal
+
+// Cut by characters, filled up with spaces.
+std::string fitted(std::string_view text, std::size_t columns) {
+  std::string kept;
+  std::size_t used = 0;
+  for (const char c : text) {
+    const bool begins = (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    if (begins && used++ == columns) break;
+    kept += c;
+  }
+  used = std::min(used, columns);
+  return kept + std::string(columns - used, ' ');
+}
+
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+struct Terminal {
+  std::size_t columns = 80;
+  std::size_t rows = 24;
+};
+
+Terminal terminal() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+}  // namespace
+
+std::string draw(const Bar& bar, std::size_t label_width, std::size_t width) {
+  constexpr std::size_t bar_width = 24;
+  const double share = std::clamp(bar.share, 0.0, 1.0);
+  const auto filled = static_cast<std::size_t>(std::floor(share * bar_width));
+  const auto line = fmt::format("{}  [{}{}] {:>3.0f} %  {}", fitted(bar.label, label_width), std::string(filled, '#'),
+                                std::string(bar_width - filled, '-'), std::floor(share * 100), bar.note);
+  // One column less: a line that fills the last one may wrap.
+  return fitted(line, std::min(columns_of(line), width - 1));
+}
+
+std::string describe(seconds duration) {
+  constexpr seconds a_minute{60};
+  constexpr seconds an_hour{3600};
+  if (duration < 2 * a_minute) return fmt::format("{} s", duration.count());
+  if (duration < 2 * an_hour) return fmt::format("{} min", duration / a_minute);
+  return fmt::format("{} h {} min", duration / an_hour, duration % an_hour / a_minute);
+}
+
+std::string time_left(double share, std::chrono::steady_clock::duration elapsed) {
+  constexpr double enough_to_tell = 0.002;
+  if (share < enough_to_tell || share >= 1) return "";
+  const auto left = std::chrono::duration<double>(elapsed) * ((1 - share) / share);
+  return fmt::format("about {} left", describe(std::chrono::ceil<seconds>(left)));
+}
+
+ProgressDisplay::ProgressDisplay(SteadyTime began, Elsewhere elsewhere)
+    : began_(began), elsewhere_(elsewhere), on_terminal_(::isatty(STDERR_FILENO) == 1), line_told_at_(began) {}
+
+void ProgressDisplay::show(const std::vector<Bar>& bars, SteadyTime now) {
+  if (bars.empty()) return;
+  if (!on_terminal_) {
+    if (elsewhere_ == Elsewhere::nothing || now - line_told_at_ < line_interval) return;
+    line_told_at_ = now;
+    const auto& all = bars.back();
+    fmt::print(stderr, "{}: {:.0f} %, {}\n", all.label, std::floor(all.share * 100), all.note);
+    return;
+  }
+  if (now - began_ < first_shown_after) return;
+  clear();
+  const auto size = terminal();
+  // Those for which there is no room are in the one for all.
+  const auto room = std::max<std::size_t>(1, size.rows - 2);
+  const auto first = bars.size() > room ? bars.size() - room : 0;
+  std::size_t label_width = 0;
+  for (const auto& bar : bars) label_width = std::max(label_width, columns_of(bar.label));
+  label_width = std::min<std::size_t>(label_width, 28);
+  std::string text;
+  for (std::size_t i = first; i < bars.size(); ++i) text += draw(bars[i], label_width, size.columns) + "\n";
+  lines_shown_ = bars.size() - first;
+  fmt::print(stderr, "{}", text);
+}
+
+void ProgressDisplay::print(std::string_view line) {
+  clear();
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+void ProgressDisplay::clear() {
+  if (lines_shown_ == 0) return;
+  fmt::print(stderr, "\x1b[{}A\x1b[J", lines_shown_);
+  lines_shown_ = 0;
+}
+
+}  // namespace responder::app

@@ -1,0 +1,118 @@
+#include "range_run.hpp"
+
+#include <fmt/format.h>
+
+#include "responder/base/text.hpp"
+
+#include "capture_run.hpp"
+#include "commands.hpp"
+
+namespace responder::app {
+namespace {
+
+using journal::State;
+
+constexpr std::size_t most_files = 100'000;
+constexpr std::size_t batch = 500;  // captures written down at once
+
+class RangeRun {
+ public:
+  RangeRun(const Config& config, const RangePlan& plan, RunJournals journals, const Signals& signals)
+      : config_(config),
+        plan_(plan),
+        run_(config, std::move(journals.writing), std::move(journals.reading), signals,
+             [this](const journal::Capture& row) { tell(row); }),
+        progress_(run_.clock().steady_now(), ProgressDisplay::Elsewhere::lines) {}
+
+  int run();
+
+ private:
+  Result<void> take_in(const std::vector<rhombus::Camera>& cameras);
+  Result<void> take_in(std::vector<journal::NewCapture> captures);
+  void tell(const journal::Capture& row);
+  int conclude(const Result<void>& seen_through);
+
+  const Config& config_;
+  const RangePlan& plan_;
+  CaptureRun run_;
+  ProgressDisplay progress_;
+  std::size_t already_there_ = 0;
+};
+
+// Each file as it is finished; what is not, and why.
+void RangeRun::tell(const journal::Capture& row) {
+  if (row.published)
+    progress_.print((std::filesystem::path(config_.archive.directory) / row.published->clip).string());
+  if (row.state == State::done) return;
+  progress_.clear();
+  complain(as_line(row));
+}
+
+Result<void> RangeRun::take_in(std::vector<journal::NewCapture> captures) {
+  const auto taken = run_.intake().accept_all(std::move(captures));
+  if (!taken) return taken.error();
+  for (const auto& [capture, accepted] : *taken) {
+    if (accepted.duplicate) {
+      const auto there = run_.has_clip_or_waits(accepted.id);
+      if (!there) return there.error();
+      if (*there) {
+        ++already_there_;
+        continue;
+      }
+    }
+    if (auto added = run_.goal().add(accepted.id); !added) return added;
+  }
+  return {};
+}
+
+// The oldest first, of all cameras: it is the next to be lost.
+Result<void> RangeRun::take_in(const std::vector<rhombus::Camera>& cameras) {
+  std::vector<journal::NewCapture> captures;
+  for (const auto& part : plan_.parts) {
+    for (const auto& camera : cameras) {
+      captures.push_back(range_capture(camera, part, run_.clock().wall_now()));
+      if (captures.size() < batch) continue;
+      if (auto taken = take_in(std::exchange(captures, {})); !taken) return taken;
+    }
+  }
+  return take_in(std::move(captures));
+}
+
+int RangeRun::conclude(const Result<void>& seen_through) {
+  const auto& goal = run_.goal();
+  const auto there = already_there_ > 0 ? fmt::format(", {} there already", already_there_) : "";
+  fmt::print("{} files: {} done, {} not{}\n", goal.total() + already_there_, goal.done(), goal.not_done(), there);
+  if (!seen_through) return complain(seen_through.error().message, exit_failed);
+  if (run_.interrupted())
+    return complain("interrupted; this goes on where it stopped: " + plan_.same_again, exit_failed);
+  return goal.not_done() == 0 ? exit_done : exit_failed;
+}
+
+int RangeRun::run() {
+  Result<std::vector<rhombus::Camera>> all = std::vector<rhombus::Camera>{};
+  run_.beside([&](std::stop_token stop) { all = run_.api().cameras(std::move(stop)); });
+  if (!all) {
+    if (run_.interrupted()) return run_.end(complain("interrupted while asking Rhombus", exit_failed));
+    return run_.end(complain(all.error().message, exit_unreachable));
+  }
+  const auto chosen = choose(*all, plan_.choice, plan_.options);
+  if (!chosen) return run_.end(complain(chosen.error().message));
+  if (chosen->offline > 0) complain(fmt::format("{} cameras are offline and left out", chosen->offline));
+  if (plan_.parts.size() * chosen->cameras.size() > most_files)
+    return run_.end(
+        complain(fmt::format("that is {} files, more than {}: ask for less at a time, or for longer files",
+                             plan_.parts.size() * chosen->cameras.size(), most_files)));
+  auto done = take_in(chosen->cameras);
+  if (done) done = run_.see_through(progress_);
+  return run_.end(conclude(done));
+}
+
+}  // namespace
+
+int take_ranges(const Config& config, const RangePlan& plan, const Signals& signals) {
+  auto journals = open_for_run(config);
+  if (!journals) return complain(journals.error().message);
+  return RangeRun(config, plan, std::move(*journals), signals).run();
+}
+
+}  // namespace responder::app

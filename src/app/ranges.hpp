@@ -1,0 +1,57 @@
+// Time ranges that people ask for, as captures.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "responder/base/time_text.hpp"
+#include "responder/journal/journal.hpp"
+#include "responder/rhombus/api_client.hpp"
+
+namespace responder::app {
+
+struct TimeRange {
+  std::chrono::sys_seconds start;
+  std::chrono::sys_seconds end;
+  bool operator==(const TimeRange&) const = default;
+};
+
+// What is asked for, checked: without a start the last hour, without a duration an hour. What lies in the future
+// cannot be had: the range is cut there, and that is said in `remark`.
+struct RangeRequest {
+  TimeRange range;
+  std::string remark = {};
+};
+Result<RangeRequest> read_range(std::optional<WallTime> start, std::optional<std::chrono::seconds> duration,
+                                WallTime now);
+
+// Seconds, or 90m, 2h, 3d.
+Result<std::chrono::seconds> parse_duration(std::string_view text);
+
+// Cut at whole multiples of `length` of a clock in that zone: files of an hour begin on the hour.
+std::vector<TimeRange> split(const TimeRange& range, std::chrono::seconds length, NameZone zone);
+
+// The capture of a range on a camera. The same range is the same capture: asked for again, it goes on.
+journal::NewCapture range_capture(const rhombus::Camera& camera, const TimeRange& range, WallTime now);
+
+// Which of the organization's cameras are meant.
+struct CameraChoice {
+  std::optional<std::string> camera;    // UUID or name
+  std::optional<std::string> location;  // UUID
+};
+struct ChosenCameras {
+  std::vector<rhombus::Camera> cameras;
+  std::size_t offline = 0;  // left out: they cannot be asked
+};
+// As the command calls them.
+struct ChoiceOptions {
+  std::string_view camera = "--camera";
+  std::string_view location = "--location";
+};
+// An Error names the option and the candidates.
+Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const CameraChoice& choice,
+                             const ChoiceOptions& options = {});
+
+}  // namespace responder::app
