@@ -57,7 +57,7 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "ca-certificates, systemd | systemd-standalone-sysusers | systemd-sysusers")
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "autossh, caddy | haproxy | nginx, prometheus")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "autossh, caddy | haproxy | nginx, prometheus, rclone")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "takes the footage of Rhombus alerts onto own storage")
 set(CPACK_PACKAGE_DESCRIPTION
 "Listens for the webhooks of Rhombus security cameras, pulls the footage around

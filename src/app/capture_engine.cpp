@@ -11,6 +11,7 @@
 #include "responder/base/time_text.hpp"
 
 #include "archive_marker.hpp"
+#include "deliveries.hpp"
 #include "rules.hpp"
 
 namespace responder::app {
@@ -20,6 +21,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds archive_deadline{10'000};  // for the clip in hand
+constexpr milliseconds delivery_deadline{5000};   // for a program that is to end
 
 // What is left free of the spool's disk: as much as of the archive's where that is the same.
 std::uint64_t spool_reserve(const Config& config) {
@@ -64,11 +66,10 @@ std::string random_id() { return fmt::format("{:08x}{:08x}", std::random_device{
 Result<std::string> journal_id(journal::Journal& journal) { return journal.settle_fact("journal_id", random_id()); }
 
 // The spool as an earlier process left it: clips that nobody waits for go. Nothing is removed on a guess.
-Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal, WallTime now) {
+Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal, const std::string& id,
+                           WallTime now) {
   if (auto made = spool.create(); !made) return made;
-  const auto id = journal_id(journal);
-  if (!id) return id.error();
-  const auto set_aside = spool.belong_to(*id, format_rfc3339(now));
+  const auto set_aside = spool.belong_to(id, format_rfc3339(now));
   if (!set_aside) return set_aside.error();
   if (!set_aside->empty())
     spdlog::error("the spool holds finished clips of a journal that is lost: they are now in {}",
@@ -118,19 +119,25 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   const auto marker = archive_id(archive, *journal);
   if (!marker) return with_context(marker.error(), "archive.directory");
+  const auto id = journal_id(*journal);
+  if (!id) return with_context(id.error(), "journal.path");
   const archive::Spool spool(config.spool_directory(), 0, 0);
-  if (auto prepared = prepare_spool(spool, *journal, clock.wall_now()); !prepared)
+  if (auto prepared = prepare_spool(spool, *journal, *id, clock.wall_now()); !prepared)
     return with_context(prepared.error(), "capture.spool_directory");
   // We hold the locks, so whatever their holder before had in hand is nobody's now.
   if (auto released = journal->release_leases(clock.wall_now()); !released)
     return with_context(released.error(), "journal.path");
-  return std::unique_ptr<CaptureEngine>(
-      new CaptureEngine(config, std::move(locks), *marker, writer, std::move(*journal), api, clock, observers));
+  const auto told = journal->transaction([&] { return journal->set_targets(journal_targets(config)); });
+  if (!told) return with_context(told.error(), "journal.path");
+  auto delivering = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!delivering) return with_context(delivering.error(), "journal.path");
+  return std::unique_ptr<CaptureEngine>(new CaptureEngine(config, std::move(locks),
+                                                          {*marker, *id, std::move(*journal), std::move(*delivering)},
+                                                          writer, api, clock, observers));
 }
 
-CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker,
-                             journal::Writer& writer, journal::Journal reading, rhombus::ApiClient& api, Clock& clock,
-                             const Observers& observers)
+CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found, journal::Writer& writer,
+                             rhombus::ApiClient& api, Clock& clock, const Observers& observers)
     : locks_(std::move(locks)),
       owner_(lease_owner()),
       tokens_(api, clock),
@@ -153,16 +160,31 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::s
                    clock,
                    seconds(config.capture.retry_for_seconds),
                    connections_by_rule(config)},
-      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, layouts_by_rule(config), writer,
-                 clock, observers.ended),
+      deliverer_(deliver_targets(config, archive_, found.archive_marker, clock), found.journal_id, writer,
+                 std::move(found.delivering), clock, observers.delivery),
+      publisher_(owner_, found.archive_marker, config.archive.thumbnails, archive_, spool_, layouts_by_rule(config),
+                 writer, clock, told_on(observers.ended)),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
-          std::move(reading), [this] { publisher_.notify(); }, observers.ended) {}
+          std::move(found.reading), [this] { publisher_.notify(); }, told_on(observers.ended)) {}
 
-bool CaptureEngine::stop() {
+// An end that is written down has its deliveries.
+capture::Publisher::Observer CaptureEngine::told_on(capture::Publisher::Observer ended) {
+  return [this, ended = std::move(ended)](journal::State state, milliseconds took) {
+    ended(state, took);
+    deliverer_.notify();
+  };
+}
+
+bool CaptureEngine::stop(milliseconds for_deliveries) {
   pool_.stop();
-  const bool let_go = publisher_.stop(archive_deadline);
+  bool let_go = publisher_.stop(archive_deadline);
   if (!let_go) spdlog::error("the archive does not let go of a clip; it is published at the next start");
+  if (for_deliveries > milliseconds(0)) deliverer_.wait_until_quiet(for_deliveries);
+  if (!deliverer_.stop(delivery_deadline)) {
+    spdlog::error("a hook or the offsite copy does not let go; what it was told is delivered at the next start");
+    let_go = false;
+  }
   return let_go;
 }
 

@@ -1,4 +1,5 @@
-// All that works on captures, wired together: what takes footage, puts clips together and brings them to the archive.
+// All that works on captures, wired together: what takes footage, puts clips together, brings them to the archive and
+// tells of them.
 // There is one at a time, in `serve` or in a `catch-up` while there is no serve.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "responder/archive/spool.hpp"
 #include "responder/capture/publisher.hpp"
 #include "responder/capture/worker_pool.hpp"
+#include "responder/deliver/deliverer.hpp"
 
 #include "config.hpp"
 #include "process_lock.hpp"
@@ -25,6 +27,7 @@ class CaptureEngine {
     // Told of each capture that came to an end, and how long after its alert was received.
     std::function<void(journal::State, std::chrono::milliseconds)> ended = [](auto, auto) {};
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
+    deliver::Deliverer::Observer delivery = [](auto, auto) {};
   };
 
   // Takes over what the holder of the locks before has left, and goes to work. `config` outlives it.
@@ -43,13 +46,24 @@ class CaptureEngine {
   capture::ArchiveHealth archive_health() const { return publisher_.health(); }
   Result<void> check_spool() const { return spool_.check_room(); }
 
-  // Ends what runs at its next safe point. False when the archive hangs: a thread is left behind, and the process has
-  // to end without this object's end.
-  bool stop();
+  // How long a run that ends goes on telling of what it has captured. The rest waits for the next one.
+  static constexpr std::chrono::seconds time_for_deliveries{10};
+
+  // Ends what runs at its next safe point; deliveries that are due get up to `for_deliveries`. False when the archive
+  // hangs: a thread is left behind, and the process has to end without this object's end.
+  bool stop(std::chrono::milliseconds for_deliveries = time_for_deliveries);
 
  private:
-  CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker, journal::Writer& writer,
-                journal::Journal reading, rhombus::ApiClient& api, Clock& clock, const Observers& observers);
+  // What start() has found in the journal.
+  struct Found {
+    std::string archive_marker;
+    std::string journal_id;
+    journal::Journal reading;     // of the scheduler
+    journal::Journal delivering;  // of the deliverer
+  };
+  CaptureEngine(const Config& config, WorkLocks locks, Found found, journal::Writer& writer, rhombus::ApiClient& api,
+                Clock& clock, const Observers& observers);
+  capture::Publisher::Observer told_on(capture::Publisher::Observer ended);
 
   // In the order in which they depend on one another: each is stopped before what it uses.
   const WorkLocks locks_;
@@ -62,6 +76,7 @@ class CaptureEngine {
   archive::Spool spool_;
   capture::StretchStore stretches_;
   capture::Environment environment_;
+  deliver::Deliverer deliverer_;
   capture::Publisher publisher_;
   capture::WorkerPool pool_;
 };

@@ -7,11 +7,13 @@
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
+#include "responder/deliver/program.hpp"
 #include "responder/net/certificate.hpp"
 
 #include "archive_marker.hpp"
 #include "capture_engine.hpp"
 #include "commands.hpp"
+#include "deliveries.hpp"
 #include "push_path.hpp"
 #include "rules.hpp"
 
@@ -219,6 +221,32 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
   findings.good("webhooks", "none is known to be missed");
 }
 
+// A hook is told of captures alone, and nobody is posted to for a try.
+void check_hooks(const Config& config, Findings& findings) {
+  for (const auto& hook : config.hooks) {
+    if (!hook.url.empty()) {
+      findings.good("hook", fmt::format("{} posts to {}", hook.name, net::Url::parse(hook.url)->origin()));
+      continue;
+    }
+    const auto found = deliver::find_program(hook.command.front());
+    if (!found) {
+      findings.wrong("hook", fmt::format("{}: command: {}", hook.name, found.error().message));
+    } else {
+      findings.good("hook", fmt::format("{} runs {}", hook.name, found->string()));
+    }
+  }
+}
+
+void check_offsite(const Config& config, Findings& findings, Clock& clock) {
+  if (config.offsite.remote.empty()) return;
+  if (const auto found = deliver::find_program(config.offsite.rclone); !found)
+    return findings.wrong("offsite", "offsite.rclone: " + found.error().message);
+  if (const auto tried = deliver::try_remote(offsite_options(config, {}), clock); !tried)
+    return findings.wrong("offsite",
+                          fmt::format("offsite.remote {}: {}", config.offsite.remote, tried.error().message));
+  findings.good("offsite", config.offsite.remote);
+}
+
 }  // namespace
 
 int check(const Config& config) {
@@ -233,6 +261,8 @@ int check(const Config& config) {
   check_archive(config, findings, journal);
   SystemClock clock;
   check_certificates(config, findings, clock.wall_now());
+  check_hooks(config, findings);
+  check_offsite(config, findings, clock);
   bool reached = true;
   const bool can_ask = static_cast<bool>(check_for_asking(config));
   if (can_ask) {

@@ -174,6 +174,7 @@ Command retry_command(CLI::App& program) {
   const auto options = std::make_shared<RetryOptions>();
   command->add_option("ALERT", options->alerts, "alerts whose captures are tried again");
   command->add_flag("--failed", options->failed, "all that failed or stayed partial");
+  command->add_flag("--deliveries", options->deliveries, "what hooks and the offsite copy were not told in days");
   return {.app = command, .run = [options](const Invocation& call) { return retry(call.config, *options); }};
 }
 

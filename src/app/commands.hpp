@@ -102,7 +102,8 @@ int adopt_archive(const Config& config);
 
 struct RetryOptions {
   std::vector<std::string> alerts;
-  bool failed = false;  // all that failed
+  bool failed = false;      // all that failed
+  bool deliveries = false;  // what was given up of telling hooks and copying off site
 };
 int retry(const Config& config, const RetryOptions& options);
 

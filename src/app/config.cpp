@@ -4,12 +4,15 @@
 #include <cstdlib>
 #include <set>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <toml++/toml.h>
 #include <unistd.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/text.hpp"
+#include "responder/deliver/signature.hpp"
+#include "responder/journal/journal.hpp"
 #include "responder/net/http_client.hpp"
 #include "responder/net/trusted_proxies.hpp"
 #include "responder/net/url.hpp"
@@ -381,6 +384,10 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
   }
   if (auto read = load_secret(config.rhombus.api_key, key_file, "rhombus.api_key_file"); !read) return read;
   if (auto read = load_secret(config.admin.token, config.admin.token_file, "admin.token_file"); !read) return read;
+  for (auto& hook : config.hooks) {
+    const auto key = fmt::format("[[hook]] {}: secret_file", printable(hook.name, 64));
+    if (auto read = load_secret(hook.secret, hook.secret_file, key); !read) return read;
+  }
   if (auto usable = check_api_key(config.rhombus.api_key); !usable)
     return with_context(usable.error(), "rhombus.api_key");
 
@@ -438,6 +445,73 @@ void follow_the_region(Config& config) {
     config.rhombus.media_url = "https://mediaapi-v2.eu.rhombussystems.com";
 }
 
+bool is_loopback(const std::string& host) {
+  in_addr address{};
+  constexpr std::uint32_t loopback_net = 127;
+  if (::inet_pton(AF_INET, host.c_str(), &address) == 1) return ntohl(address.s_addr) >> 24U == loopback_net;
+  return host == "localhost" || host == "::1";
+}
+
+Result<void> check_hook_url(const Config::Hook& hook) {
+  const auto url = net::Url::parse(hook.url);
+  if (!url) return wrong("url: " + url.error().message);
+  if (url->scheme != "https" && !is_loopback(url->host))
+    return wrong("url is not https: what is posted would travel in the clear");
+  if (hook.secret.empty())
+    return wrong("secret or secret_file is missing: the receiver knows by it that a post is ours");
+  if (auto key = deliver::SigningKey::parse(hook.secret); !key) return wrong("secret " + key.error().message);
+  if (hook.ca_file.empty()) return {};
+  if (::access(hook.ca_file.c_str(), R_OK) != 0)
+    return wrong(fmt::format("ca_file: {} is not there or cannot be read", hook.ca_file));
+  if (auto usable = net::check_ca_file(hook.ca_file); !usable) return wrong("ca_file: " + usable.error().message);
+  return {};
+}
+
+Result<void> check_hook(const Config::Hook& hook) {
+  if (hook.on.empty()) return wrong("on is empty: name done, partial or failed");
+  for (const auto& state : hook.on) {
+    if (state != "done" && state != "partial" && state != "failed")
+      return wrong(fmt::format("on has '{}', not one of: done, partial, failed", printable(state, 40)));
+  }
+  if (hook.command.empty() == hook.url.empty()) return wrong("give command or url, one of them");
+  if (!hook.url.empty()) return check_hook_url(hook);
+  if (hook.command.front().empty()) return wrong("command names no program");
+  if (!hook.secret.empty() || !hook.ca_file.empty())
+    return wrong("secret and ca_file are for a url, not for a command");
+  return {};
+}
+
+Result<void> check_hooks(const std::vector<Config::Hook>& hooks) {
+  constexpr std::size_t most = 16;  // each has a thread
+  if (hooks.size() > most)
+    return wrong(fmt::format("there are {} [[hook]] tables, and {} at most", hooks.size(), most));
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < hooks.size(); ++i) {
+    const auto& name = hooks[i].name;
+    const auto where = fmt::format("[[hook]] number {}", i + 1);
+    if (!is_safe_id(name)) return wrong(where + ": name is missing or is not 1-64 of A-Za-z0-9._-");
+    if (name == journal::offsite_target) return wrong(fmt::format("{}: name {} is taken by [offsite]", where, name));
+    if (!names.insert(name).second) return wrong(fmt::format("{}: name {} is taken by another", where, name));
+    if (auto usable = check_hook(hooks[i]); !usable)
+      return wrong(fmt::format("[[hook]] {}: {}", name, usable.error().message));
+  }
+  return {};
+}
+
+// A remote of rclone's own configuration: what rclone takes on its command line beside that may hold passwords.
+Result<void> check_offsite(const Config& config) {
+  const auto& offsite = config.offsite;
+  if (offsite.remote.empty()) return {};
+  const auto colon = offsite.remote.find(':');
+  const auto name = std::string_view(offsite.remote).substr(0, colon);
+  const bool is_name = colon != std::string::npos && !name.empty() && name.front() != '-' &&
+                       name.find_first_of("/,=\"'") == std::string_view::npos;
+  if (!is_name || offsite.remote != printable(offsite.remote, offsite.remote.size()))
+    return wrong("offsite.remote is not NAME:PATH, NAME as in rclone's own configuration (rclone config)");
+  if (offsite.rclone.empty()) return wrong("offsite.rclone is empty: name the program");
+  return {};
+}
+
 Result<void> check_values(const Config& config) {
   for (const auto& [name, text_] :
        {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
@@ -478,7 +552,8 @@ Result<void> check_values(const Config& config) {
         {"rhombus.client_key", &config.rhombus.client_key},
         {"webhook.tls_cert", &config.webhook.tls_cert},
         {"webhook.tls_key", &config.webhook.tls_key},
-        {"webhook.client_ca", &config.webhook.client_ca}}) {
+        {"webhook.client_ca", &config.webhook.client_ca},
+        {"offsite.rclone_config", &config.offsite.rclone_config}}) {
     if (!path->empty() && ::access(path->c_str(), R_OK) != 0)
       return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
   }
@@ -486,7 +561,8 @@ Result<void> check_values(const Config& config) {
     if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable)
       return wrong("rhombus.ca_file: " + usable.error().message);
   }
-  return {};
+  if (auto usable = check_hooks(config.hooks); !usable) return usable;
+  return check_offsite(config);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ struct Config {
 
   // [[hook]]: who is told of finished captures: a program, or a URL.
   struct Hook {
-    std::string name;
+    std::string name;  // no other target's
     std::vector<std::string> on{"done", "partial", "failed"};
     std::vector<std::string> command;
     std::string url;

@@ -189,6 +189,9 @@ void Daemon::refresh_gauges() {
   // Whoever found them, the poller or a catch-up beside us.
   if (const auto missed = ingest::webhooks_missed_ever(counting_, clock_.wall_now()))
     metrics_.set_webhooks_missed(*missed);
+  if (const auto deliveries = counting_.delivery_counts()) {
+    for (const auto& one : *deliveries) metrics_.set_deliveries(one.target, one.waiting, one.given_up);
+  }
   if (auto* engine = engine_.load(); engine != nullptr) {
     metrics_.set_queue_depth(engine->queue_depth());
     const auto archive = engine->archive_health();
@@ -216,6 +219,9 @@ Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
   };
   observers.bytes = [this](rhombus::Route route, std::size_t bytes) {
     metrics_.count_bytes(rhombus::to_string(route), bytes);
+  };
+  observers.delivery = [this](std::string_view target, std::string_view result) {
+    metrics_.count_delivery(target, result);
   };
   return CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
 }
@@ -371,7 +377,7 @@ bool Daemon::stop() {
     auto held = engine_start_.lock();
     let_go = held.wait_for({}, archive_deadline, [&] { return held->over; });
   }
-  if (auto* engine = engine_.load(); engine != nullptr) let_go = engine->stop() && let_go;
+  if (auto* engine = engine_.load(); engine != nullptr) let_go = engine->stop(milliseconds(0)) && let_go;
   writer_.stop();
   if (admin_front_) admin_front_->stop(milliseconds(0));
   return let_go;

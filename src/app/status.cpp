@@ -2,6 +2,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/json_writer.hpp"
+#include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 #include "responder/journal/journal.hpp"
 
@@ -10,6 +11,22 @@
 #include "push_path.hpp"
 
 namespace responder::app {
+namespace {
+
+void write_deliveries(JsonWriter& json, const journal::DeliveryCounts& counts) {
+  json.begin_object().field("target", counts.target).field("waiting", counts.waiting);
+  json.field("given_up", counts.given_up).key("oldest_waiting");
+  counts.oldest_waiting ? json.value(format_rfc3339(*counts.oldest_waiting)) : json.null();
+  json.field("reason", counts.reason).end_object();
+}
+
+std::string describe_deliveries(const journal::DeliveryCounts& counts) {
+  auto text = fmt::format("{}: {} waiting, {} given up", counts.target, counts.waiting, counts.given_up);
+  if (counts.oldest_waiting) text += fmt::format(", the oldest since {}", format_rfc3339(*counts.oldest_waiting));
+  return counts.reason.empty() ? text : fmt::format("{}; {}", text, printable(counts.reason));
+}
+
+}  // namespace
 
 int status(const Config& config, bool as_json) {
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
@@ -23,6 +40,8 @@ int status(const Config& config, bool as_json) {
   const auto push_path = describe_silence(*journal, now);
   if (!last || !silence || !push_path)
     return complain(!last ? last.error().message : !silence ? silence.error().message : push_path.error().message);
+  const auto deliveries = journal->delivery_counts();
+  if (!deliveries) return complain(deliveries.error().message);
   const auto free = free_bytes(config.archive.directory);
 
   if (as_json) {
@@ -40,6 +59,9 @@ int status(const Config& config, bool as_json) {
     *last ? json.value(format_rfc3339(**last)) : json.null();
     json.field("webhooks_missed", silence->missed).key("webhooks_missing_since");
     silence->broken_since ? json.value(format_rfc3339(*silence->broken_since)) : json.null();
+    json.key("deliveries").begin_array();
+    for (const auto& one : *deliveries) write_deliveries(json, one);
+    json.end_array();
     json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
     free ? json.value(*free) : json.null();
     json.end_object();
@@ -52,6 +74,7 @@ int status(const Config& config, bool as_json) {
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
   fmt::print("catch-up   {}\n", *last ? format_rfc3339(**last) : "never yet");
   if (!push_path->empty()) fmt::print("webhooks   {}\n", *push_path);
+  for (const auto& one : *deliveries) fmt::print("deliveries {}\n", describe_deliveries(one));
   fmt::print("journal    {}\n", config.journal.path);
   fmt::print("archive    {} ({})\n", config.archive.directory,
              free ? fmt::format("{:.1f} GiB free", static_cast<double>(*free) / (1U << 30U)) : free.error().message);

@@ -77,8 +77,8 @@ Result<void> forget_lost_clips(const Config& config, journal::Journal& journal, 
 }  // namespace
 
 int retry(const Config& config, const RetryOptions& options) {
-  if (options.alerts.empty() != options.failed)
-    return complain("give the alerts to try again, or --failed for all that failed");
+  if (options.alerts.empty() != (options.failed || options.deliveries))
+    return complain("give the alerts to try again, --failed for all that failed, or --deliveries");
   auto journal = open_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto now = SystemClock().wall_now();
@@ -87,6 +87,11 @@ int retry(const Config& config, const RetryOptions& options) {
     const auto count = journal->retry_failed(now);
     if (!count) return complain(count.error().message);
     fmt::print("{} captures are in line again\n", *count);
+  }
+  if (options.deliveries) {
+    const auto count = journal->retry_deliveries(now);
+    if (!count) return complain(count.error().message);
+    fmt::print("{} deliveries are in line again\n", *count);
   }
   for (const auto& alert : options.alerts) {
     const auto count = journal->retry(AlertId(alert), now);

@@ -208,6 +208,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       next, to_ms(now), to_s(outcome.window_end), clip_end);
   if (!finished || impl_->database.changes() == 0) return finished;
   if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
+  if (auto told = impl_->tell_targets(id, to_ms(now)); !told) return told;
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }
 

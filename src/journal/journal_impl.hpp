@@ -2,6 +2,7 @@
 //
 //   journal.cpp    opening, versions, damage, transactions; facts and pins
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
+//   deliveries.cpp who is told of finished captures
 //   reports.cpp    what is asked and changes nothing
 #pragma once
 
@@ -21,6 +22,11 @@ inline constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
     "clip_end_s, kind, held, removed_ms";
+
+// Of `captures`: a clip that is still to be copied off site.
+inline constexpr std::string_view awaits_offsite_sql =
+    "EXISTS (SELECT 1 FROM deliveries WHERE deliveries.capture = captures.id AND target = 'offsite' "
+    "AND next_ms IS NOT NULL)";
 
 inline std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 inline std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
@@ -82,6 +88,7 @@ struct Journal::Impl {
   }
 
   Result<Accepted> accept_known(const NewCapture& capture);
+  Result<void> tell_targets(CaptureId id, std::int64_t now);
   Result<void> note_late_webhook(Accepted& accepted, bool was_missed, std::int64_t now);
 };
 

@@ -20,8 +20,8 @@
 //
 // targets: who is told of finished captures (hooks, the offsite copy), as the configuration of the process that works
 // on captures names them, and of which states. deliveries: what is to be told to them or has been: one row for each
-// target and outcome, written with that outcome; next_ms says when to try it (again), without it is over: delivered
-// (delivered_ms) or given up (reason).
+// target and outcome, written with that outcome unless the target was last told the same of the same clip (sha256);
+// next_ms says when to try it (again), without it is over: delivered (delivered_ms) or given up (reason).
 //
 // pins: the public key a LAN device was first seen with.
 //
@@ -87,13 +87,16 @@ CREATE TABLE deliveries (
   target       TEXT    NOT NULL,
   capture      INTEGER NOT NULL REFERENCES captures (id),
   state        TEXT    NOT NULL CHECK (state IN ('done', 'partial', 'failed')),
+  sha256       TEXT    NOT NULL,
+  created_ms   INTEGER NOT NULL,
   attempts     INTEGER NOT NULL DEFAULT 0,
   next_ms      INTEGER,
   delivered_ms INTEGER CHECK (delivered_ms IS NULL OR next_ms IS NULL),
   reason       TEXT    NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
-CREATE INDEX deliveries_of ON deliveries (capture);
+CREATE INDEX deliveries_due ON deliveries (target, next_ms) WHERE next_ms IS NOT NULL;
+CREATE INDEX deliveries_given_up ON deliveries (target) WHERE next_ms IS NULL AND delivered_ms IS NULL;
+CREATE INDEX deliveries_of ON deliveries (capture, target);
 
 CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
@@ -174,13 +177,16 @@ CREATE TABLE deliveries (
   target       TEXT    NOT NULL,
   capture      INTEGER NOT NULL REFERENCES captures (id),
   state        TEXT    NOT NULL CHECK (state IN ('done', 'partial', 'failed')),
+  sha256       TEXT    NOT NULL,
+  created_ms   INTEGER NOT NULL,
   attempts     INTEGER NOT NULL DEFAULT 0,
   next_ms      INTEGER,
   delivered_ms INTEGER CHECK (delivered_ms IS NULL OR next_ms IS NULL),
   reason       TEXT    NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
-CREATE INDEX deliveries_of ON deliveries (capture);
+CREATE INDEX deliveries_due ON deliveries (target, next_ms) WHERE next_ms IS NOT NULL;
+CREATE INDEX deliveries_given_up ON deliveries (target) WHERE next_ms IS NULL AND delivered_ms IS NULL;
+CREATE INDEX deliveries_of ON deliveries (capture, target);
 
 PRAGMA user_version = 4;
 )sql";

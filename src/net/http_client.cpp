@@ -33,11 +33,10 @@ Error client_error(httplib::Error error, const Url& origin) {
     case httplib::Error::SSLConnection:
       return make(ErrorKind::transient, "the TLS handshake failed or its certificate was refused");
     case httplib::Error::SSLLoadingCerts:
-      return make(ErrorKind::permanent, "the CA certificates cannot be loaded (rhombus.ca_file)");
+      return make(ErrorKind::permanent, "the CA certificates cannot be loaded (ca_file)");
     case httplib::Error::SSLServerVerification:
-      return make(
-          ErrorKind::permanent,
-          "its certificate is not trusted (wrong host name, expired, or a CA that rhombus.ca_file should name)");
+      return make(ErrorKind::permanent,
+                  "its certificate is not trusted (wrong host name, expired, or a CA that ca_file should name)");
     default: return make(ErrorKind::transient, "the request failed");
   }
 }

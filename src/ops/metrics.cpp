@@ -1,5 +1,7 @@
 #include "responder/ops/metrics.hpp"
 
+#include <map>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -38,6 +40,21 @@ struct Metrics::Impl {
                                                               .Name("rhombus_responder_api_requests_total")
                                                               .Help("Calls to Rhombus's API; code 0: no answer")
                                                               .Register(registry);
+  prometheus::Family<prometheus::Counter>& deliveries =
+      prometheus::BuildCounter()
+          .Name("rhombus_responder_deliveries_total")
+          .Help("Attempts to tell a hook or to copy off site, by what became of them")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& deliveries_waiting =
+      prometheus::BuildGauge()
+          .Name("rhombus_responder_deliveries_waiting")
+          .Help("Finished captures that a hook is still to be told of, or that are still to be copied off site")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& deliveries_given_up =
+      prometheus::BuildGauge()
+          .Name("rhombus_responder_deliveries_given_up")
+          .Help("Those that were given up and not put back in line")
+          .Register(registry);
   prometheus::Counter& webhooks_missed = prometheus::BuildCounter()
                                              .Name("rhombus_responder_webhooks_missed_total")
                                              .Help("Alerts found by asking whose webhooks never came")
@@ -91,6 +108,16 @@ void Metrics::count_bytes(std::string_view source, std::size_t bytes) {
 
 void Metrics::count_api_request(std::string_view call, int code) {
   impl_->api_requests.Add({{"call", std::string(call)}, {"code", std::to_string(code)}}).Increment();
+}
+
+void Metrics::count_delivery(std::string_view target, std::string_view result) {
+  impl_->deliveries.Add({{"target", std::string(target)}, {"result", std::string(result)}}).Increment();
+}
+
+void Metrics::set_deliveries(std::string_view target, std::uint64_t waiting, std::uint64_t given_up) {
+  const std::map<std::string, std::string> labels{{"target", std::string(target)}};
+  impl_->deliveries_waiting.Add(labels).Set(static_cast<double>(waiting));
+  impl_->deliveries_given_up.Add(labels).Set(static_cast<double>(given_up));
 }
 
 void Metrics::set_webhooks_missed(std::uint64_t in_all) {

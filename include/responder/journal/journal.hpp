@@ -185,6 +185,34 @@ struct MissedWebhooks {
   std::optional<WallTime> first;  // when the earliest of their alerts began
 };
 
+// Who is told of finished captures, and of which outcomes.
+struct Target {
+  std::string name;
+  std::vector<State> states;  // of done, partial and failed
+};
+
+// The target that copies clips to where they are kept as well: its deliveries are of clips.
+inline constexpr std::string_view offsite_target = "offsite";
+
+using DeliveryId = std::int64_t;
+
+// What a target is to be told.
+struct Delivery {
+  DeliveryId id = 0;
+  State state = State::done;  // what the capture came to
+  WallTime created_at;        // when it did
+  int attempts = 0;
+  Capture capture;  // as it is known now
+};
+
+struct DeliveryCounts {
+  std::string target;
+  std::uint64_t waiting = 0;
+  std::uint64_t given_up = 0;
+  std::optional<WallTime> oldest_waiting;
+  std::string reason;  // of the last that failed and is not delivered
+};
+
 class Journal {
  public:
   enum class Mode { read_write, read_only };
@@ -258,6 +286,21 @@ class Journal {
   Result<MissedWebhooks> missed_webhooks(WallTime from, WallTime to);
   // When the alert of the last webhook that brought one began.
   Result<std::optional<WallTime>> last_webhook_alert();
+
+  // Who is told from now on. What was still to be told to others is given up.
+  Result<void> set_targets(const std::vector<Target>& targets);
+  // The next that a target is to be told; nullopt when nothing is due. Of one capture it is told in order.
+  Result<std::optional<Delivery>> next_delivery(std::string_view target, WallTime now);
+  // The ends of an attempt. Without `next_at` it is given up; `counts`: the attempt is one of those that lead to
+  // that.
+  Result<void> delivered(DeliveryId id, WallTime now);
+  Result<void> not_delivered(DeliveryId id, std::string_view reason, std::optional<WallTime> next_at, bool counts);
+  // Of each target there is now, by name.
+  Result<std::vector<DeliveryCounts>> delivery_counts();
+  // Puts what was given up, of targets there are now, back in line; how many there were.
+  Result<std::int64_t> retry_deliveries(WallTime now);
+  // Whether a clip of the capture is still to be copied off site: it must not be removed before.
+  Result<bool> awaits_offsite(CaptureId id);
 
   // Paths under the archive that a better clip of another name has replaced, and that are still to be removed.
   Result<std::vector<std::string>> leftovers();

@@ -184,3 +184,52 @@ TEST_CASE_METHOD(Fixture, "serving needs a key and a secret") {
         std::string::npos);
   CHECK(check_for_serving(*load("[rhombus]\napi_key = \"k\"\n[webhook]\nallow_unsigned = true\n")));
 }
+
+TEST_CASE_METHOD(Fixture, "a hook has a name of its own, and a program or a URL with a secret") {
+  const std::string runs = "[[hook]]\nname = \"a\"\ncommand = [\"/bin/true\"]\n";
+  const std::string posts = "[[hook]]\nname = \"b\"\nurl = \"https://h/x\"\n";
+  auto config =
+      load(runs + posts + "secret_file = \"" + file("hook-secret", "whsec_a2V5\n") + "\"\non = [\"failed\"]\n");
+  REQUIRE(config);
+  REQUIRE(config->hooks.size() == 2);
+  CHECK(config->hooks[0].on.size() == 3);
+  CHECK(config->hooks[1].secret.reveal() == "whsec_a2V5");
+  CHECK(load("[[hook]]\nname = \"a\"\nurl = \"http://127.0.0.1:8000/x\"\nsecret = \"s\"\n"));
+  CHECK(load("[[hook]]\nname = \"a\"\nurl = \"http://[::1]:8000/x\"\nsecret = \"s\"\n"));
+
+  const auto complains = [&](const std::string& toml, const std::string& of) {
+    const auto message = error(toml);
+    INFO(message);
+    CHECK(message.find(of) != std::string::npos);
+    CHECK(message.find("!!!!") == std::string::npos);
+  };
+  complains("[[hook]]\ncommand = [\"/bin/true\"]\n", "number 1: name is missing");
+  complains("[[hook]]\nname = \"two words\"\ncommand = [\"/bin/true\"]\n", "A-Za-z0-9._-");
+  complains(runs + runs, "number 2: name a is taken by another");
+  complains("[[hook]]\nname = \"offsite\"\ncommand = [\"/bin/true\"]\n", "taken by [offsite]");
+  complains("[[hook]]\nname = \"a\"\n", "[[hook]] a: give command or url");
+  complains(runs + "url = \"https://h/\"\n", "give command or url");
+  complains(runs + "on = [\"waiting\"]\n", "on has 'waiting'");
+  complains(runs + "on = []\n", "on is empty");
+  complains(runs + "secret = \"s\"\n", "not for a command");
+  complains(posts, "secret or secret_file is missing");
+  complains(posts + "secret = \"whsec_!!!!\"\n", "[[hook]] b: secret begins with");
+  complains(posts + "secret_file = \"/does/not/exist\"\n", "[[hook]] b: secret_file: ");
+  complains(posts + "secret = \"s\"\nca_file = \"/does/not/exist\"\n", "ca_file: /does/not/exist");
+  complains("[[hook]]\nname = \"a\"\nurl = \"http://h/x\"\nsecret = \"s\"\n", "not https");
+  complains("[[hook]]\nname = \"a\"\nurl = \"http://127.evil.example/x\"\nsecret = \"s\"\n", "not https");
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "[[hook]]\nname = \"h" + std::to_string(i) + "\"\ncommand = [\"/bin/true\"]\n";
+  complains(many, "17 [[hook]] tables");
+}
+
+TEST_CASE_METHOD(Fixture, "the offsite remote is one of rclone's configuration") {
+  CHECK(load("[offsite]\nremote = \"box:clips/site one\"\n"));
+  CHECK(load("[offsite]\nremote = \"box:\"\n"));
+  for (const auto* remote : {"/srv/clips", ":sftp,pass=x:clips", "--config=x:y", "box,pass=x:y", "box"}) {
+    INFO(remote);
+    CHECK(error("[offsite]\nremote = \"" + std::string(remote) + "\"\n").find("offsite.remote is not NAME:PATH") !=
+          std::string::npos);
+  }
+  CHECK(error("[offsite]\nrclone_config = \"/does/not/exist\"\n").find("offsite.rclone_config") != std::string::npos);
+}

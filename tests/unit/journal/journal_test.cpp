@@ -551,6 +551,135 @@ TEST_CASE("a journal of version 2 is taken over whole") {
   CHECK(due_ids(*journal, t0).size() == 1);
 }
 
+namespace {
+
+const std::vector<Target> hook_and_offsite{{"hook", {State::done, State::partial, State::failed}},
+                                           {"offsite", {State::done, State::partial}}};
+
+struct Deliveries : Fixture {
+  Deliveries() { REQUIRE(journal.set_targets(hook_and_offsite)); }
+
+  const CaptureId id = journal.accept(capture("a"))->id;
+
+  void finish(State state, const std::string& sha256 = "") {
+    REQUIRE(journal.retry(AlertId("a"), t0));
+    REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+    auto clip = clip_on_disk;
+    clip.sha256 = sha256;
+    REQUIRE(journal.finish(id, "me", outcome(state, "", sha256.empty() ? std::nullopt : std::optional(clip)), t0));
+  }
+  // What the target is told now, and is told with that.
+  std::vector<State> told(const std::string& target) {
+    std::vector<State> states;
+    while (const auto next = *journal.next_delivery(target, t0)) {
+      states.push_back(next->state);
+      REQUIRE(journal.delivered(next->id, t0));
+    }
+    return states;
+  }
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Deliveries, "each target is told of the outcomes that it asks for, and of none twice") {
+  finish(State::failed);
+  CHECK(told("hook") == std::vector{State::failed});
+  CHECK(told("offsite").empty());
+  finish(State::failed);
+  CHECK(told("hook").empty());
+  finish(State::partial, "11");
+  CHECK(told("hook") == std::vector{State::partial});
+  finish(State::partial, "11");  // tried again, and nothing better
+  CHECK(told("hook").empty());
+  finish(State::partial, "22");
+  finish(State::done, "33");
+  CHECK(told("hook") == std::vector{State::partial, State::done});
+  CHECK(told("offsite") == std::vector{State::partial, State::partial, State::done});
+}
+
+TEST_CASE_METHOD(Deliveries, "an outcome and its deliveries are one: a crash leaves both or none") {
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  const auto undone = journal.transaction([&]() -> Result<void> {
+    CHECK(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0));
+    CHECK(*journal.next_delivery("hook", t0));
+    return Error{ErrorKind::transient, "the power goes"};
+  });
+  CHECK_FALSE(undone);
+  CHECK_FALSE(*journal.next_delivery("hook", t0));
+  REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0));
+  // Whoever opens it next finds it due, as often as it takes until somebody says that it is delivered.
+  for (int start = 0; start < 3; ++start) {
+    auto next_process = *Journal::open(folder / "state/journal.db", Journal::Mode::read_write);
+    REQUIRE(next_process.set_targets(hook_and_offsite));
+    REQUIRE(*next_process.next_delivery("hook", t0));
+    CHECK((*next_process.next_delivery("hook", t0))->capture.published->clip == clip_on_disk.clip);
+  }
+  CHECK(told("hook") == std::vector{State::done});
+}
+
+TEST_CASE_METHOD(Deliveries, "an end that is not one tells nobody") {
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  REQUIRE(journal.finish(id, "somebody else", outcome(State::done, "", clip_on_disk), t0));
+  auto shorter = outcome(State::done, "", clip_on_disk);
+  shorter.window_end -= 1s;  // the window has grown meanwhile
+  REQUIRE(journal.finish(id, "me", shorter, t0));
+  CHECK(told("hook").empty());
+}
+
+TEST_CASE_METHOD(Deliveries,
+                 "a delivery waits for its time and for the one before it, and no clock puts it off for long") {
+  finish(State::partial, "11");
+  finish(State::done, "22");
+  const auto first = *journal.next_delivery("hook", t0);
+  REQUIRE(first);
+  REQUIRE(journal.not_delivered(first->id, "no answer", t0 + 30min, true));
+  CHECK_FALSE(*journal.next_delivery("hook", t0 + 29min));  // the other would come before it
+  CHECK((*journal.next_delivery("hook", t0 + 30min))->attempts == 1);
+  CHECK((*journal.next_delivery("hook", t0 - 3h))->id == first->id);  // the clock was set back
+  auto counts = journal.delivery_counts()->at(0);
+  CHECK(counts.target == "hook");
+  CHECK(counts.waiting == 2);
+  CHECK(counts.oldest_waiting == t0);
+  CHECK(counts.reason == "no answer");
+
+  REQUIRE(journal.not_delivered(first->id, "three days", std::nullopt, true));
+  CHECK((*journal.next_delivery("hook", t0))->state == State::done);
+  CHECK(journal.delivery_counts()->at(0).given_up == 1);
+  CHECK(*journal.retry_deliveries(t0) == 1);
+  CHECK(told("hook") == std::vector{State::partial, State::done});
+  CHECK(journal.delivery_counts()->at(0).given_up == 0);
+}
+
+TEST_CASE_METHOD(Deliveries, "what was given up is told with the next outcome, were it the same") {
+  finish(State::done, "11");
+  REQUIRE(journal.not_delivered((*journal.next_delivery("hook", t0))->id, "gone", std::nullopt, true));
+  finish(State::done, "11");
+  CHECK(told("hook") == std::vector{State::done});
+}
+
+TEST_CASE_METHOD(Deliveries, "a target that is gone from the configuration is told nothing more") {
+  finish(State::done, "11");
+  REQUIRE(journal.set_targets({hook_and_offsite[1]}));
+  CHECK_FALSE(*journal.next_delivery("hook", t0));
+  REQUIRE(journal.delivery_counts()->size() == 1);
+  CHECK(journal.delivery_counts()->at(0).target == "offsite");
+  CHECK(*journal.retry_deliveries(t0) == 0);
+  finish(State::done, "22");
+  REQUIRE(journal.set_targets(hook_and_offsite));
+  CHECK_FALSE(*journal.next_delivery("hook", t0));
+  CHECK(journal.delivery_counts()->at(0).given_up == 1);
+  CHECK(journal.delivery_counts()->at(0).reason.find("configuration") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Deliveries, "a clip waits for its copy off site, and for no hook") {
+  CHECK_FALSE(*journal.awaits_offsite(id));
+  finish(State::done, "11");
+  CHECK(*journal.awaits_offsite(id));
+  CHECK(told("offsite").size() == 1);
+  CHECK_FALSE(*journal.awaits_offsite(id));
+  CHECK(*journal.next_delivery("hook", t0));
+}
+
 TEST_CASE_METHOD(Fixture, "counts and filters") {
   const auto id = journal.accept(capture("a"))->id;
   REQUIRE(journal.accept(capture("b")));

@@ -108,6 +108,15 @@ TEST_CASE_METHOD(Fixture, "health is that the loops come round") {
   CHECK(has(get("/metrics")->body, "rhombus_responder_build_info{version=\"1.2.3\"} 1"));
 }
 
+TEST_CASE_METHOD(Fixture, "deliveries are counted by target") {
+  metrics.count_delivery("ticket", "delivered");
+  metrics.set_deliveries("ticket", 3, 1);
+  const auto deliveries = get("/metrics")->body;
+  CHECK(has(deliveries, "rhombus_responder_deliveries_total{result=\"delivered\",target=\"ticket\"} 1"));
+  CHECK(has(deliveries, "rhombus_responder_deliveries_waiting{target=\"ticket\"} 3"));
+  CHECK(has(deliveries, "rhombus_responder_deliveries_given_up{target=\"ticket\"} 1"));
+}
+
 TEST_CASE("with a token, nothing is told without it") {
   Fixture fixture("a token");
   for (const std::string path : {"/healthz", "/readyz", "/metrics", "/other"}) {

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "responder/base/text.hpp"
+#include "responder/deliver/program.hpp"
+#include "responder/deliver/target.hpp"
+
+namespace responder::deliver {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Of lsd: the folder is not there yet, and copying makes it.
+constexpr int not_found_status = 3;
+
+// "2024/01/10 14:30:22 ERROR : x: Failed …" without its time, and without what URLs carry behind a '?'.
+std::string without_time_and_queries(std::string_view text) {
+  constexpr std::string_view time_form = "0000/00/00 00:00:00 ";
+  std::string cleaned;
+  for (auto& line : split(text, '\n')) {
+    const bool dated = line.size() > time_form.size() && line[4] == '/' && line[7] == '/' && line[13] == ':';
+    if (dated) line.erase(0, time_form.size());
+    for (auto mark = line.find('?'); mark != std::string::npos; mark = line.find('?', mark + 1))
+      line.erase(mark + 1, line.find_first_of(" \"'", mark) - mark - 1);
+    cleaned += line + "\n";
+  }
+  return cleaned;
+}
+
+class Rclone {
+ public:
+  Rclone(const Offsite& offsite, Clock& clock) : offsite_(offsite), clock_(clock) {}
+
+  // Its exit status, where that is one of its own.
+  Result<int> run(std::vector<std::string> words, std::string_view input, std::chrono::milliseconds timeout,
+                  std::stop_token stop) const {
+    words.insert(words.begin(), offsite_.rclone);
+    // It is tried again by us, and nobody answers its questions.
+    for (const auto* word : {"--retries=1", "--stats=0", "--log-level=ERROR", "--ask-password=false"})
+      words.emplace_back(word);
+    if (!offsite_.rclone_config.empty()) words.push_back("--config=" + offsite_.rclone_config);
+    auto end = run_program({std::move(words), timeout}, input, clock_, std::move(stop));
+    if (!end) return end.error();
+    end->output = without_time_and_queries(end->output);
+    for (const auto& line : split(end->output, '\n')) spdlog::debug("rclone: {}", printable(line));
+    if (!end->timed_out && end->status == not_found_status) return end->status;
+    if (const auto failure = describe_failure(*end, timeout); !failure.empty())
+      return Error{ErrorKind::transient, "rclone: " + failure};
+    return 0;
+  }
+
+ private:
+  const Offsite& offsite_;
+  Clock& clock_;
+};
+
+class OffsiteTarget final : public Target {
+ public:
+  OffsiteTarget(Offsite offsite, const archive::Archive& archive, Clock& clock)
+      : offsite_(std::move(offsite)), archive_(archive), rclone_(offsite_, clock) {}
+
+  const std::string& name() const override { return name_; }
+
+  Result<void> deliver(const Parcel& parcel, std::stop_token stop) override {
+    const auto& published = parcel.delivery.capture.published;
+    if (!published) return Error{ErrorKind::permanent, "its clip was removed from the archive before it was copied"};
+    if (auto there = check_clip(published->clip); !there) return there;
+    // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a
+    // file than its size.
+    const auto copied = rclone_.run({"copy", archive_.directory().string(), offsite_.remote, "--files-from-raw=-",
+                                     "--no-traverse", "--ignore-times", "--transfers=1"},
+                                    files_of(published->clip), offsite_.timeout, std::move(stop));
+    if (!copied) return copied.error();
+    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
+    // It passes over what it does not find.
+    return check_clip(published->clip);
+  }
+
+ private:
+  Result<void> check_clip(const std::string& clip) const {
+    const auto marker = archive_.marker();
+    if (!marker || !*marker || **marker != offsite_.marker)
+      return Error{ErrorKind::no_space, fmt::format("the archive {} is away", archive_.directory().string())};
+    std::error_code failed;
+    const bool there = fs::exists(archive_.directory() / clip, failed);
+    if (failed) return errno_error(failed.value(), "cannot look at " + clip);
+    if (!there) return Error{ErrorKind::permanent, fmt::format("{} is not in the archive any more", clip)};
+    return {};
+  }
+
+  // The clip with what stands beside it, one path a line.
+  std::string files_of(const std::string& clip) const {
+    std::string files = clip + "\n";
+    for (const auto* ending : {".jpg", ".json"}) {
+      const auto beside = fs::path(clip).replace_extension(ending);
+      std::error_code ignored;
+      if (fs::exists(archive_.directory() / beside, ignored)) files += beside.string() + "\n";
+    }
+    return files;
+  }
+
+  const std::string name_{journal::offsite_target};
+  const Offsite offsite_;
+  const archive::Archive& archive_;
+  const Rclone rclone_;
+};
+
+}  // namespace
+
+std::unique_ptr<Target> make_target(Offsite offsite, const archive::Archive& archive, Clock& clock) {
+  return std::make_unique<OffsiteTarget>(std::move(offsite), archive, clock);
+}
+
+Result<void> try_remote(const Offsite& offsite, Clock& clock) {
+  constexpr std::chrono::seconds patience{20};
+  const auto listed = Rclone(offsite, clock)
+                          .run({"lsd", offsite.remote, "--low-level-retries=1", "--contimeout=10s", "--timeout=10s"},
+                               {}, patience, {});
+  return listed ? Result<void>{} : listed.error();
+}
+
+}  // namespace responder::deliver
