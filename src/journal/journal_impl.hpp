@@ -20,7 +20,7 @@ using std::chrono::sys_seconds;
 inline constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
-    "clip_end_s, kind, held, removed_ms";
+    "clip_end_s, kind, held, removed_ms, damage";
 
 inline std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 inline std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().count(); }
