@@ -25,7 +25,7 @@ constexpr std::size_t chunk_bytes = 1U << 20U;
 constexpr std::size_t chunks_ahead = 8;
 constexpr off_t forget_every = 16 << 20;  // bytes of a file
 
-// Keeps a rate: what was not used of a second is gone.
+// Keeps a rate. What was not used of it is gone, but for a moment's worth.
 class Pace {
  public:
   explicit Pace(std::uint64_t bytes_a_second) : bytes_a_second_(bytes_a_second) {}
@@ -40,8 +40,8 @@ class Pace {
   milliseconds after(std::size_t bytes, SteadyTime now) {
     if (bytes_a_second_ == 0) return milliseconds(0);
     const std::chrono::duration<double> takes(static_cast<double>(bytes) / static_cast<double>(bytes_a_second_));
-    paid_until_ = std::max(paid_until_, now - std::chrono::seconds(1)) +
-                  std::chrono::duration_cast<SteadyTime::duration>(takes);
+    paid_until_ =
+        std::max(paid_until_, now - milliseconds(100)) + std::chrono::duration_cast<SteadyTime::duration>(takes);
     return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(paid_until_ - now));
   }
 

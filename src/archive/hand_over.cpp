@@ -68,6 +68,11 @@ Result<HandOver> HandOver::open(fs::path directory) {
                    fmt::format("{} is there and lists no SHA-256 sums: give another folder", path.string())};
     folder.sums_[line.substr(at + separator.size())] = line.substr(0, at);
   }
+  // Said once, before anything is copied.
+  const auto probe = temporary(path);
+  auto writable = write_synced(probe, "");
+  remove_quietly(probe);
+  if (!writable) return writable.error();
   return folder;
 }
 
@@ -125,6 +130,7 @@ Result<bool> HandOver::has(const std::string& name, const std::string& sha256, c
 }
 
 Result<void> HandOver::write_sums() const {
+  if (sums_.empty()) return {};
   std::string text;
   for (const auto& [name, sum] : sums_) text += fmt::format("{}{}{}\n", sum, separator, name);
   const auto path = directory_ / sums_name;

@@ -297,10 +297,12 @@ TEST_CASE_METHOD(Fixture, "export hands clips over as evidence") {
   CHECK(refused.status == 2);
   CHECK(has(refused.err, "alert unknown is not in the journal"));
   CHECK_FALSE(fs::exists(nowhere));
-  refused = responder->command({"export", alerts[0], "--to", "/proc/evidence"});
-  CHECK(refused.status == 2);
-  CHECK(lines(refused.err) == 1);
-  CHECK(has(refused.err, "--to: "));
+  for (const auto* unwritable : {"/proc/evidence", "/proc/self"}) {
+    refused = responder->command({"export", alerts[0], alerts[1], "--to", unwritable});
+    CHECK(refused.status == 2);
+    CHECK(lines(refused.err) == 1);
+    CHECK(has(refused.err, "--to: "));
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "events are found by camera, activity, way and time, in a table") {

@@ -20,7 +20,7 @@ class HandOver {
   // Told of the bytes that were read; false ends it with an Error of kind cancelled.
   using Progress = std::function<bool(std::size_t)>;
 
-  // Creates the folder if need be. The SHA256SUMS that it has is added to.
+  // Creates the folder if need be, and tries to write in it. The SHA256SUMS that it has is added to.
   static Result<HandOver> open(std::filesystem::path directory);
 
   // A copy that has not got its name yet; gone with the object, unless it is kept.
@@ -48,7 +48,7 @@ class HandOver {
   // Whether a file of that name and content is there already; then it is listed.
   Result<bool> has(const std::string& name, const std::string& sha256, const Progress& progress);
 
-  // Writes SHA256SUMS, synced, over all that was kept.
+  // Writes SHA256SUMS, synced, over all that was kept; none when there is nothing to list.
   Result<void> write_sums() const;
 
  private:
