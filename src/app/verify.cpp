@@ -32,18 +32,19 @@ constexpr milliseconds look_interval{250};  // at signals, when nothing comes
 constexpr seconds save_interval{10};
 constexpr milliseconds disk_deadline{10'000};  // for the read in hand, at a stop
 
-// How far a verify has got, as the journal remembers it while it is not finished: "ID CLIPS WRONG".
+// How far a verify has got, as the journal remembers it while it is not finished: "ID CLIPS WRONG REPAIRED".
 struct Position {
   journal::CaptureId id = 0;  // all up to it are checked
   std::int64_t clips = 0;
   std::int64_t wrong = 0;
+  std::int64_t repaired = 0;  // 1: those that are wrong are in line again, as far as that helps
 
   static Position parse(std::string_view text) {
     std::vector<std::int64_t> numbers;
     for (const auto& part : split(text, ' ')) numbers.push_back(parse_int(part).value_or(0));
-    return numbers.size() == 3 ? Position{numbers[0], numbers[1], numbers[2]} : Position{};
+    return numbers.size() == 4 ? Position{numbers[0], numbers[1], numbers[2], numbers[3]} : Position{};
   }
-  std::string str() const { return fmt::format("{} {} {}", id, clips, wrong); }
+  std::string str() const { return fmt::format("{} {} {} {}", id, clips, wrong, repaired); }
 };
 
 class Verification {
@@ -95,6 +96,9 @@ Result<void> Verification::begin() {
   const auto left = journal_.fact(position_fact);
   if (!left) return left.error();
   if (*left && !options_.anew) position_ = Position::parse(**left);
+  // What was only told of is still to be repaired.
+  if (options_.repair && position_.wrong > 0 && position_.repaired == 0) position_ = {};
+  position_.repaired = options_.repair ? 1 : 0;
   told_before_ = position_.wrong;
   asked_up_to_ = position_.id;
   if (position_.id > 0) fmt::print("going on after the {} clips that were checked before\n", position_.clips);
