@@ -7,6 +7,7 @@
 
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
+#include "responder/journal/capture_json.hpp"
 
 #include "alert_run.hpp"
 #include "capture_run.hpp"

@@ -111,8 +111,12 @@ Command events_command(CLI::App& program) {
   auto* command = program.add_subcommand("events", "What the journal knows, newest first");
   const auto options = std::make_shared<EventsOptions>();
   command->add_flag("--json", options->json, "one JSON object a line");
+  command->add_option("--camera", options->camera, "only of this camera: its UUID, or a part of its name");
+  command->add_option("--activity", options->activity, "only with this activity: MOTION_HUMAN, say");
   command->add_option("--state", options->state, "waiting, capturing, done, partial, failed or ignored");
+  command->add_option("--via", options->via, "only what came by webhook, catch-up or manual");
   command->add_option("--after", options->after, "received since: epoch seconds, RFC 3339, or -24h");
+  command->add_option("--before", options->before, "received before");
   command->add_option("--limit", options->limit, "at most this many")->capture_default_str();
   return {.app = command, .run = [options](const Invocation& call) { return events(call.config, *options); }};
 }
@@ -176,6 +180,28 @@ Command retry_command(CLI::App& program) {
   command->add_flag("--failed", options->failed, "all that failed or stayed partial");
   command->add_flag("--deliveries", options->deliveries, "what hooks and the offsite copy were not told in days");
   return {.app = command, .run = [options](const Invocation& call) { return retry(call.config, *options); }};
+}
+
+Command verify_command(CLI::App& program) {
+  auto* command = program.add_subcommand("verify", "Check every clip in the archive against its recorded SHA-256");
+  const auto options = std::make_shared<VerifyOptions>();
+  command->add_flag("--repair", options->repair, "capture again what is damaged or missing");
+  command->add_option("--rate", options->bytes_a_second, "read at most so many bytes a second: 20M, say")
+      ->transform(CLI::AsSizeValue(false));
+  command->add_flag("--anew", options->anew, "begin with the first clip, though the last verify was interrupted");
+  return {.app = command,
+          .run = [options](const Invocation& call) { return verify(call.config, *options, *call.signals); },
+          .minds_signals = [] { return true; }};
+}
+
+Command export_command(CLI::App& program) {
+  auto* command = program.add_subcommand("export", "Copy clips out of the archive, to be handed over as evidence");
+  const auto options = std::make_shared<ExportOptions>();
+  command->add_option("ALERT", options->alerts, "alerts whose clips are copied")->required();
+  command->add_option("--to", options->to, "the folder they are copied to")->required();
+  return {.app = command,
+          .run = [options](const Invocation& call) { return export_clips(call.config, *options, *call.signals); },
+          .minds_signals = [] { return true; }};
 }
 
 // What follows an option, by its name, which means the same in every command; for --help, completion and man page.
@@ -258,6 +284,8 @@ CommandLine::CommandLine() : program_(about, "rhombus-responder") {
   add_pins_commands(program_, commands_);
   commands_.push_back(adopt_command(program_));
   commands_.push_back(retry_command(program_));
+  commands_.push_back(verify_command(program_));
+  commands_.push_back(export_command(program_));
   commands_.push_back(completion_command(program_));
   commands_.push_back(man_command(program_));
   name_values(program_);

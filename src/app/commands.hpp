@@ -23,8 +23,12 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
 
 struct EventsOptions {
   bool json = false;
+  std::string camera;
+  std::string activity;
   std::string state;
+  std::string via;
   std::string after;
+  std::string before;
   std::size_t limit = 100;
 };
 int events(const Config& config, const EventsOptions& options);
@@ -106,5 +110,20 @@ struct RetryOptions {
   bool deliveries = false;  // what was given up of telling hooks and copying off site
 };
 int retry(const Config& config, const RetryOptions& options);
+
+struct VerifyOptions {
+  bool repair = false;
+  bool anew = false;                 // from the first clip on, though the last verify was interrupted
+  std::uint64_t bytes_a_second = 0;  // at most; 0: as fast as it goes
+};
+// Ends in order on a signal.
+int verify(const Config& config, const VerifyOptions& options, const Signals& signals);
+
+struct ExportOptions {
+  std::vector<std::string> alerts;
+  std::string to;
+};
+// Ends in order on a signal.
+int export_clips(const Config& config, const ExportOptions& options, const Signals& signals);
 
 }  // namespace responder::app

@@ -1,5 +1,7 @@
 #include "goal.hpp"
 
+#include "responder/journal/capture_json.hpp"
+
 namespace responder::app {
 namespace {
 
@@ -9,10 +11,6 @@ using std::chrono::seconds;
 constexpr seconds longest_recording{600};  // an alert that goes on for longer is not waited for
 
 }  // namespace
-
-bool is_final(const journal::Capture& row) {
-  return row.state != State::waiting && row.state != State::capturing && !row.next_attempt_at;
-}
 
 Result<void> Goal::add(journal::CaptureId id) {
   const auto row = journal_.find(id);

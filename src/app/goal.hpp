@@ -74,7 +74,4 @@ class Goal {
   std::size_t not_done_ = 0;
 };
 
-// Nothing more will be tried for it.
-bool is_final(const journal::Capture& row);
-
 }  // namespace responder::app

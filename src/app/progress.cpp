@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "progress_line.hpp"
+
 namespace responder::app {
 namespace {
 
@@ -57,19 +59,11 @@ std::string draw(const Bar& bar, std::size_t label_width, std::size_t width) {
   return fitted(line, std::min(columns_of(line), width - 1));
 }
 
-std::string describe(seconds duration) {
-  constexpr seconds a_minute{60};
-  constexpr seconds an_hour{3600};
-  if (duration < 2 * a_minute) return fmt::format("{} s", duration.count());
-  if (duration < 2 * an_hour) return fmt::format("{} min", duration / a_minute);
-  return fmt::format("{} h {} min", duration / an_hour, duration % an_hour / a_minute);
-}
-
 std::string time_left(double share, std::chrono::steady_clock::duration elapsed) {
   constexpr double enough_to_tell = 0.002;
   if (share < enough_to_tell || share >= 1) return "";
   const auto left = std::chrono::duration<double>(elapsed) * ((1 - share) / share);
-  return fmt::format("about {} left", describe(std::chrono::ceil<seconds>(left)));
+  return fmt::format("about {} left", format_duration(std::chrono::ceil<seconds>(left)));
 }
 
 ProgressDisplay::ProgressDisplay(SteadyTime began, Elsewhere elsewhere)

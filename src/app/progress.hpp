@@ -20,9 +20,6 @@ struct Bar {
 // One line of at most `width` columns.
 std::string draw(const Bar& bar, std::size_t label_width, std::size_t width);
 
-// "45 s", "12 min", "3 h 20 min".
-std::string describe(std::chrono::seconds duration);
-
 // How long the rest takes when it goes on like this; empty when nothing can be said yet.
 std::string time_left(double share, std::chrono::steady_clock::duration elapsed);
 

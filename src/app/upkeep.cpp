@@ -8,23 +8,12 @@
 
 #include "archive_marker.hpp"
 #include "commands.hpp"
+#include "set_up.hpp"
 
 namespace responder::app {
-namespace {
-
-Result<journal::Journal> open_journal(const Config& config) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(config.journal.path, ignored)) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
-  }
-  return journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
-}
-
-}  // namespace
 
 int list_pins(const Config& config) {
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto pins = journal->pins();
   if (!pins) return complain(pins.error().message);
@@ -35,7 +24,7 @@ int list_pins(const Config& config) {
 
 int forget_pin(const Config& config, const std::string& device) {
   if (!is_safe_id(device)) return complain(fmt::format("{} is no device's UUID", printable(device, 60)));
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto forgotten = journal->forget_pin(DeviceId(device));
   if (!forgotten) return complain(forgotten.error().message);
@@ -45,7 +34,7 @@ int forget_pin(const Config& config, const std::string& device) {
 }
 
 int adopt_archive(const Config& config) {
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   if (auto adopted = adopt_as_archive(archive, *journal); !adopted)
@@ -79,7 +68,7 @@ Result<void> forget_lost_clips(const Config& config, journal::Journal& journal, 
 int retry(const Config& config, const RetryOptions& options) {
   if (options.alerts.empty() != (options.failed || options.deliveries))
     return complain("give the alerts to try again, --failed for all that failed, or --deliveries");
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto now = SystemClock().wall_now();
   int status = exit_done;

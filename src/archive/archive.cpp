@@ -1,68 +1,20 @@
 #include "responder/archive/archive.hpp"
 
-#include <array>
 #include <cerrno>
-#include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include "responder/base/file.hpp"
 #include "responder/base/json_writer.hpp"
-#include "responder/base/text.hpp"
+
+#include "files.hpp"
+#include "sha256.hpp"
 
 namespace responder::archive {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Sha256 {
- public:
-  Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-  void update(std::span<const unsigned char> bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
-  std::string hex() {
-    std::array<unsigned char, 32> hash{};
-    EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr);
-    return to_hex(hash);
-  }
-
- private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
-};
-
-// Reads the whole file through `take`, in order.
-Result<std::uint64_t> each_chunk(const fs::path& path,
-                                 const std::function<Result<void>(std::span<const unsigned char>)>& take) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return errno_error(errno, fmt::format("cannot read {}", path.string()));
-  std::vector<unsigned char> buffer(256 * 1024);
-  std::uint64_t total = 0;
-  while (true) {
-    const ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return errno_error(errno, fmt::format("cannot read {}", path.string()));
-    if (got == 0) return total;
-    if (auto taken = take(std::span(buffer).first(static_cast<std::size_t>(got))); !taken) return taken.error();
-    total += static_cast<std::uint64_t>(got);
-  }
-}
-
-Result<void> rename_file(const fs::path& from, const fs::path& to) {
-  std::error_code failed;
-  fs::rename(from, to, failed);
-  if (failed) return errno_error(failed.value(), fmt::format("cannot name {}", to.string()));
-  return {};
-}
-
-void remove_quietly(const fs::path& path) {
-  std::error_code ignored;
-  fs::remove(path, ignored);
-}
 
 // Brings `from` to `to` (synced, hashed), and leaves `from`: by a second name where both are on one file system, else
 // in one sequential write.
@@ -106,26 +58,12 @@ Result<ArchivedClip> bring(const fs::path& from, const fs::path& to, std::stop_t
   return clip;
 }
 
-Result<void> write_synced(const fs::path& path, std::string_view text) {
-  remove_quietly(path);  // of an attempt that was cut off
-  auto output = OutputFile::create(path, OutputFile::Mode::exclusive);
-  if (!output) return output.error();
-  if (auto written = output->write(text); !written) return written.error();
-  if (auto synced = output->sync(); !synced) return synced.error();
-  return output->close();
-}
-
 fs::path with_ending(fs::path stem, std::string_view ending) {
   stem += ending;
   return stem;
 }
 
 constexpr std::string_view marker_name = ".rhombus-responder-archive";
-
-// Hidden, so that nobody takes it for a clip.
-fs::path temporary(const fs::path& final_path) {
-  return final_path.parent_path() / ("." + final_path.filename().string() + ".part");
-}
 
 bool same_content(const fs::path& one, const fs::path& other) {
   std::error_code failed;
@@ -281,6 +219,18 @@ Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::str
   if (named) named = sync_directory(path.parent_path());
   if (!named) remove_quietly(part);
   return named;
+}
+
+Result<void> Archive::keep_damaged(const std::string& clip) const {
+  const auto path = directory_ / clip;
+  const auto kept = with_ending(fs::path(path).replace_extension(), ".damaged.mp4");
+  std::error_code failed;
+  if (fs::exists(kept, failed) || !fs::exists(path, failed)) return {};
+  if (auto renamed = rename_file(path, kept); !renamed) {
+    renamed.error().kind = ErrorKind::no_space;  // the clip that comes can wait
+    return renamed;
+  }
+  return sync_directory(path.parent_path());
 }
 
 Result<void> Archive::remove(const std::string& clip) const {

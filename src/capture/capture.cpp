@@ -302,7 +302,8 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
 bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) {
   const auto& clock = environment_.clock;
   if (row_.kind != journal::Kind::alert || collected.has_video || stored_clip_ ||
-      connection_ != ConnectionMode::automatic || clock.wall_now() < row_.alert_at + row_.duration || row_.published)
+      connection_ != ConnectionMode::automatic || clock.wall_now() < row_.alert_at + row_.duration ||
+      (row_.published && row_.published->is_sound()))
     return false;
   if (row_.clip_region.empty()) {
     const auto details = environment_.api.alert_details(row_.alert, stop);
@@ -374,7 +375,7 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
 }
 
 bool Capture::is_better(const Collected& collected) const {
-  if (!row_.published) return true;
+  if (!row_.published || !row_.published->is_sound()) return true;
   const auto& before = *row_.published;
   const auto covered_before = WallTime(before.window_end) - WallTime(row_.window_start) - total(before.gaps);
   const auto covered = WallTime(row_.window_end) - WallTime(row_.window_start) - collected.missing;
@@ -392,11 +393,12 @@ bool Capture::is_better(const Collected& collected) const {
 
 // Whether what is published is all there is of the window.
 bool Capture::has_whole_clip() const {
-  return row_.published && row_.published->gaps.empty() && row_.published->source != "cloud" &&
-         row_.published->window_end >= row_.window_end;
+  return row_.published && row_.published->is_sound() && row_.published->gaps.empty() &&
+         row_.published->source != "cloud" && row_.published->window_end >= row_.window_end;
 }
 
-// The end of an attempt that brought nothing better: the clip there is stays, and says what it lacks.
+// The end of an attempt that brought nothing better: the clip there is stays, and says what it lacks. So does one
+// that was to be repaired, in vain: what is known of it may still be of use, and so may a damaged file.
 Step Capture::keep_what_is_published(std::string reason, std::optional<Error> try_again) const {
   journal::Outcome outcome{.state = State::failed,
                            .reason = std::move(reason),
@@ -408,6 +410,10 @@ Step Capture::keep_what_is_published(std::string reason, std::optional<Error> tr
     outcome.state = has_whole_clip() && !try_again ? State::done : State::partial;
     if (outcome.state == State::done) outcome.reason.clear();
     auto& published = *outcome.published;
+    if (!published.is_sound())
+      outcome.reason =
+          fmt::format("its clip is {}, and there is no better one: {}", to_string(published.damage), outcome.reason);
+    if (published.damage == journal::Damage::missing && !try_again) outcome.state = State::failed;
     if (published.window_end < row_.window_end) {
       published.gaps.push_back({WallTime(published.window_end), WallTime(row_.window_end)});
       published.window_end = row_.window_end;
@@ -464,8 +470,8 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
       row_.attempts + 1 < least_attempts || environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
   if (!final && (may_come_soon || !collected.has_video)) return Postponed{why};
   if (final) {
-    collected.reason +=
-        gone ? "; final: the camera no longer holds footage of it" : fmt::format("; final after {} attempts", row_.attempts + 1);
+    collected.reason += gone ? "; final: the camera no longer holds footage of it"
+                             : fmt::format("; final after {} attempts", row_.attempts + 1);
   }
   const auto try_again = final ? std::nullopt : std::optional(why);
   if (collected.has_video && is_better(collected)) return make_ready(std::move(collected), try_again, stop);
@@ -501,6 +507,8 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
   }
   environment_.spool.add(summary->bytes);
   if (try_again && collected.reason.empty()) collected.reason = try_again->message;
+  if (!collected.reason.empty() && row_.published && row_.published->damage == journal::Damage::damaged)
+    collected.reason += "; it is in the place of a damaged clip, which is kept beside it";
   journal::ReadyClip clip{.state = collected.reason.empty() ? State::done : State::partial,
                           .reason = collected.reason,
                           .camera_name = camera_->camera.name,

@@ -141,6 +141,11 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto file = spool.ready_clip(row.id);
   std::error_code failed;
   const auto identity = identity_of(row, ready.clip.camera_name, ready.clip.has_audio);
+  // A damaged clip is given up for a whole one alone: there may be more in it than in what comes.
+  const bool was_damaged = row.published && row.published->damage == journal::Damage::damaged;
+  if (was_damaged && ready.clip.state != journal::State::done) {
+    if (auto kept = archive.keep_damaged(row.published->clip); !kept) return kept;
+  }
   const auto archived = archive.publish(
       file, identity, ready.clip.state == journal::State::done,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },

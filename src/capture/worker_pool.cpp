@@ -318,7 +318,8 @@ void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postpon
   const auto next = next_attempt(capture, error);
   const auto now = environment.clock.wall_now();
   if (!next) {
-    const auto state = row.published ? journal::State::partial : journal::State::failed;
+    const bool has_clip = row.published && row.published->damage != journal::Damage::missing;
+    const auto state = has_clip ? journal::State::partial : journal::State::failed;
     return finish(capture, {{.state = state,
                              .reason = error.message,
                              .camera_name = "",

@@ -43,7 +43,8 @@ void write_fields(JsonWriter& json, const Capture& capture) {
     for (const auto& gap : published->gaps)
       json.begin_object().field("start", to_seconds(gap.start)).field("end", to_seconds(gap.end)).end_object();
   }
-  json.end_array();
+  json.end_array().field("kind", to_string(capture.kind)).field("held", capture.held).key("removed_at");
+  capture.removed_at ? json.value(to_seconds(*capture.removed_at)) : json.null();
 }
 
 }  // namespace responder::journal

@@ -161,8 +161,29 @@ Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until)
 Result<void> Journal::forget_clip(CaptureId id) {
   return impl_->run(
       "UPDATE captures SET clip = NULL, source = NULL, bytes = NULL, sha256 = NULL, gaps = '', clip_end_s = NULL, "
-      "removed_ms = NULL WHERE id = ? AND state = 'waiting'",
+      "removed_ms = NULL, damage = '' WHERE id = ? AND state = 'waiting'",
       id);
+}
+
+Result<bool> Journal::repair(const Capture& seen, Damage damage, WallTime now) {
+  const auto put_in_line = impl_->run(
+      "UPDATE captures SET damage = ?4, reason = 'its clip is ' || ?4, state = 'waiting', next_attempt_ms = ?5, "
+      "attempts = 0, finished_ms = NULL "
+      "WHERE id = ?1 AND clip = ?2 AND sha256 = ?3 AND damage <> ?4 AND removed_ms IS NULL AND state <> 'capturing' "
+      "AND id NOT IN (SELECT capture FROM ready)",
+      seen.id, seen.published->clip, seen.published->sha256, to_string(damage), to_ms(now));
+  if (!put_in_line) return put_in_line.error();
+  return impl_->database.changes() > 0;
+}
+
+Result<bool> Journal::set_sound(const Capture& seen, WallTime now) {
+  const auto sound = impl_->run(
+      "UPDATE captures SET damage = '', state = 'waiting', next_attempt_ms = ?4, attempts = 0, finished_ms = NULL "
+      "WHERE id = ?1 AND clip = ?2 AND sha256 = ?3 AND damage <> '' AND removed_ms IS NULL AND state <> 'capturing' "
+      "AND id NOT IN (SELECT capture FROM ready)",
+      seen.id, seen.published->clip, seen.published->sha256, to_ms(now));
+  if (!sound) return sound.error();
+  return impl_->database.changes() > 0;
 }
 
 Result<void> Journal::revive_future(WallTime until, WallTime now) {
@@ -178,6 +199,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   std::optional<std::int64_t> bytes;
   std::optional<std::string> gaps;
   std::optional<std::int64_t> clip_end;
+  std::optional<std::string_view> damage;
   if (const auto& published = outcome.published) {
     source = published->source;
     clip = published->clip;
@@ -185,6 +207,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
     bytes = static_cast<std::int64_t>(published->bytes);
     gaps = encode_gaps(published->gaps);
     clip_end = to_s(published->window_end);
+    damage = to_string(published->damage);
   }
   std::optional<std::int64_t> next;
   if (outcome.next_attempt_at) next = to_ms(*outcome.next_attempt_at);
@@ -198,14 +221,15 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
       "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
       "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), "
-      "removed_ms = CASE WHEN ?7 IS NULL THEN removed_ms END, attempts = attempts + 1, lease_owner = NULL, "
+      "damage = coalesce(?15, damage), removed_ms = CASE WHEN ?7 IS NULL THEN removed_ms END, attempts = attempts + "
+      "1, lease_owner = NULL, "
       "lease_until_ms = NULL, "
       "state = CASE WHEN window_end_s > ?13 THEN 'waiting' ELSE ?3 END, "
       "next_attempt_ms = CASE WHEN window_end_s > ?13 THEN ?12 ELSE ?11 END, "
       "finished_ms = CASE WHEN window_end_s > ?13 THEN NULL ELSE ?12 END "
       "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
       id, owner, to_string(outcome.state), outcome.reason, outcome.camera_name, source, clip, sha256, bytes, gaps,
-      next, to_ms(now), to_s(outcome.window_end), clip_end);
+      next, to_ms(now), to_s(outcome.window_end), clip_end, damage);
   if (!finished || impl_->database.changes() == 0) return finished;
   if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
   if (auto told = impl_->tell_targets(id, to_ms(now)); !told) return told;

@@ -97,6 +97,15 @@ std::string_view to_string(Via via) {
   return "webhook";
 }
 
+std::string_view to_string(Damage damage) {
+  switch (damage) {
+    case Damage::none: return "";
+    case Damage::damaged: return "damaged";
+    case Damage::missing: return "missing";
+  }
+  return "";
+}
+
 std::string_view to_string(Kind kind) { return kind == Kind::range ? "range" : "alert"; }
 
 Via parse_via(std::string_view text) {

@@ -21,7 +21,7 @@ using std::chrono::sys_seconds;
 inline constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
-    "clip_end_s, kind, held, removed_ms";
+    "clip_end_s, kind, held, removed_ms, damage";
 
 // Of `captures`: a clip that is still to be copied off site.
 inline constexpr std::string_view awaits_offsite_sql =

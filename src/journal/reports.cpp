@@ -30,6 +30,25 @@ std::string label(const Capture& capture) {
                      (capture.window_end - capture.window_start).count());
 }
 
+namespace {
+
+Damage parse_damage(std::string_view text) {
+  if (text == to_string(Damage::damaged)) return Damage::damaged;
+  return text == to_string(Damage::missing) ? Damage::missing : Damage::none;
+}
+
+// As a pattern of LIKE, with \ before what would mean something else.
+std::string part_of(std::string_view text) {
+  std::string pattern = "%";
+  for (const char c : text) {
+    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern + "%";
+}
+
+}  // namespace
+
 Capture read_capture(const Statement& row) {
   Capture capture;
   capture.id = row.integer(0);
@@ -58,7 +77,8 @@ Capture read_capture(const Statement& row) {
                   .bytes = static_cast<std::uint64_t>(row.integer(18)),
                   .sha256 = row.text(19),
                   .gaps = decode_gaps(row.text(20)),
-                  .window_end = row.is_null(22) ? capture.window_end : sys_seconds(seconds(row.integer(22)))};
+                  .window_end = row.is_null(22) ? capture.window_end : sys_seconds(seconds(row.integer(22))),
+                  .damage = parse_damage(row.text(26))};
   }
   capture.clip_region = row.text(21);
   return capture;
@@ -67,7 +87,9 @@ Capture read_capture(const Statement& row) {
 Result<void> Journal::each(const Filter& filter, const std::function<void(const Capture&)>& visit) {
   static const std::string sql = fmt::format(
       "SELECT {} FROM captures WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR received_ms >= ?2) "
-      "AND (?4 IS NULL OR alert = ?4) ORDER BY id DESC LIMIT ?3",
+      "AND (?4 IS NULL OR alert = ?4) AND (?5 IS NULL OR received_ms < ?5) AND (?6 IS NULL OR via = ?6) "
+      "AND (?7 IS NULL OR camera = ?7 OR camera_name LIKE ?8 ESCAPE '\\') "
+      "AND (?9 IS NULL OR ',' || activities || ',' LIKE ?9 ESCAPE '\\') ORDER BY id DESC LIMIT ?3",
       capture_columns);
   auto query = impl_->statement(sql);
   if (!query) return query.error();
@@ -77,13 +99,53 @@ Result<void> Journal::each(const Filter& filter, const std::function<void(const 
   if (filter.after) after = to_ms(*filter.after);
   std::optional<std::string_view> alert;
   if (filter.alert) alert = filter.alert->str();
-  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit), alert);
+  std::optional<std::int64_t> before;
+  if (filter.before) before = to_ms(*filter.before);
+  std::optional<std::string_view> via;
+  if (filter.via) via = to_string(*filter.via);
+  std::optional<std::string_view> camera;
+  if (!filter.camera.empty()) camera = filter.camera;
+  const auto camera_name = part_of(filter.camera);
+  const auto one_activity = part_of("," + filter.activity + ",");
+  std::optional<std::string_view> activity;
+  if (!filter.activity.empty()) activity = one_activity;
+  (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit), alert, before, via, camera,
+                 std::string_view(camera_name), activity);
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
     if (!*row) return {};
     visit(read_capture(**query));
   }
+}
+
+Result<std::vector<Capture>> Journal::published(CaptureId after, std::size_t limit) {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM captures WHERE id > ? AND clip IS NOT NULL AND removed_ms IS NULL ORDER BY id LIMIT ?",
+      capture_columns);
+  auto query = impl_->statement(sql);
+  if (!query) return query.error();
+  std::vector<Capture> found;
+  (*query)->bind(after, static_cast<std::int64_t>(limit));
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return found;
+    found.push_back(read_capture(**query));
+  }
+}
+
+Result<ClipTotals> Journal::published_totals(CaptureId after) {
+  auto query = impl_->statement(
+      "SELECT count(*), coalesce(sum(bytes), 0) FROM captures "
+      "WHERE id > ? AND clip IS NOT NULL AND removed_ms IS NULL");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(after).step();
+  if (!row) return row.error();
+  const ClipTotals totals{static_cast<std::uint64_t>((*query)->integer(0)),
+                          static_cast<std::uint64_t>((*query)->integer(1))};
+  (*query)->reset();
+  return totals;
 }
 
 Result<std::optional<Capture>> Journal::find(CaptureId id) {

@@ -17,6 +17,7 @@
 //
 // A clip that retention has removed keeps its row, which says so by removed_ms; `held` keeps it from that. A row of
 // the kind `range` is footage that a person asked for, without an alert: its alert column is an id made of the range.
+// `damage` says of a clip that a repair has found to be so, and for as long as no other one has taken its place.
 //
 // targets: who is told of finished captures (hooks, the offsite copy), as the configuration of the process that works
 // on captures names them, and of which states. deliveries: what is to be told to them or has been: one row for each
@@ -25,8 +26,8 @@
 //
 // pins: the public key a LAN device was first seen with.
 //
-// facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; and what
-// ingest::CatchUp remembers.
+// facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; `verify`,
+// how far one that is not finished has got; and what ingest::CatchUp remembers.
 //
 // INVARIANTS.md says what holds of all this at any moment, and what a crash leaves.
 #pragma once
@@ -67,6 +68,7 @@ CREATE TABLE captures (
   kind            TEXT    NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'range')),
   held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
   removed_ms      INTEGER CHECK (removed_ms IS NULL OR clip IS NOT NULL),
+  damage          TEXT    NOT NULL DEFAULT '' CHECK (damage IN ('', 'damaged', 'missing')),
   finished_ms     INTEGER CHECK ((finished_ms IS NULL) = (state IN ('waiting', 'capturing'))),
   UNIQUE (alert, camera)
 ) STRICT;
@@ -165,6 +167,7 @@ inline constexpr const char* from_version_3 = R"sql(
 ALTER TABLE captures ADD COLUMN kind TEXT NOT NULL DEFAULT 'alert' CHECK (kind IN ('alert', 'range'));
 ALTER TABLE captures ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
 ALTER TABLE captures ADD COLUMN removed_ms INTEGER CHECK (removed_ms IS NULL OR clip IS NOT NULL);
+ALTER TABLE captures ADD COLUMN damage TEXT NOT NULL DEFAULT '' CHECK (damage IN ('', 'damaged', 'missing'));
 CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
 
 CREATE TABLE targets (

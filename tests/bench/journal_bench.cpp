@@ -3,6 +3,7 @@
 //   journal-bench scale               one accept, one claim and the start, with 100 and with 100,000 alerts
 //   journal-bench syncs SECONDS DIR   a plain loop of one fsync for each record, on the disk of DIR
 //   journal-bench catch-up ALERTS     one pass over so many alerts at 10 requests a second: time and memory
+//   journal-bench events CAPTURES     pages of `events`, common and rare ones, with so many captures in the journal
 
 #include <algorithm>
 #include <chrono>
@@ -12,6 +13,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,10 +62,10 @@ void must(Result<void> result) {
   if (!result) throw std::runtime_error(result.error().message);
 }
 
-// A journal with so many finished captures.
-void fill(journal::Journal& journal, std::size_t count) {
+// Finished captures of these numbers.
+void fill(journal::Journal& journal, std::size_t from, std::size_t to) {
   must(journal.transaction([&]() -> Result<void> {
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = from; i < to; ++i) {
       const auto id = must(journal.accept(capture(i))).id;
       must(journal.claim(id, "bench", t0 + 1h, t0 + 2h));
       must(journal.finish(id, "bench",
@@ -124,7 +126,7 @@ int scale() {
   for (const std::size_t count : {std::size_t{100}, std::size_t{100'000}}) {
     const auto path = folder / fmt::format("{}.db", count);
     auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
-    fill(journal, count);
+    fill(journal, 0, count);
   }
   for (const std::size_t count : {std::size_t{100}, std::size_t{100'000}}) {
     samples.push_back(measure(folder / fmt::format("{}.db", count), count));
@@ -155,9 +157,10 @@ int syncs(int seconds, const std::filesystem::path& folder) {
 }
 
 // The peak of the last child's memory, MiB; waits for it.
-double run(const std::vector<std::string>& words) {
+double run(const std::vector<std::string>& words, const char* out = nullptr) {
   const pid_t child = ::fork();
   if (child == 0) {
+    if (out != nullptr) ::dup2(::open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDOUT_FILENO);
     std::vector<char*> argv;
     for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
@@ -167,7 +170,7 @@ double run(const std::vector<std::string>& words) {
   int status = 0;
   rusage usage{};
   ::wait4(child, &status, 0, &usage);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the catch-up failed");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the program failed");
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
@@ -204,6 +207,65 @@ int catch_up(int alerts) {
   return 0;
 }
 
+// What is rare: three captures of another camera, activity and state, in the middle of all.
+void add_rare(journal::Journal& journal, std::size_t number) {
+  auto rare = capture(number);
+  rare.camera = DeviceId("RareCameraAAAAAAAAAAAA");
+  rare.activities = {"MOTION_HUMAN", "DURESS"};
+  rare.via = journal::Via::manual;
+  const auto id = must(journal.accept(rare)).id;
+  must(journal.claim(id, "bench", t0 + 1h, t0 + 2h));
+  must(journal.finish(id, "bench",
+                      {.state = journal::State::failed,
+                       .reason = "bench",
+                       .camera_name = "Back Gate",
+                       .published = {},
+                       .next_attempt_at = {},
+                       .window_end = rare.window_end},
+                      t0 + 1h));
+}
+
+int events(std::size_t captures) {
+  const test::TempFolder folder;
+  const auto path = folder / "journal.db";
+  {
+    auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
+    fill(journal, 0, captures / 2);
+    for (std::size_t i = 0; i < 3; ++i) add_rare(journal, captures + i);
+    fill(journal, captures / 2, captures);
+  }
+  const auto config = folder / "config.toml";
+  std::ofstream(config) << fmt::format("[archive]\ndirectory = \"{}\"\n[journal]\npath = \"{}\"\n",
+                                       (folder / "clips").string(), path.string());
+  const auto middle = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(t0.time_since_epoch()).count() +
+                                     static_cast<std::int64_t>(captures / 2000));
+  const std::vector<std::vector<std::string>> pages{{},
+                                                    {"--state", "done"},
+                                                    {"--state", "failed"},
+                                                    {"--state", "waiting"},
+                                                    {"--camera", "front"},
+                                                    {"--camera", "back gate"},
+                                                    {"--camera", "RareCameraAAAAAAAAAAAA"},
+                                                    {"--camera", "nowhere"},
+                                                    {"--activity", "duress"},
+                                                    {"--via", "manual"},
+                                                    {"--before", middle},
+                                                    {"--camera", "gate", "--activity", "none", "--before", middle}};
+  std::cout << fmt::format("{} captures, journal of {} MiB\n", captures, std::filesystem::file_size(path) >> 20U);
+  for (const auto& page : pages) {
+    std::vector<double> times;
+    for (int round = 0; round < 5; ++round) {
+      std::vector<std::string> words{RESPONDER_PROGRAM, "--config", config.string(), "events"};
+      words.insert(words.end(), page.begin(), page.end());
+      const auto began = Clock::now();
+      run(words, "/dev/null");
+      times.push_back(ms(Clock::now() - began));
+    }
+    std::cout << fmt::format("events {}: {:.0f} ms\n", fmt::join(page, " "), median(times));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -212,6 +274,7 @@ int main(int argc, char** argv) {
   if (command == "scale") return scale();
   if (command == "syncs" && words.size() == 3) return syncs(std::stoi(words[1]), words[2]);
   if (command == "catch-up" && words.size() == 2) return catch_up(std::stoi(words[1]));
-  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS\n";
+  if (command == "events" && words.size() == 2) return events(std::stoul(words[1]));
+  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS | events CAPTURES\n";
   return 2;
 }

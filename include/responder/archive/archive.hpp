@@ -48,6 +48,9 @@ class Archive {
   // Puts a picture beside a published clip.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
 
+  // Makes room for another one where a damaged clip stands: it is CLIP.damaged.mp4 from then on, unless there is one.
+  Result<void> keep_damaged(const std::string& clip) const;
+
   // Removes a published clip with what stands beside it, for good. One that is not there is no error.
   Result<void> remove(const std::string& clip) const;
 

@@ -67,6 +67,10 @@ struct NewCapture {
   DeviceId instead_of = {};             // an `ignored` row that the alert has under this id becomes this capture's
 };
 
+// What is wrong with a published clip that is to be made anew: it is no measure for the one that comes.
+enum class Damage { none, damaged, missing };
+std::string_view to_string(Damage damage);  // empty: none
+
 // What an attempt left on disk.
 struct Published {
   std::string clip;    // path under the archive
@@ -75,6 +79,9 @@ struct Published {
   std::string sha256;
   std::vector<Gap> gaps;
   std::chrono::sys_seconds window_end = {};  // what it was made for
+  Damage damage = Damage::none;
+
+  bool is_sound() const { return damage == Damage::none; }
 };
 
 struct Capture {
@@ -162,9 +169,19 @@ struct Pin {
 
 struct Filter {
   std::optional<State> state = {};
-  std::optional<WallTime> after = {};  // received at or after
+  std::optional<WallTime> after = {};   // received at or after
+  std::optional<WallTime> before = {};  // received before
   std::optional<AlertId> alert = {};
+  std::string camera = {};    // its UUID, or a part of its name (ASCII letters in either case); empty: any
+  std::string activity = {};  // one of its activities, letters in either case; empty: any
+  std::optional<Via> via = {};
   std::size_t limit = 100;
+};
+
+// What stands in the archive.
+struct ClipTotals {
+  std::uint64_t clips = 0;
+  std::uint64_t bytes = 0;
 };
 
 struct Counts {
@@ -277,8 +294,18 @@ class Journal {
   Result<std::int64_t> retry_failed(WallTime now);
   // The clip of a capture that is to be tried again is not in the archive any more.
   Result<void> forget_clip(CaptureId id);
+  // Puts a capture back in line because its clip, as `seen` names it, is damaged or missing. What is known of that
+  // clip stays until another one has taken its place. False: it is in line for that already, or was in vain; or
+  // somebody is at work on it, or a new clip waits for the archive.
+  Result<bool> repair(const Capture& seen, Damage damage, WallTime now);
+  // The clip that was damaged or missing is as it should be: the capture is judged anew. False: nothing was wrong, or
+  // somebody is at work on it.
+  Result<bool> set_sound(const Capture& seen, WallTime now);
 
   Result<void> each(const Filter& filter, const std::function<void(const Capture&)>& visit);  // newest first
+  // Captures with a clip in the archive, in the order of their ids, from the one after `after` on.
+  Result<std::vector<Capture>> published(CaptureId after, std::size_t limit);
+  Result<ClipTotals> published_totals(CaptureId after);
   Result<std::optional<Capture>> find(CaptureId id);
   Result<std::optional<Capture>> find(const AlertId& alert, const DeviceId& camera);
   Result<Counts> counts();

@@ -502,7 +502,8 @@ PRAGMA user_version = 1;
 namespace {
 const std::string without_version_4 =
     "DROP INDEX captures_clips; DROP TABLE deliveries; DROP TABLE targets; ALTER TABLE captures DROP COLUMN kind; "
-    "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms;";
+    "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms; "
+    "ALTER TABLE captures DROP COLUMN damage;";
 }  // namespace
 
 TEST_CASE("a journal of version 3 is taken over whole") {
@@ -692,6 +693,133 @@ TEST_CASE_METHOD(Fixture, "counts and filters") {
   CHECK(all(journal, {.state = State::failed, .after = {}, .limit = 10}).size() == 1);
   CHECK(all(journal, {.state = {}, .after = t0 + 1s, .limit = 10}).empty());
   CHECK(all(journal, {.state = {}, .after = {}, .limit = 1}).size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "captures are found by camera, activity, way and time") {
+  auto one = capture("a", "Cam1");
+  one.activities = {"MOTION_HUMAN", "FACE"};
+  auto other = capture("b", "Cam2");
+  other.activities = {"MOTION_CAR"};
+  other.via = Via::catch_up;
+  other.received_at = t0 + 1h;
+  REQUIRE(journal.accept(one));
+  const auto id = journal.accept(other)->id;
+  REQUIRE(*journal.claim(id, "me", t0 + 1h, t0 + 2h));
+  auto named = outcome(State::failed, "x");
+  named.camera_name = "100%_Door";
+  REQUIRE(journal.finish(id, "me", named, t0 + 1h));
+
+  struct Case {
+    Filter filter;
+    std::string found;
+  };
+  const std::vector<Case> cases{
+      {{.camera = "Cam1"}, "a"},
+      {{.camera = "Cam"}, ""},  // a part of a UUID says nothing
+      {{.camera = "door"}, "b"},
+      {{.camera = "%_d"}, "b"},
+      {{.camera = "_Cam"}, ""},
+      {{.camera = "%"}, "b"},
+      {{.camera = "\\"}, ""},
+      {{.activity = "face"}, "a"},
+      {{.activity = "MOTION_HUMAN"}, "a"},
+      {{.activity = "MOTION"}, ""},
+      {{.activity = "MOTION%"}, ""},
+      {{.via = Via::catch_up}, "b"},
+      {{.after = t0 + 1h}, "b"},
+      {{.before = t0 + 1h}, "a"},
+      {{.state = State::failed, .camera = "door", .activity = "motion_car"}, "b"},
+      {{.state = State::waiting, .camera = "door"}, ""},
+  };
+  for (const auto& [filter, found] : cases) {
+    CAPTURE(filter.camera, filter.activity);
+    std::string alerts;
+    for (const auto& row : all(journal, filter)) alerts += row.alert.str();
+    CHECK(alerts == found);
+  }
+}
+
+namespace {
+
+CaptureId publish(Journal& journal, const std::string& alert, const Published& clip,
+                  std::optional<WallTime> next = {}) {
+  const auto id = journal.accept(capture(alert))->id;
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  auto done = outcome(State::done, "", clip);
+  if (next) done = outcome(State::partial, "a hole", clip);
+  done.next_attempt_at = next;
+  REQUIRE(journal.finish(id, "me", done, t0 + 1s));
+  return id;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "published clips are listed in the order of their captures") {
+  const auto one = publish(journal, "a", clip_on_disk);
+  REQUIRE(journal.accept(capture("b")));
+  const auto three = publish(journal, "c", {"c.mp4", "lan", 100, "cd", {}});
+  const auto page = *journal.published(0, 10);
+  REQUIRE(page.size() == 2);
+  CHECK(page[0].id == one);
+  CHECK(page[1].id == three);
+  CHECK(journal.published(0, 1)->size() == 1);
+  CHECK(journal.published(one, 10)->at(0).id == three);
+  CHECK(journal.published(three, 10)->empty());
+  CHECK(journal.published_totals(0)->clips == 2);
+  CHECK(journal.published_totals(0)->bytes == 223);
+  CHECK(journal.published_totals(one)->bytes == 100);
+  CHECK(journal.published_totals(three)->bytes == 0);
+}
+
+TEST_CASE_METHOD(Fixture, "a capture with a damaged clip is put back in line, once, and keeps what is known of it") {
+  const auto id = publish(journal, "a", clip_on_disk);
+  const auto seen = **journal.find(id);
+  REQUIRE(*journal.repair(seen, Damage::damaged, t0 + 1h));
+  auto row = **journal.find(id);
+  CHECK(row.state == State::waiting);
+  CHECK(row.reason == "its clip is damaged");
+  CHECK(row.published->damage == Damage::damaged);
+  CHECK(row.published->sha256 == clip_on_disk.sha256);
+  CHECK(row.published->gaps == clip_on_disk.gaps);
+  CHECK(due_ids(journal, t0 + 1h) == std::vector<CaptureId>{id});
+  CHECK_FALSE(*journal.repair(seen, Damage::damaged, t0 + 2h));
+  // A crash in the middle of it changes nothing.
+  REQUIRE(*journal.claim(id, "me", t0 + 1h, t0 + 2h));
+  CHECK_FALSE(*journal.repair(seen, Damage::missing, t0 + 1h));  // somebody is at work on it
+  REQUIRE(journal.release_leases(t0 + 1h));
+  CHECK((**journal.find(id)).published->damage == Damage::damaged);
+
+  // In vain: the row says so, and is not tried for it again and again.
+  REQUIRE(*journal.claim(id, "me", t0 + 1h, t0 + 2h));
+  auto kept = outcome(State::partial, "its clip is damaged, and there is no better one", row.published);
+  REQUIRE(journal.finish(id, "me", kept, t0 + 1h));
+  CHECK((**journal.find(id)).published->damage == Damage::damaged);
+  CHECK_FALSE(*journal.repair(seen, Damage::damaged, t0 + 2h));
+  CHECK(journal.due(t0 + 24h, 10)->empty());
+
+  // The owner has put it back.
+  REQUIRE(*journal.set_sound(seen, t0 + 3h));
+  CHECK_FALSE(*journal.set_sound(seen, t0 + 3h));
+  row = **journal.find(id);
+  CHECK(row.published->damage == Damage::none);
+  CHECK(row.state == State::waiting);
+}
+
+TEST_CASE_METHOD(Fixture, "another clip takes the damage away, and is none of the repair's") {
+  const auto id = publish(journal, "a", clip_on_disk);
+  const auto seen = **journal.find(id);
+  REQUIRE(*journal.repair(seen, Damage::missing, t0 + 1h));
+  REQUIRE(*journal.claim(id, "me", t0 + 1h, t0 + 2h));
+  // The very same clip, made anew.
+  REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0 + 1h));
+  CHECK((**journal.find(id)).published->damage == Damage::none);
+  CHECK((**journal.find(id)).state == State::done);
+
+  REQUIRE(journal.retry(AlertId("a"), t0 + 2h));
+  REQUIRE(*journal.claim(id, "me", t0 + 2h, t0 + 3h));
+  REQUIRE(journal.finish(id, "me", outcome(State::done, "", Published{"a/b.mp4", "lan", 124, "ef", {}}), t0 + 2h));
+  CHECK_FALSE(*journal.repair(seen, Damage::damaged, t0 + 3h));
+  CHECK((**journal.find(id)).state == State::done);
 }
 
 TEST_CASE_METHOD(Fixture, "the first key of a device stays") {
