@@ -280,6 +280,7 @@ Result<void> Footage::open_next(std::stop_token stop) {
 void Footage::note_failure(Route route, const Error& error) {
   if (error.kind == ErrorKind::transient || error.kind == ErrorKind::auth)
     access_.note_unreachable(request_.device, route);
+  spdlog::info("device {} by {}: {}", request_.device.str(), rhombus::to_string(route), error.message);
   failures_ += fmt::format("{}{}: {}", failures_.empty() ? "" : "; ", rhombus::to_string(route), error.message);
   // One way that may work later is reason enough to try again.
   if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;

@@ -74,7 +74,7 @@ std::vector<Case> fault_matrix() {
 
 }  // namespace
 
-TEST_CASE("each fault ends in its state, with its reason; lifted, in the whole clip") {
+TEST_CASE("each fault ends in its state, with its reason, and lifted, in the whole clip") {
   auto cases = fault_matrix();
   std::map<std::string, const Case*> by_camera;
   std::atomic<bool> lifted{false};
@@ -343,7 +343,7 @@ TEST_CASE("alerts whose windows overlap cost the camera each moment once, and ea
   }
 }
 
-TEST_CASE("a camera that drips is cut off and its WAN taken; one that stalls holds nobody up") {
+TEST_CASE("a camera that drips is cut off and its WAN taken, and one that stalls holds nobody up") {
   FakeRhombus rhombus;
   const fake_rhombus::VideoProfile large{
       .width = 64, .height = 64, .frames_per_second = 5, .bits_per_second = 2'000'000};
@@ -366,6 +366,7 @@ TEST_CASE("a camera that drips is cut off and its WAN taken; one that stalls hol
   const auto event = responder.wait_for(
       dripping, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(90));
   CHECK(event.source == "wan");
+  INFO(responder.log());
   CHECK(responder.log().find("stood still") != std::string::npos);
   check_clip(responder, rhombus, event);
 }

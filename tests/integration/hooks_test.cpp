@@ -287,7 +287,8 @@ TEST_CASE_METHOD(Fixture,
   CHECK_FALSE(has(log, "the key of the hook"));
 }
 
-TEST_CASE_METHOD(Fixture, "a receiver that wants no more is left alone; one that cannot be trusted is told nothing") {
+TEST_CASE_METHOD(Fixture,
+                 "a receiver that wants no more is left alone, and one that cannot be trusted is told nothing") {
   Receiver receiver;
   Receiver stranger;
   receiver.answer({410});

@@ -193,7 +193,7 @@ TEST_CASE_METHOD(Fixture, "a sync of the journal that failed is not trusted agai
 }
 
 TEST_CASE_METHOD(Fixture,
-                 "a full disk under the journal is 503 and comes back by itself; what was refused is caught up") {
+                 "a full disk under the journal is 503 and comes back by itself, and what was refused is caught up") {
   rhombus.start();
   Responder responder(rhombus, "[catch_up]\ninterval_seconds = 3600\n");
   FaultySystem system(responder.folder() / "state");

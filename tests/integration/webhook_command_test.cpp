@@ -105,13 +105,13 @@ TEST_CASE_METHOD(Fixture, "registering leaves the other webhooks as they are, an
   for (const auto& secret : lines_of(store())) CHECK_FALSE(has(shown.out, secret));
 }
 
-TEST_CASE_METHOD(Fixture, "while a secret is exchanged both count; what is unused can be forgotten") {
+TEST_CASE_METHOD(Fixture, "while a secret is exchanged both count, and what is unused can be forgotten") {
   REQUIRE(webhook({"register", "--url", url}).status == 0);
-  answer(update_path, R"({"webhookSecret":"the new one"})");
+  answer(update_path, R"({"webhookSecret":"thenewone"})");
   REQUIRE(webhook({"register", "--url", url}).status == 0);
   const auto both = lines_of(store());
   REQUIRE(both.size() == 2);
-  CHECK(both[1] == "the new one");
+  CHECK(both[1] == "thenewone");
   responder->start();
   CHECK(send(both[0], "A1") == 200);
   CHECK(send(both[1], "A2") == 200);
@@ -121,10 +121,10 @@ TEST_CASE_METHOD(Fixture, "while a secret is exchanged both count; what is unuse
   CHECK(webhook({"forget-unused"}).status == 1);
   CHECK(lines_of(store()).size() == 2);
   answer(show_path,
-         fmt::format(R"({{"orgIntegrationV2":{{"activityWebhooksV2":{{"{}":{{"webhookSecret":"the new one"}}}}}}}})",
+         fmt::format(R"({{"orgIntegrationV2":{{"activityWebhooksV2":{{"{}":{{"webhookSecret":"thenewone"}}}}}}}})",
                      url));
   CHECK(webhook({"forget-unused"}).status == 0);
-  CHECK(lines_of(store()) == std::vector<std::string>{"the new one"});
+  CHECK(lines_of(store()) == std::vector<std::string>{"thenewone"});
 }
 
 TEST_CASE_METHOD(Fixture, "a secret that only the settings tell is taken from there") {

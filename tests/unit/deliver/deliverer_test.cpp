@@ -196,7 +196,7 @@ TEST_CASE_METHOD(Fixture, "what fails is tried again under its id, for days, and
   CHECK(deliverer->stop(10s));
 }
 
-TEST_CASE_METHOD(Fixture, "what cannot be delivered at all is given up at once; what is away is waited for") {
+TEST_CASE_METHOD(Fixture, "what cannot be delivered at all is given up at once, and what is away is waited for") {
   std::atomic<int> asked{0};
   add("one", told, [&](const Parcel&, std::stop_token) -> Result<void> {
     if (++asked <= 200) return Error{ErrorKind::no_space, "the archive is away"};

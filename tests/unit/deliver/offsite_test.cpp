@@ -71,7 +71,7 @@ TEST_CASE_METHOD(Fixture, "a new version takes the place of one that has its siz
   CHECK(slurp(remote / "2024/clip.mp4") == "the new clip");
 }
 
-TEST_CASE_METHOD(Fixture, "an archive that is away is waited for; a clip that is gone is not") {
+TEST_CASE_METHOD(Fixture, "an archive that is away is waited for, and a clip that is gone is not") {
   fs::rename(clips / "2024/clip.mp4", folder / "kept.mp4");
   const auto gone = deliver();
   REQUIRE_FALSE(gone);

@@ -17,7 +17,7 @@ TEST_CASE("the vendor's test vector") {
   CHECK(sign(body, secrets[1], Digest::sha256) == sha256);
 }
 
-TEST_CASE("any secret may match, by either digest; SHA-256 decides where both are") {
+TEST_CASE("any secret may match, by either digest, and SHA-256 decides where both are") {
   CHECK(check_signature(body, sha1, {}, secrets) == Signature::valid);
   CHECK(check_signature(body, {}, sha256, secrets) == Signature::valid);
   CHECK(check_signature(body, "0000", sha256, secrets) == Signature::valid);
