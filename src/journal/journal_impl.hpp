@@ -3,6 +3,7 @@
 //   journal.cpp    opening, versions, damage, transactions; facts and pins
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
 //   reports.cpp    what is asked and changes nothing
+//   retention.cpp  clips that are kept, held and removed
 #pragma once
 
 #include <map>
