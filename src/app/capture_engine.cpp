@@ -100,6 +100,8 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   // A connection of its own: looking at an archive that does not answer must not keep the writer from its work.
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
   if (!journal) return with_context(journal.error(), "journal.path");
+  auto for_keeper = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!for_keeper) return with_context(for_keeper.error(), "journal.path");
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   const auto marker = archive_id(archive, *journal);
   if (!marker) return with_context(marker.error(), "archive.directory");
@@ -109,13 +111,13 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   // We hold the locks, so whatever their holder before had in hand is nobody's now.
   if (auto released = journal->release_leases(clock.wall_now()); !released)
     return with_context(released.error(), "journal.path");
-  return std::unique_ptr<CaptureEngine>(
-      new CaptureEngine(config, std::move(locks), *marker, writer, std::move(*journal), api, clock, observers));
+  return std::unique_ptr<CaptureEngine>(new CaptureEngine(
+      config, std::move(locks), *marker, writer, std::move(*journal), std::move(*for_keeper), api, clock, observers));
 }
 
 CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker,
-                             journal::Writer& writer, journal::Journal reading, rhombus::ApiClient& api, Clock& clock,
-                             const Observers& observers)
+                             journal::Writer& writer, journal::Journal reading, journal::Journal for_keeper,
+                             rhombus::ApiClient& api, Clock& clock, const Observers& observers)
     : locks_(std::move(locks)),
       owner_(lease_owner()),
       tokens_(api, clock),
@@ -132,10 +134,17 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, const std::s
       stretches_(footage_, spool_),
       environment_{api,    directory_, footage_, stretches_,
                    spool_, writer,     clock,    seconds(config.capture.retry_for_seconds)},
-      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, writer, clock, observers.ended),
+      keeper_(config, std::move(for_keeper), writer, api, clock, observers.removed),
+      publisher_(owner_, archive_marker, config.archive.thumbnails, archive_, spool_, writer, clock, observers.ended,
+                 take_out(config)),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
           std::move(reading), [this] { publisher_.notify(); }, observers.ended) {}
+
+capture::TakeOut CaptureEngine::take_out(const Config& config) {
+  if (!has_retention(config)) return {};
+  return [this](std::uint64_t lacking) { return keeper_.take_out(lacking); };
+}
 
 bool CaptureEngine::stop() {
   pool_.stop();

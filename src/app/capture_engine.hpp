@@ -14,6 +14,7 @@
 
 #include "config.hpp"
 #include "process_lock.hpp"
+#include "retention.hpp"
 
 namespace responder::app {
 
@@ -25,6 +26,7 @@ class CaptureEngine {
     // Told of each capture that came to an end, and how long after its alert was received.
     std::function<void(journal::State, std::chrono::milliseconds)> ended = [](auto, auto) {};
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
+    std::function<void(std::size_t)> removed = [](auto) {};  // told how many clips retention has removed
   };
 
   // Takes over what the holder of the locks before has left, and goes to work.
@@ -48,7 +50,9 @@ class CaptureEngine {
 
  private:
   CaptureEngine(const Config& config, WorkLocks locks, const std::string& archive_marker, journal::Writer& writer,
-                journal::Journal reading, rhombus::ApiClient& api, Clock& clock, const Observers& observers);
+                journal::Journal reading, journal::Journal for_keeper, rhombus::ApiClient& api, Clock& clock,
+                const Observers& observers);
+  capture::TakeOut take_out(const Config& config);
 
   // In the order in which they depend on one another: each is stopped before what it uses.
   const WorkLocks locks_;
@@ -61,6 +65,7 @@ class CaptureEngine {
   archive::Spool spool_;
   capture::StretchStore stretches_;
   capture::Environment environment_;
+  Keeper keeper_;
   capture::Publisher publisher_;
   capture::WorkerPool pool_;
 };

@@ -55,7 +55,9 @@ std::string as_json(const journal::Capture& capture) {
       json.begin_object().field("start", to_seconds(gap.start)).field("end", to_seconds(gap.end)).end_object();
     }
   }
-  json.end_array().end_object();
+  json.end_array().field("kind", to_string(capture.kind)).field("held", capture.held).key("removed_at");
+  capture.removed_at ? json.value(to_seconds(*capture.removed_at)) : json.null();
+  json.end_object();
   return std::move(json).str();
 }
 

@@ -217,6 +217,7 @@ Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
   observers.bytes = [this](rhombus::Route route, std::size_t bytes) {
     metrics_.count_bytes(rhombus::to_string(route), bytes);
   };
+  observers.removed = [this](std::size_t clips) { metrics_.count_clips_removed(clips); };
   return CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
 }
 
@@ -377,13 +378,6 @@ bool Daemon::stop() {
   return let_go;
 }
 
-void say_what_is_not_built_yet(const Config& config) {
-  for (const auto& key : config.set_keys) {
-    const bool unused = key == "archive.retention_days" || key == "archive.max_bytes";
-    if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
-  }
-}
-
 }  // namespace
 
 int serve(const Config& config, const std::string& config_file, const Signals& signals) {
@@ -391,7 +385,6 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   FileChange stored_secrets(config.secret_store());  // before what may take its time
   set_process_up();
   for (const auto& remark : config.remarks) spdlog::info("{}", remark);
-  say_what_is_not_built_yet(config);
 
   auto lock = ProcessLock::try_take(serve_lock(config.journal.path));
   if (!lock) return complain("journal.path: " + lock.error().message);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -44,6 +45,15 @@ Result<journal::Journal> open_sound_journal(const Config& config) {
   if (!journal) return journal;
   if (auto sound = journal->check(); !sound) return sound.error();
   return journal;
+}
+
+Result<journal::Journal> open_known_journal(const Config& config) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(config.journal.path, ignored)) {
+    return Error{ErrorKind::permanent,
+                 fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
+  }
+  return journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
 }
 
 Result<journal::Journal> open_journal_to_look(const Config& config) {

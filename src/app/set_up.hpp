@@ -18,6 +18,9 @@ void set_process_up();
 // Creates the journal where there is none; one that is damaged is an Error.
 Result<journal::Journal> open_sound_journal(const Config& config);
 
+// The journal, for changing what it knows; where there is none, an Error.
+Result<journal::Journal> open_known_journal(const Config& config);
+
 // The journal as it is, for looking; where there is none, one in memory that knows nothing.
 Result<journal::Journal> open_journal_to_look(const Config& config);
 

@@ -8,23 +8,12 @@
 
 #include "archive_marker.hpp"
 #include "commands.hpp"
+#include "set_up.hpp"
 
 namespace responder::app {
-namespace {
-
-Result<journal::Journal> open_journal(const Config& config) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(config.journal.path, ignored)) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
-  }
-  return journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
-}
-
-}  // namespace
 
 int list_pins(const Config& config) {
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto pins = journal->pins();
   if (!pins) return complain(pins.error().message);
@@ -35,7 +24,7 @@ int list_pins(const Config& config) {
 
 int forget_pin(const Config& config, const std::string& device) {
   if (!is_safe_id(device)) return complain(fmt::format("{} is no device's UUID", printable(device, 60)));
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto forgotten = journal->forget_pin(DeviceId(device));
   if (!forgotten) return complain(forgotten.error().message);
@@ -45,7 +34,7 @@ int forget_pin(const Config& config, const std::string& device) {
 }
 
 int adopt_archive(const Config& config) {
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   if (auto adopted = adopt_as_archive(archive, *journal); !adopted)
@@ -79,7 +68,7 @@ Result<void> forget_lost_clips(const Config& config, journal::Journal& journal, 
 int retry(const Config& config, const RetryOptions& options) {
   if (options.alerts.empty() != options.failed)
     return complain("give the alerts to try again, or --failed for all that failed");
-  auto journal = open_journal(config);
+  auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
   const auto now = SystemClock().wall_now();
   int status = exit_done;
@@ -100,5 +89,46 @@ int retry(const Config& config, const RetryOptions& options) {
   }
   return status;
 }
+
+namespace {
+
+std::string describe_held(const std::string& alert, const journal::HeldCaptures& captures) {
+  std::vector<std::string> parts;
+  if (captures.count > captures.removed)
+    parts.push_back(fmt::format("{} captures are held", captures.count - captures.removed));
+  if (captures.removed > 0)
+    parts.push_back(
+        fmt::format("the clips of {} were removed before (retry {} captures them again while there is "
+                    "footage)",
+                    captures.removed, alert));
+  return join(parts, ", ");
+}
+
+int set_held(const Config& config, const std::vector<std::string>& alerts, bool held) {
+  auto journal = open_known_journal(config);
+  if (!journal) return complain(journal.error().message);
+  int status = exit_done;
+  for (const auto& alert : alerts) {
+    journal::HeldCaptures captures;
+    const auto set = journal->transaction([&]() -> Result<void> {
+      auto done = journal->set_held(AlertId(alert), held);
+      if (done) captures = *done;
+      return done ? Result<void>{} : done.error();
+    });
+    if (!set) return complain(set.error().message, exit_failed);
+    const auto name = printable(alert, 64);
+    fmt::print("{}: {}\n", name,
+               captures.count == 0 ? "unknown, or ignored"
+               : held              ? describe_held(name, captures)
+                                   : fmt::format("{} captures are not held", captures.count));
+    if (captures.count == 0 || (held && captures.removed > 0)) status = exit_failed;
+  }
+  return status;
+}
+
+}  // namespace
+
+int hold(const Config& config, const std::vector<std::string>& alerts) { return set_held(config, alerts, true); }
+int release(const Config& config, const std::vector<std::string>& alerts) { return set_held(config, alerts, false); }
 
 }  // namespace responder::app

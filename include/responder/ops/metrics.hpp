@@ -19,6 +19,7 @@ class Metrics {
 
   void count_webhook(std::string_view result);
   void count_capture(std::string_view state, std::chrono::milliseconds since_received);
+  void count_clips_removed(std::size_t clips);  // by retention
   void count_bytes(std::string_view source, std::size_t bytes);
   void count_api_request(std::string_view call, int code);
   void set_webhooks_missed(std::uint64_t in_all);  // a lower figure than before changes nothing
