@@ -74,7 +74,7 @@ struct Publisher::Impl {
   Result<void> check_is_there();
   Result<void> remove_leftover(const std::string& clip);
   void remove_leftovers(const std::function<bool()>& must_pause);
-  void keep_within_limits();
+  bool keep_within_limits();
   Result<void> make_room(std::uint64_t more);
   Result<void> make_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
@@ -245,16 +245,17 @@ void Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) 
   }
 }
 
-// What retention asks for, until that is done or a clip waits to be published.
-void Publisher::Impl::keep_within_limits() {
+// What retention asks for, until that is done or a clip waits to be published. False when it cannot say yet.
+bool Publisher::Impl::keep_within_limits() {
   const auto must_pause = [this] { return stopping.stop_requested() || state.lock()->notified; };
   while (take_out && clock.steady_now() >= keep_at && !must_pause()) {
     const auto taken = take_out(0);
     if (!taken) spdlog::warn("retention waits: {}", taken.error().message);
     if (!taken || taken->all) keep_at = clock.steady_now() + keep_interval;
-    if (!taken || taken->clips == 0) return;
+    if (!taken || taken->clips == 0) return !taken || taken->all;
     remove_leftovers(must_pause);
   }
+  return true;
 }
 
 // The clip is there already: its picture is a help, and never in the way.
@@ -335,13 +336,14 @@ void Publisher::Impl::run() {
     if (!there) explain(there.error());
     state.lock()->notified = false;
     const bool all_out = there && publish_all();
+    bool soon = false;
     if (all_out) {
       remove_leftovers([this] { return stopping.stop_requested() || state.lock()->notified; });
-      keep_within_limits();
+      soon = !keep_within_limits();
     }
     auto held = state.lock();
     if (all_out) {
-      held.wait_for(stop, look_interval, [&] { return held->notified; });
+      held.wait_for(stop, soon ? pause : look_interval, [&] { return held->notified; });
     } else {
       held.wait_for(stop, pause, [] { return false; });
     }
