@@ -221,7 +221,7 @@ int prune(std::size_t captures) {
     auto journal = must(journal::Journal::open(folder / "journal.db", journal::Journal::Mode::read_write));
     fill(journal, captures);
   }
-  // Half of a camera's clips by its rule, a tenth of all others by their bytes; all others are old, or none is.
+  // One camera has room for half of its clips, the others together for nine tenths of all.
   const auto rules = fmt::format(
       "[[rule]]\ncameras = [\"Camera07AAAAAAAAAAAAAA\"]\nmax_bytes = {}\n"
       "[[rule]]\nlocations = [\"LocationElsewhereAAAAA\"]\nactivities = [\"DURESS\"]\nretention_days = 365\n",
