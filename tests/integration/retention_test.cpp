@@ -3,6 +3,8 @@
 #include <csignal>
 #include <fstream>
 #include <map>
+#include <numeric>
+#include <random>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -195,6 +197,45 @@ TEST_CASE_METHOD(Fixture, "a crash between a removal's row and its file leaves n
   responder.start();
   wait_until_gone(responder, old);
   CHECK(responder.running());
+}
+
+TEST_CASE_METHOD(Fixture, "a prune that is killed, with the power cut, leaves whole clips or none") {
+  Responder responder(rhombus, "", "buffer_seconds = 0\n");
+  responder.start(any_age);
+  std::vector<Event> events;
+  for (int i = 0; i < 12; ++i) events.push_back(taken(responder, 3 * day_s + 60 * i));
+  CHECK(responder.stop(SIGTERM) == 0);
+  std::minstd_rand random(std::random_device{}());
+  FaultySystem system(responder.folder());
+  auto environment = keep_days(1);
+  environment.merge(system.environment());
+  for (int round = 0; round < 6; ++round) {
+    {
+      RunningCommand prune(responder.with_config({"prune"}), environment);
+      // Somewhere on its way: while files go, mostly.
+      const auto left = [&] {
+        return std::accumulate(events.begin(), events.end(), std::size_t{0},
+                               [&](auto sum, const auto& event) { return sum + files_of(responder, event); });
+      };
+      const auto enough = left() - std::min<std::size_t>(left(), 1 + random() % 8);
+      while (left() > enough && prune.running()) std::this_thread::yield();
+      prune.send(SIGKILL);
+      prune.wait();
+    }
+    system.cut_power(round % 2 == 0 ? nullptr : &random);
+    for (const auto& event : responder.events()) {
+      const auto was =
+          std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.alert == event.alert; });
+      REQUIRE(was != events.end());
+      CAPTURE(round, event.alert, event.removed);
+      if (!event.removed) CHECK(files_of(responder, *was) == all_files);
+    }
+  }
+  const auto pruned = responder.command({"prune"}, keep_days(1));
+  CAPTURE(pruned.out, pruned.err);
+  CHECK(pruned.status == 0);
+  for (const auto& event : events) CHECK(files_of(responder, event) == 0);
+  CHECK(responder.command({"reconcile", "--after", "-10d"}).status == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "without retention nothing is removed, and prune says so") {
