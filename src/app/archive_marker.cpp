@@ -42,8 +42,10 @@ Result<std::string> archive_id(const archive::Archive& archive, journal::Journal
   if (*known) return **known;
   // A journal of before there were markers: its clips tell whether this is their folder.
   std::string newest;
-  const auto listed = journal.each({.state = journal::State::done, .after = {}, .limit = 1},
-                                   [&](const journal::Capture& capture) { newest = capture.published->clip; });
+  const auto listed =
+      journal.each({.state = journal::State::done, .after = {}, .limit = 1}, [&](const journal::Capture& capture) {
+        if (capture.published) newest = capture.published->clip;
+      });
   if (!listed) return listed.error();
   std::error_code failed;
   if (!newest.empty() && !std::filesystem::exists(archive.directory() / newest, failed)) {

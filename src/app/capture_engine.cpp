@@ -116,6 +116,8 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   // A connection of its own: looking at an archive that does not answer must not keep the writer from its work.
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
   if (!journal) return with_context(journal.error(), "journal.path");
+  auto for_keeper = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!for_keeper) return with_context(for_keeper.error(), "journal.path");
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   const auto marker = archive_id(archive, *journal);
   if (!marker) return with_context(marker.error(), "archive.directory");
@@ -131,9 +133,9 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   if (!told) return with_context(told.error(), "journal.path");
   auto delivering = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!delivering) return with_context(delivering.error(), "journal.path");
-  return std::unique_ptr<CaptureEngine>(new CaptureEngine(config, std::move(locks),
-                                                          {*marker, *id, std::move(*journal), std::move(*delivering)},
-                                                          writer, api, clock, observers));
+  return std::unique_ptr<CaptureEngine>(new CaptureEngine(
+      config, std::move(locks), {*marker, *id, std::move(*journal), std::move(*delivering), std::move(*for_keeper)},
+      writer, api, clock, observers));
 }
 
 CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found, journal::Writer& writer,
@@ -162,8 +164,9 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
                    connections_by_rule(config)},
       deliverer_(deliver_targets(config, archive_, found.archive_marker, clock), found.journal_id, writer,
                  std::move(found.delivering), clock, observers.delivery),
+      keeper_(config, std::move(found.for_keeper), writer, api, clock, observers.removed),
       publisher_(owner_, found.archive_marker, config.archive.thumbnails, archive_, spool_, layouts_by_rule(config),
-                 writer, clock, told_on(observers.ended)),
+                 writer, clock, told_on(observers.ended), take_out(config)),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
           std::move(found.reading), [this] { publisher_.notify(); }, told_on(observers.ended)) {}
@@ -174,6 +177,11 @@ capture::Publisher::Observer CaptureEngine::told_on(capture::Publisher::Observer
     ended(state, took);
     deliverer_.notify();
   };
+}
+
+capture::TakeOut CaptureEngine::take_out(const Config& config) {
+  if (!has_retention(config)) return {};
+  return [this](std::uint64_t lacking) { return keeper_.take_out(lacking); };
 }
 
 bool CaptureEngine::stop(milliseconds for_deliveries) {

@@ -16,6 +16,7 @@
 
 #include "config.hpp"
 #include "process_lock.hpp"
+#include "retention.hpp"
 
 namespace responder::app {
 
@@ -28,6 +29,7 @@ class CaptureEngine {
     std::function<void(journal::State, std::chrono::milliseconds)> ended = [](auto, auto) {};
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
     deliver::Deliverer::Observer delivery = [](auto, auto) {};
+    std::function<void(std::size_t)> removed = [](auto) {};  // told how many clips retention has removed
   };
 
   // Takes over what the holder of the locks before has left, and goes to work. `config` outlives it.
@@ -60,10 +62,12 @@ class CaptureEngine {
     std::string journal_id;
     journal::Journal reading;     // of the scheduler
     journal::Journal delivering;  // of the deliverer
+    journal::Journal for_keeper;
   };
   CaptureEngine(const Config& config, WorkLocks locks, Found found, journal::Writer& writer, rhombus::ApiClient& api,
                 Clock& clock, const Observers& observers);
   capture::Publisher::Observer told_on(capture::Publisher::Observer ended);
+  capture::TakeOut take_out(const Config& config);
 
   // In the order in which they depend on one another: each is stopped before what it uses.
   const WorkLocks locks_;
@@ -77,6 +81,7 @@ class CaptureEngine {
   capture::StretchStore stretches_;
   capture::Environment environment_;
   deliver::Deliverer deliverer_;
+  Keeper keeper_;
   capture::Publisher publisher_;
   capture::WorkerPool pool_;
 };

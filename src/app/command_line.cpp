@@ -182,6 +182,27 @@ Command retry_command(CLI::App& program) {
   return {.app = command, .run = [options](const Invocation& call) { return retry(call.config, *options); }};
 }
 
+Command hold_command(CLI::App& program) {
+  auto* command = program.add_subcommand("hold", "Keep the clips of alerts, whatever retention says");
+  const auto alerts = std::make_shared<std::vector<std::string>>();
+  command->add_option("ALERT", *alerts, "alerts whose clips are kept")->required();
+  return {.app = command, .run = [alerts](const Invocation& call) { return hold(call.config, *alerts); }};
+}
+
+Command release_command(CLI::App& program) {
+  auto* command = program.add_subcommand("release", "Let retention remove clips that are held");
+  const auto alerts = std::make_shared<std::vector<std::string>>();
+  command->add_option("ALERT", *alerts, "alerts whose clips are no longer held")->required();
+  return {.app = command, .run = [alerts](const Invocation& call) { return release(call.config, *alerts); }};
+}
+
+Command prune_command(CLI::App& program) {
+  auto* command = program.add_subcommand("prune", "Apply retention now");
+  const auto dry_run = std::make_shared<bool>(false);
+  command->add_flag("--dry-run", *dry_run, "only list what would be removed, and why");
+  return {.app = command, .run = [dry_run](const Invocation& call) { return prune(call.config, *dry_run); }};
+}
+
 Command verify_command(CLI::App& program) {
   auto* command = program.add_subcommand("verify", "Check every clip in the archive against its recorded SHA-256");
   const auto options = std::make_shared<VerifyOptions>();
@@ -284,6 +305,9 @@ CommandLine::CommandLine() : program_(about, "rhombus-responder") {
   add_pins_commands(program_, commands_);
   commands_.push_back(adopt_command(program_));
   commands_.push_back(retry_command(program_));
+  commands_.push_back(hold_command(program_));
+  commands_.push_back(release_command(program_));
+  commands_.push_back(prune_command(program_));
   commands_.push_back(verify_command(program_));
   commands_.push_back(export_command(program_));
   commands_.push_back(completion_command(program_));

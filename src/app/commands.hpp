@@ -104,6 +104,13 @@ int forget_pin(const Config& config, const std::string& device);
 // Makes the folder of archive.directory the journal's archive, whatever it was before.
 int adopt_archive(const Config& config);
 
+// Keeps retention from the clips of these alerts, or no longer.
+int hold(const Config& config, const std::vector<std::string>& alerts);
+int release(const Config& config, const std::vector<std::string>& alerts);
+
+// Applies retention now, or says what that would remove.
+int prune(const Config& config, bool dry_run);
+
 struct RetryOptions {
   std::vector<std::string> alerts;
   bool failed = false;      // all that failed

@@ -74,7 +74,7 @@ void settle_account(const Config& config, Balance& balance, const journal::NewCa
   const bool has_clip = row->state == State::done || row->state == State::partial;
   const bool waits = row->state == State::waiting || row->state == State::capturing;
   if (waits) return enter(State::waiting, row->reason.empty() ? "waits its turn" : row->reason);
-  if (!has_clip) return enter(row->state, row->reason);
+  if (!has_clip || row->removed_at) return enter(row->state, row->reason);
   if (auto problem = problem_with_clip(config, *row->published); !problem.empty())
     return miss(problem + fmt::format(": run retry {}", listed.alert.str()));
   enter(row->state, row->reason.empty() ? row->published->clip : row->published->clip + ": " + row->reason);

@@ -21,14 +21,22 @@ struct RuleSubject {
 
 bool matches(const Config::Rule& rule, const RuleSubject& subject);
 
+// The rule that decides a setting: the first that matches and gives it. nullptr: none does.
+template <class Value>
+const Config::Rule* deciding_rule(const Config& config, const RuleSubject& subject,
+                                  std::optional<Value> Config::Rule::*setting) {
+  for (const auto& rule : config.rules) {
+    if (rule.*setting && matches(rule, subject)) return &rule;
+  }
+  return nullptr;
+}
+
 // A setting as the rules give it, if one does.
 template <class Value>
 std::optional<Value> rule_setting(const Config& config, const RuleSubject& subject,
                                   std::optional<Value> Config::Rule::*setting) {
-  for (const auto& rule : config.rules) {
-    if (rule.*setting && matches(rule, subject)) return rule.*setting;
-  }
-  return std::nullopt;
+  const auto* rule = deciding_rule(config, subject, setting);
+  return rule == nullptr ? std::nullopt : rule->*setting;
 }
 
 // `otherwise` where none does: rule_setting(config, subject, &Config::Rule::layout, config.archive.layout).

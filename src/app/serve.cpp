@@ -223,6 +223,7 @@ Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
   observers.delivery = [this](std::string_view target, std::string_view result) {
     metrics_.count_delivery(target, result);
   };
+  observers.removed = [this](std::size_t clips) { metrics_.count_clips_removed(clips); };
   return CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
 }
 
@@ -383,13 +384,6 @@ bool Daemon::stop() {
   return let_go;
 }
 
-void say_what_is_not_built_yet(const Config& config) {
-  for (const auto& key : config.set_keys) {
-    const bool unused = key == "archive.retention_days" || key == "archive.max_bytes";
-    if (unused) spdlog::warn("{} is set, but this version does not act on it yet", key);
-  }
-}
-
 }  // namespace
 
 int serve(const Config& config, const std::string& config_file, const Signals& signals) {
@@ -397,7 +391,6 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   FileChange stored_secrets(config.secret_store());  // before what may take its time
   set_process_up();
   for (const auto& remark : config.remarks) spdlog::info("{}", remark);
-  say_what_is_not_built_yet(config);
 
   auto lock = ProcessLock::try_take(serve_lock(config.journal.path));
   if (!lock) return complain("journal.path: " + lock.error().message);

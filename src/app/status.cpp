@@ -42,6 +42,8 @@ int status(const Config& config, bool as_json) {
     return complain(!last ? last.error().message : !silence ? silence.error().message : push_path.error().message);
   const auto deliveries = journal->delivery_counts();
   if (!deliveries) return complain(deliveries.error().message);
+  const auto stored = journal->stored_totals();
+  if (!stored) return complain(stored.error().message);
   const auto free = free_bytes(config.archive.directory);
 
   if (as_json) {
@@ -62,6 +64,8 @@ int status(const Config& config, bool as_json) {
     json.key("deliveries").begin_array();
     for (const auto& one : *deliveries) write_deliveries(json, one);
     json.end_array();
+    json.key("clips").begin_object().field("stored", stored->clips).field("bytes", stored->bytes);
+    json.field("held", stored->held).field("removed", stored->removed).end_object();
     json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
     free ? json.value(*free) : json.null();
     json.end_object();
@@ -72,6 +76,8 @@ int status(const Config& config, bool as_json) {
   fmt::print("captures   {} waiting, {} capturing, {} done, {} partial, {} failed, {} ignored\n", counts->waiting,
              counts->capturing, counts->done, counts->partial, counts->failed, counts->ignored);
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
+  fmt::print("clips      {} ({:.1f} GiB), {} held; {} removed by retention\n", stored->clips,
+             static_cast<double>(stored->bytes) / (1U << 30U), stored->held, stored->removed);
   fmt::print("catch-up   {}\n", *last ? format_rfc3339(**last) : "never yet");
   if (!push_path->empty()) fmt::print("webhooks   {}\n", *push_path);
   for (const auto& one : *deliveries) fmt::print("deliveries {}\n", describe_deliveries(one));

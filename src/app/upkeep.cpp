@@ -95,4 +95,45 @@ int retry(const Config& config, const RetryOptions& options) {
   return status;
 }
 
+namespace {
+
+std::string describe_held(const std::string& alert, const journal::HeldCaptures& captures) {
+  std::vector<std::string> parts;
+  if (captures.count > captures.removed)
+    parts.push_back(fmt::format("{} captures are held", captures.count - captures.removed));
+  if (captures.removed > 0)
+    parts.push_back(
+        fmt::format("the clips of {} were removed before (retry {} captures them again while there is "
+                    "footage)",
+                    captures.removed, alert));
+  return join(parts, ", ");
+}
+
+int set_held(const Config& config, const std::vector<std::string>& alerts, bool held) {
+  auto journal = open_known_journal(config);
+  if (!journal) return complain(journal.error().message);
+  int status = exit_done;
+  for (const auto& alert : alerts) {
+    journal::HeldCaptures captures;
+    const auto set = journal->transaction([&]() -> Result<void> {
+      auto done = journal->set_held(AlertId(alert), held);
+      if (done) captures = *done;
+      return done ? Result<void>{} : done.error();
+    });
+    if (!set) return complain(set.error().message, exit_failed);
+    const auto name = printable(alert, 64);
+    fmt::print("{}: {}\n", name,
+               captures.count == 0 ? "unknown, or ignored"
+               : held              ? describe_held(name, captures)
+                                   : fmt::format("{} captures are not held", captures.count));
+    if (captures.count == 0 || (held && captures.removed > 0)) status = exit_failed;
+  }
+  return status;
+}
+
+}  // namespace
+
+int hold(const Config& config, const std::vector<std::string>& alerts) { return set_held(config, alerts, true); }
+int release(const Config& config, const std::vector<std::string>& alerts) { return set_held(config, alerts, false); }
+
 }  // namespace responder::app

@@ -1,5 +1,6 @@
 #include "responder/archive/archive.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fmt/format.h>
@@ -126,6 +127,12 @@ Result<void> Archive::write_marker(const std::string& id) const {
   return named ? sync_directory(directory_) : named;
 }
 
+Result<std::uint64_t> Archive::lacking(std::uint64_t more) const {
+  const auto left = free_bytes(directory_);
+  if (!left) return left.error();
+  return min_free_bytes_ + more - std::min(*left, min_free_bytes_ + more);
+}
+
 Result<void> Archive::check_space(std::uint64_t more) const {
   const auto left = free_bytes(directory_);
   if (!left) {
@@ -242,7 +249,12 @@ Result<void> Archive::remove(const std::string& clip) const {
     if (failed) return errno_error(failed.value(), fmt::format("cannot remove {}{}", stem.string(), ending));
   }
   auto synced = sync_directory(stem.parent_path());
-  return synced || synced.error().kind == ErrorKind::not_found ? Result<void>{} : synced;
+  if (!synced && synced.error().kind != ErrorKind::not_found) return synced;
+  // Those of days and cameras of which nothing is left. One that is not empty stays.
+  for (auto folder = fs::path(clip).parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
+    if (::rmdir((directory_ / folder).c_str()) != 0 && errno != ENOENT) break;
+  }
+  return {};
 }
 
 }  // namespace responder::archive

@@ -17,11 +17,13 @@ using journal::ReadyCapture;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds look_interval{10'000};  // at the archive, when nothing is ready
-constexpr milliseconds pause{2000};            // after the archive refused a clip
-constexpr milliseconds own_pause{30'000};      // of a clip that cannot be published though the archive is there
-constexpr seconds lease_for{20};               // renewed by the pool
-constexpr seconds slow_after{10};              // for one operation
+constexpr milliseconds look_interval{10'000};     // at the archive, when nothing is ready
+constexpr milliseconds pause{2000};               // after the archive refused a clip
+constexpr milliseconds own_pause{30'000};         // of a clip that cannot be published though the archive is there
+constexpr seconds lease_for{20};                  // renewed by the pool
+constexpr seconds slow_after{10};                 // for one operation
+constexpr std::chrono::minutes keep_interval{5};  // between looks at what retention is to remove
+constexpr std::chrono::hours vain_pause{1};       // after removing clips made no room
 
 }  // namespace
 
@@ -44,12 +46,17 @@ struct Publisher::Impl {
   journal::Writer& writer;
   Clock& clock;
   const Observer observer;
+  const TakeOut take_out;
+  // Of the publisher's thread.
+  SteadyTime keep_at;          // when retention is looked at again
+  SteadyTime may_give_way_at;  // when clips may give way to others again
   Synchronized<State> state;
   std::stop_source stopping;
   std::thread thread;
 
   Impl(std::string owner_, std::string marker_, bool thumbnails_, const archive::Archive& archive_,
-       archive::Spool& spool_, LayoutOf layout_of_, journal::Writer& writer_, Clock& clock_, Observer observer_)
+       archive::Spool& spool_, LayoutOf layout_of_, journal::Writer& writer_, Clock& clock_, Observer observer_,
+       TakeOut take_out_)
       : owner(std::move(owner_)),
         marker(std::move(marker_)),
         thumbnails(thumbnails_),
@@ -58,14 +65,21 @@ struct Publisher::Impl {
         layout_of(std::move(layout_of_)),
         writer(writer_),
         clock(clock_),
-        observer(std::move(observer_)) {}
+        observer(std::move(observer_)),
+        take_out(std::move(take_out_)),
+        keep_at(clock.steady_now()),
+        may_give_way_at(clock.steady_now()) {}
 
   void run();
   bool publish_all();
   bool publish(const ReadyCapture& ready);
   void draw(const ReadyCapture& ready, const std::string& clip);
-  void remove_leftovers();
-  Result<void> check_room_for(const ReadyCapture& ready);
+  Result<void> check_is_there();
+  Result<void> remove_leftover(const std::string& clip);
+  void remove_leftovers(const std::function<bool()>& must_pause);
+  bool keep_within_limits();
+  Result<void> make_room(std::uint64_t more);
+  Result<void> make_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
   Result<void> look_at_archive();
   void set_problem(std::string problem);
@@ -75,16 +89,20 @@ struct Publisher::Impl {
   bool write_down(const journal::Writer::Work& change);
 };
 
-// Whatever touches the archive goes through here, so that health() knows what hangs.
+// Whatever touches the archive goes through here, so that health() knows what hangs. One may be a part of another.
 template <class Work>
 auto Publisher::Impl::busy(std::string with, Work work) {
+  bool is_part = false;
   {
     auto held = state.lock();
+    is_part = held->busy_since.has_value();
     held->busy_since = clock.steady_now();
-    held->busy_with = std::move(with);
+    std::swap(held->busy_with, with);
   }
   auto result = work();
-  state.lock()->busy_since.reset();
+  auto held = state.lock();
+  held->busy_since = is_part ? std::optional(clock.steady_now()) : std::nullopt;
+  held->busy_with = std::move(with);
   return result;
 }
 
@@ -106,7 +124,7 @@ void Publisher::Impl::explain(const Error& why) {
   if (!explained) spdlog::error("not written down: {}", explained.error().message);
 }
 
-Result<void> Publisher::Impl::look_at_archive() {
+Result<void> Publisher::Impl::check_is_there() {
   const auto found = archive.marker();
   if (!found) return found.error();
   if (!*found || **found != marker) {
@@ -116,8 +134,13 @@ Result<void> Publisher::Impl::look_at_archive() {
                     "folder as the new one with rhombus-responder adopt-archive",
                     archive.directory().string(), *found ? "another archive's" : "missing")};
   }
+  return {};
+}
+
+Result<void> Publisher::Impl::look_at_archive() {
+  if (auto there = check_is_there(); !there) return there;
   if (const auto free = free_bytes(archive.directory())) state.lock()->free_bytes = static_cast<double>(*free);
-  return archive.check_space(0);
+  return make_room(0);
 }
 
 bool Publisher::Impl::write_down(const journal::Writer::Work& change) {
@@ -129,11 +152,33 @@ bool Publisher::Impl::write_down(const journal::Writer::Work& change) {
   }
 }
 
-Result<void> Publisher::Impl::check_room_for(const ReadyCapture& ready) {
+// For so many bytes more. Where the archive's disk is short of room, clips that have a limit give way, the oldest
+// first; unless that is in vain, as on a disk whose snapshots keep what is removed.
+Result<void> Publisher::Impl::make_room(std::uint64_t more) {
+  auto room = archive.check_space(more);
+  while (!room && take_out && clock.steady_now() >= may_give_way_at && !stopping.stop_requested()) {
+    const auto lacking = archive.lacking(more);
+    if (!lacking || *lacking == 0) break;
+    const auto taken = take_out(*lacking);
+    if (!taken) spdlog::warn("no clips give way to others: {}", taken.error().message);
+    if (!taken || taken->clips == 0) break;
+    remove_leftovers([this] { return stopping.stop_requested(); });
+    room = archive.check_space(more);
+    const auto lacking_now = archive.lacking(more);
+    if (!room && lacking_now && *lacking_now + taken->bytes / 2 > *lacking) {
+      may_give_way_at = clock.steady_now() + vain_pause;
+      spdlog::error("{} clips were removed to make room, and there is none: no more of them go for an hour",
+                    taken->clips);
+    }
+  }
+  return room;
+}
+
+Result<void> Publisher::Impl::make_room_for(const ReadyCapture& ready) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(spool.ready_clip(ready.capture.id), failed);
   if (failed) return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
-  return archive.check_space(size);
+  return make_room(size);
 }
 
 Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
@@ -176,21 +221,47 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   return {};
 }
 
-// Clips that better ones of another name (with sound where there was none) have replaced.
-void Publisher::Impl::remove_leftovers() {
-  std::vector<std::string> clips;
-  const auto listed = writer.run([&](journal::Journal& journal) -> Result<void> {
-    auto found = journal.leftovers();
-    if (found) clips = std::move(*found);
-    return found ? Result<void>{} : found.error();
+Result<void> Publisher::Impl::remove_leftover(const std::string& clip) {
+  // Each time: where the archive is not, there is nothing to remove, and the clip would come back with it.
+  const auto removed = busy("removing " + clip, [&] {
+    auto there = check_is_there();
+    return there ? archive.remove(clip) : there;
   });
-  if (!listed) spdlog::warn("clips that were replaced stay for now: {}", listed.error().message);
-  for (const auto& clip : clips) {
-    const auto removed = busy("removing " + clip, [&] { return archive.remove(clip); });
-    const auto forgotten =
-        removed ? writer.run([&](journal::Journal& journal) { return journal.forget_leftover(clip); }) : removed;
-    if (!forgotten) spdlog::warn("{}, which was replaced, stays for now: {}", clip, forgotten.error().message);
+  return removed ? writer.run([&](journal::Journal& journal) { return journal.forget_leftover(clip); }) : removed;
+}
+
+// Clips that retention has taken out, or that better ones of another name (with sound where there was none) have
+// replaced.
+void Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) {
+  std::vector<std::string> clips{""};
+  while (!clips.empty()) {
+    const auto last = clips.back();
+    clips.clear();
+    const auto listed = writer.run([&](journal::Journal& journal) -> Result<void> {
+      auto found = journal.leftovers(last);
+      if (found) clips = std::move(*found);
+      return found ? Result<void>{} : found.error();
+    });
+    if (!listed) spdlog::warn("clips that are to be removed stay for now: {}", listed.error().message);
+    for (const auto& clip : clips) {
+      if (must_pause()) return;
+      if (auto removed = remove_leftover(clip); !removed)
+        spdlog::warn("{}, which is to be removed, stays for now: {}", clip, removed.error().message);
+    }
   }
+}
+
+// What retention asks for, until that is done or a clip waits to be published. False when it cannot say yet.
+bool Publisher::Impl::keep_within_limits() {
+  const auto must_pause = [this] { return stopping.stop_requested() || state.lock()->notified; };
+  while (take_out && clock.steady_now() >= keep_at && !must_pause()) {
+    const auto taken = take_out(0);
+    if (!taken) spdlog::warn("retention waits: {}", taken.error().message);
+    if (!taken || taken->all) keep_at = clock.steady_now() + keep_interval;
+    if (!taken || taken->clips == 0) return !taken || taken->all;
+    remove_leftovers(must_pause);
+  }
+  return true;
 }
 
 // The clip is there already: its picture is a help, and never in the way.
@@ -210,7 +281,7 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   bool archive_is_there = false;
   const auto published = busy(label(ready.capture), [&] {
     auto there = look_at_archive();
-    if (there) there = check_room_for(ready);
+    if (there) there = make_room_for(ready);
     archive_is_there = there || there.error().kind == ErrorKind::not_found;
     return there ? bring_to_archive(ready) : there;
   });
@@ -271,10 +342,14 @@ void Publisher::Impl::run() {
     if (!there) explain(there.error());
     state.lock()->notified = false;
     const bool all_out = there && publish_all();
-    if (all_out) remove_leftovers();
+    bool soon = false;
+    if (all_out) {
+      remove_leftovers([this] { return stopping.stop_requested() || state.lock()->notified; });
+      soon = !keep_within_limits();
+    }
     auto held = state.lock();
     if (all_out) {
-      held.wait_for(stop, look_interval, [&] { return held->notified; });
+      held.wait_for(stop, soon ? pause : look_interval, [&] { return held->notified; });
     } else {
       held.wait_for(stop, pause, [] { return false; });
     }
@@ -285,9 +360,9 @@ void Publisher::Impl::run() {
 
 Publisher::Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
                      archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock,
-                     Observer observer)
+                     Observer observer, TakeOut take_out)
     : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool,
-                                   std::move(layout_of), writer, clock, std::move(observer))) {
+                                   std::move(layout_of), writer, clock, std::move(observer), std::move(take_out))) {
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }
 

@@ -338,17 +338,17 @@ Result<std::int64_t> Journal::retry(CaptureId id, WallTime now) {
 }
 
 Result<std::int64_t> Journal::retry_failed(WallTime now) {
-  static const std::string sql =
-      fmt::format("{} state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)", put_in_line);
+  static const std::string sql = fmt::format(
+      "{} (state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)) AND removed_ms IS NULL", put_in_line);
   if (const auto done = impl_->run(sql, to_ms(now)); !done) return done.error();
   return impl_->database.changes();
 }
 
-Result<std::vector<std::string>> Journal::leftovers() {
-  auto query = impl_->statement("SELECT clip FROM leftovers");
+Result<std::vector<std::string>> Journal::leftovers(std::string_view after, std::size_t limit) {
+  auto query = impl_->statement("SELECT clip FROM leftovers WHERE clip > ? ORDER BY clip LIMIT ?");
   if (!query) return query.error();
   std::vector<std::string> clips;
-  (*query)->bind();
+  (*query)->bind(after, static_cast<std::int64_t>(limit));
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
@@ -376,7 +376,7 @@ Result<bool> Journal::restore(const KnownClip& known) {
       "finished_ms = excluded.finished_ms, source = excluded.source, clip = excluded.clip, bytes = excluded.bytes, "
       "sha256 = excluded.sha256, gaps = excluded.gaps, clip_end_s = excluded.clip_end_s "
       "WHERE state = 'waiting' AND clip IS NULL AND attempts = 0 AND window_end_s <= excluded.window_end_s "
-      "AND id NOT IN (SELECT capture FROM ready)",
+      "AND id NOT IN (SELECT capture FROM ready) AND excluded.clip NOT IN (SELECT clip FROM leftovers)",
       capture.alert.str(), capture.camera.str(), known.camera_name, capture.location.str(),
       join(capture.activities, ","), to_string(capture.via), now, to_ms(capture.alert_at), to_count(capture.duration),
       to_s(capture.window_start), to_s(capture.window_end), to_string(known.state), known.reason,

@@ -112,15 +112,4 @@ Result<std::int64_t> Journal::retry_deliveries(WallTime now) {
   return impl_->database.changes();
 }
 
-Result<bool> Journal::awaits_offsite(CaptureId id) {
-  static const std::string sql = fmt::format("SELECT {} FROM captures WHERE id = ?", awaits_offsite_sql);
-  auto query = impl_->statement(sql);
-  if (!query) return query.error();
-  const auto row = (*query)->bind(id).step();
-  if (!row) return row.error();
-  const bool awaits = *row && (*query)->integer(0) != 0;
-  (*query)->reset();
-  return awaits;
-}
-
 }  // namespace responder::journal

@@ -183,6 +183,13 @@ Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
   return committed;
 }
 
+Result<void> Journal::snapshot(const std::function<Result<void>()>& work) {
+  auto transaction = Transaction::begin(impl_->database, Transaction::Purpose::read);
+  if (!transaction) return transaction.error();
+  if (auto done = work(); !done) return done.error();
+  return transaction->commit();
+}
+
 Result<std::optional<std::string>> Journal::fact(std::string_view name) {
   auto query = impl_->statement("SELECT value FROM facts WHERE name = ?");
   if (!query) return query.error();

@@ -4,6 +4,7 @@
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
 //   deliveries.cpp who is told of finished captures
 //   reports.cpp    what is asked and changes nothing
+//   retention.cpp  clips that are kept, held and removed
 #pragma once
 
 #include <map>

@@ -78,9 +78,10 @@ Result<Statement> Database::prepare(std::string_view sql) {
   return Statement(handle_.get(), statement);
 }
 
-Result<Transaction> Transaction::begin(Database& database) {
+Result<Transaction> Transaction::begin(Database& database, Purpose purpose) {
   // IMMEDIATE: a transaction that will write takes its turn now instead of failing half-way.
-  if (auto begun = database.execute("BEGIN IMMEDIATE"); !begun) return begun.error();
+  if (auto begun = database.execute(purpose == Purpose::read ? "BEGIN" : "BEGIN IMMEDIATE"); !begun)
+    return begun.error();
   return Transaction(database);
 }
 

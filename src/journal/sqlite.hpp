@@ -82,7 +82,8 @@ class Database {
 // Undone unless committed.
 class Transaction {
  public:
-  static Result<Transaction> begin(Database& database);
+  enum class Purpose { write, read };
+  static Result<Transaction> begin(Database& database, Purpose purpose = Purpose::write);
   Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
   Transaction& operator=(Transaction&&) = delete;
   ~Transaction();

@@ -60,6 +60,11 @@ struct Metrics::Impl {
                                              .Help("Alerts found by asking whose webhooks never came")
                                              .Register(registry)
                                              .Add({});
+  prometheus::Counter& clips_removed = prometheus::BuildCounter()
+                                           .Name("rhombus_responder_clips_removed_total")
+                                           .Help("Clips that retention has removed from the archive")
+                                           .Register(registry)
+                                           .Add({});
   prometheus::Gauge& last_catch_up = prometheus::BuildGauge()
                                          .Name("rhombus_responder_catch_up_last_success_timestamp_seconds")
                                          .Help("When Rhombus was last asked for all its alerts")
@@ -101,6 +106,8 @@ void Metrics::count_capture(std::string_view state, std::chrono::milliseconds si
   impl_->captures.Add({{"state", std::string(state)}}).Increment();
   impl_->capture_seconds.Observe(static_cast<double>(since_received.count()) / 1000.0);
 }
+
+void Metrics::count_clips_removed(std::size_t clips) { impl_->clips_removed.Increment(static_cast<double>(clips)); }
 
 void Metrics::count_bytes(std::string_view source, std::size_t bytes) {
   impl_->bytes.Add({{"source", std::string(source)}}).Increment(static_cast<double>(bytes));

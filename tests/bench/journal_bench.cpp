@@ -4,6 +4,7 @@
 //   journal-bench syncs SECONDS DIR   a plain loop of one fsync for each record, on the disk of DIR
 //   journal-bench catch-up ALERTS     one pass over so many alerts at 10 requests a second: time and memory
 //   journal-bench events CAPTURES     pages of `events`, common and rare ones, with so many captures in the journal
+//   journal-bench prune CAPTURES      prune --dry-run with so many clips, limited by age, by bytes and by rules
 
 #include <algorithm>
 #include <chrono>
@@ -156,11 +157,11 @@ int syncs(int seconds, const std::filesystem::path& folder) {
   return 0;
 }
 
-// The peak of the last child's memory, MiB; waits for it.
-double run(const std::vector<std::string>& words, const char* out = nullptr) {
+// The peak of the last child's memory, MiB; waits for it. What it says goes to `out`, written anew.
+double run(const std::vector<std::string>& words, const std::filesystem::path& out = {}) {
   const pid_t child = ::fork();
   if (child == 0) {
-    if (out != nullptr) ::dup2(::open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDOUT_FILENO);
+    if (!out.empty()) ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), STDOUT_FILENO);
     std::vector<char*> argv;
     for (const auto& word : words) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
@@ -170,7 +171,7 @@ double run(const std::vector<std::string>& words, const char* out = nullptr) {
   int status = 0;
   rusage usage{};
   ::wait4(child, &status, 0, &usage);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error("the program failed");
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(words.back() + " failed");
   return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
@@ -266,6 +267,48 @@ int events(std::size_t captures) {
   return 0;
 }
 
+// The last line of a file, without its end.
+std::string last_line(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string last;
+  for (std::string line; std::getline(file, line);) last = line;
+  return last;
+}
+
+int prune(std::size_t captures) {
+  const test::TempFolder folder;
+  {
+    auto journal = must(journal::Journal::open(folder / "journal.db", journal::Journal::Mode::read_write));
+    fill(journal, 0, captures);
+  }
+  // One camera has room for half of its clips, the others together for nine tenths of all.
+  const auto rules = fmt::format(
+      "[[rule]]\ncameras = [\"Camera07AAAAAAAAAAAAAA\"]\nmax_bytes = {}\n"
+      "[[rule]]\nlocations = [\"LocationElsewhereAAAAA\"]\nactivities = [\"DURESS\"]\nretention_days = 365\n",
+      captures / 100 * 1000);
+  std::filesystem::create_directory(folder / "clips");
+  for (const auto& [what, limits] :
+       {std::pair<std::string, std::string>{"by bytes and by rules", fmt::format("max_bytes = {}\n", captures * 900)},
+        {"all by age", "retention_days = 30\n"},
+        {"nothing to remove", "retention_days = 36500\n"}}) {
+    std::ofstream(folder / "config.toml")
+        << fmt::format("[archive]\ndirectory = \"{}\"\n{}[journal]\npath = \"{}\"\n{}", (folder / "clips").string(),
+                       limits, (folder / "journal.db").string(), what == "by bytes and by rules" ? rules : "");
+    std::vector<double> times;
+    double peak = 0;
+    for (int round = 0; round < 3; ++round) {
+      std::filesystem::remove(folder / "said");
+      const auto began = Clock::now();
+      peak = run({RESPONDER_PROGRAM, "--config", (folder / "config.toml").string(), "prune", "--dry-run"},
+                 folder / "said");
+      times.push_back(ms(Clock::now() - began) / 1000);
+    }
+    std::cout << fmt::format("{} clips, {}: {:.2f} s, peak {:.1f} MiB; {}\n", captures, what, median(times), peak,
+                             last_line(folder / "said"));
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -275,6 +318,7 @@ int main(int argc, char** argv) {
   if (command == "syncs" && words.size() == 3) return syncs(std::stoi(words[1]), words[2]);
   if (command == "catch-up" && words.size() == 2) return catch_up(std::stoi(words[1]));
   if (command == "events" && words.size() == 2) return events(std::stoul(words[1]));
-  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS | events CAPTURES\n";
+  if (command == "prune" && words.size() == 2) return prune(std::stoul(words[1]));
+  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS | events CAPTURES | prune CAPTURES\n";
   return 2;
 }

@@ -1,7 +1,7 @@
 // A system that misbehaves, for a program under test: a library that is preloaded into it. It writes a record of
 // everything the program does to files below a folder, so that a power cut can be made of a kill: whatever was not
-// synced is taken back. And it can be told, while the program runs, to have a full disk, to fail syncs, or to set the
-// clock.
+// synced is taken back. And it can be told, while the program runs, to have a full disk, to fail syncs, to set the
+// clock, or to have a disk of another size.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,10 @@ struct Controls {
   // So many of the next syncs of the journal fail, and what they should have written never reaches the disk, whatever
   // later syncs say: what Linux does.
   std::atomic<std::int32_t> failing_journal_syncs;
+  // The size of the disk on which the root is, which holds nothing but what is below the root; 0: as it is.
+  std::atomic<std::int64_t> disk_bytes;
+  // That disk has snapshots: what was written takes its place even when it is removed.
+  std::atomic<std::int32_t> disk_keeps_what_is_removed;
 };
 
 class FaultySystem {

@@ -1,6 +1,7 @@
 // The library that is preloaded. It takes the place of the C library's calls on files; each records what it is about
 // to change and then does it. One lock: a program under test may be slower, and its record must be in order.
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdarg>
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -17,6 +19,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -68,6 +71,22 @@ class Recorder {
     return controls_ != nullptr && path.starts_with(root_) && !path.ends_with("-shm");
   }
 
+  // What is free on the disk of the controls.
+  std::uint64_t free_bytes() {
+    std::uint64_t used = 0;
+    std::error_code failed;
+    for (auto entry = std::filesystem::recursive_directory_iterator(root_, failed);
+         !failed && entry != std::filesystem::recursive_directory_iterator(); entry.increment(failed)) {
+      std::error_code gone;
+      const auto size = entry->is_regular_file(gone) ? entry->file_size(gone) : 0;
+      if (!gone) used += size;
+    }
+    most_used_ = std::max(most_used_, used);
+    if (controls_->disk_keeps_what_is_removed != 0) used = most_used_;
+    const auto size = static_cast<std::uint64_t>(controls_->disk_bytes.load());
+    return size - std::min(size, used);
+  }
+
   static bool is_journal(std::string_view path) { return path.find("journal.db") != std::string_view::npos; }
   bool is_full(std::string_view path) const { return controls_->journal_disk_full != 0 && is_journal(path); }
 
@@ -97,6 +116,7 @@ class Recorder {
   int record_ = -1;
   Controls* controls_ = nullptr;
   std::uint32_t graves_ = 0;
+  std::uint64_t most_used_ = 0;
 };
 
 Recorder& recorder() {
@@ -302,6 +322,17 @@ int mkdir(const char* path, mode_t mode) noexcept {
   const auto made = absolute(AT_FDCWD, path);
   if (result == 0 && recorder().watches(made)) recorder().add({.op = Op::make_folder}, made);
   errno = error;
+  return result;
+}
+
+int statvfs(const char* path, struct statvfs* info) noexcept {
+  static auto* const real = next<int(const char*, struct statvfs*)>("statvfs");
+  const int result = real(path, info);
+  const std::lock_guard lock(recorder().mutex);
+  if (result != 0 || !recorder().watches(absolute(AT_FDCWD, path)) || recorder().controls()->disk_bytes == 0)
+    return result;
+  info->f_frsize = info->f_bsize = 1;
+  info->f_bfree = info->f_bavail = recorder().free_bytes();
   return result;
 }
 

@@ -209,6 +209,10 @@ std::vector<Event> Responder::events() const {
     if (object.at_key("gaps").get(gaps) == simdjson::SUCCESS) event.gaps = gaps.size();
     bool is_final = false;
     if (object.at_key("final").get(is_final) == simdjson::SUCCESS) event.final = is_final;
+    bool held = false;
+    if (object.at_key("held").get(held) == simdjson::SUCCESS) event.held = held;
+    double removed_at = 0;
+    event.removed = object.at_key("removed_at").get(removed_at) == simdjson::SUCCESS;
     events.push_back(std::move(event));
   }
   return events;

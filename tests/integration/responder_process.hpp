@@ -54,6 +54,8 @@ struct Event {
   std::int64_t attempts = 0;
   std::size_t gaps = 0;
   bool final = false;
+  bool held = false;
+  bool removed = false;
 };
 
 class Responder {

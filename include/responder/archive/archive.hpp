@@ -32,6 +32,8 @@ class Archive {
   Result<std::optional<std::string>> marker() const;
   Result<void> write_marker(const std::string& id) const;
 
+  // How many bytes there are too few to leave min_free_bytes after `more` bytes.
+  Result<std::uint64_t> lacking(std::uint64_t more) const;
   // An Error of kind no_space when less than min_free_bytes would be left after `more` bytes.
   Result<void> check_space(std::uint64_t more) const;
 
@@ -51,7 +53,8 @@ class Archive {
   // Makes room for another one where a damaged clip stands: it is CLIP.damaged.mp4 from then on, unless there is one.
   Result<void> keep_damaged(const std::string& clip) const;
 
-  // Removes a published clip with what stands beside it, for good. One that is not there is no error.
+  // Removes a published clip with what stands beside it, for good, and folders that are empty then. One that is not
+  // there is no error.
   Result<void> remove(const std::string& clip) const;
 
   const std::filesystem::path& directory() const { return directory_; }

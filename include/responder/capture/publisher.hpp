@@ -20,6 +20,17 @@ struct ArchiveHealth {
   double free_bytes = 0;
 };
 
+// What retention has taken out of the archive: the clips are among the journal's leftovers.
+struct TakenOut {
+  std::size_t clips = 0;
+  std::uint64_t bytes = 0;
+  bool all = true;  // else there may be more to take out
+};
+
+// Keeps the archive within its limits, a batch at a time: called by the publisher's thread, while no clip waits for
+// it or while there is no room for one. `lacking`: bytes that the archive's disk is short of.
+using TakeOut = std::function<Result<TakenOut>(std::uint64_t lacking)>;
+
 class Publisher {
  public:
   // Told of each capture that came to an end with a clip, and how long after its alert was received.
@@ -28,9 +39,11 @@ class Publisher {
   using LayoutOf = std::function<std::optional<archive::Layout>(const journal::Capture&)>;
 
   // `thumbnails`: whether a picture of the alert goes beside each clip. `marker`: the id that the archive's marker
-  // file must have. `owner`: of the leases, kept alive by the WorkerPool of the same owner.
+  // file must have. `owner`: of the leases, kept alive by the WorkerPool of the same owner. `take_out`: none where
+  // clips are kept for ever.
   Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
-            archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock, Observer observer);
+            archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock, Observer observer,
+            TakeOut take_out);
   ~Publisher();
 
   // A clip may be ready: from any thread, without waiting.

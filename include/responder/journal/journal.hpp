@@ -139,6 +139,36 @@ struct KnownClip {
   bool final = true;  // of a partial one: nothing more is to be tried
 };
 
+// A clip in the archive, as retention looks at it.
+struct StoredClip {
+  CaptureId id = 0;
+  AlertId alert;
+  DeviceId camera;
+  LocationId location;
+  std::vector<std::string> activities;
+  std::chrono::sys_seconds window_end;
+  std::string path;  // under the archive
+  std::uint64_t bytes = 0;
+  bool held = false;
+  bool is_final = true;  // nothing better is tried for, or on its way
+};
+
+// A place in the order of stored clips: by the end of their windows.
+struct ClipPosition {
+  std::chrono::sys_seconds window_end;
+  CaptureId id = 0;
+};
+
+struct HeldCaptures {
+  std::size_t count = 0;    // captures of the alert, all told
+  std::size_t removed = 0;  // of these, whose clips retention has removed
+};
+
+struct StoredTotals {
+  std::uint64_t clips = 0, bytes = 0, held = 0;
+  std::uint64_t removed = 0;  // by retention, and no longer among `clips`
+};
+
 // The end of an attempt.
 struct Outcome {
   State state = State::done;
@@ -249,6 +279,9 @@ class Journal {
   // Runs `work` and commits, all or nothing: an Error of `work` or of the commit undoes everything.
   Result<void> transaction(const std::function<Result<void>()>& work);
 
+  // What `work` reads is the journal of one moment, whatever others write meanwhile. It must not write.
+  Result<void> snapshot(const std::function<Result<void>()>& work);
+
   // A known capture grows with its alert; an `ignored` one that is no longer to be ignored (the filter was changed,
   // the clock put right, a camera associated with its device) becomes work.
   Result<Accepted> accept(const NewCapture& capture);
@@ -291,7 +324,7 @@ class Journal {
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);
   Result<std::int64_t> retry(CaptureId id, WallTime now);
-  Result<std::int64_t> retry_failed(WallTime now);
+  Result<std::int64_t> retry_failed(WallTime now);  // but none whose clip retention has removed
   // The clip of a capture that is to be tried again is not in the archive any more.
   Result<void> forget_clip(CaptureId id);
   // Puts a capture back in line because its clip, as `seen` names it, is damaged or missing. What is known of that
@@ -326,11 +359,22 @@ class Journal {
   Result<std::vector<DeliveryCounts>> delivery_counts();
   // Puts what was given up, of targets there are now, back in line; how many there were.
   Result<std::int64_t> retry_deliveries(WallTime now);
-  // Whether a clip of the capture is still to be copied off site: it must not be removed before.
-  Result<bool> awaits_offsite(CaptureId id);
 
-  // Paths under the archive that a better clip of another name has replaced, and that are still to be removed.
-  Result<std::vector<std::string>> leftovers();
+  // Clips in the archive, in any order: faster than the other one for looking at all.
+  Result<void> each_stored_clip(const std::function<void(const StoredClip&)>& visit);
+  // Those after a position, oldest first, until `visit` says false.
+  Result<void> each_stored_clip(const std::optional<ClipPosition>& after,
+                                const std::function<bool(const StoredClip&)>& visit);
+  Result<StoredTotals> stored_totals();
+  // Retention removes a capture's clip: the row says so, and `reason`, and the clip is left to be removed. Inside a
+  // transaction. False: it is held, work again, or has another clip by now, and nothing has changed.
+  Result<bool> remove_clip(CaptureId id, std::string_view clip, std::string_view reason, WallTime now);
+  // Keeps retention from the clips of an alert's captures, those to come as well, or no longer.
+  Result<HeldCaptures> set_held(const AlertId& alert, bool held);
+
+  // Paths under the archive that retention or a better clip of another name has left to be removed: those after one
+  // of them.
+  Result<std::vector<std::string>> leftovers(std::string_view after = "", std::size_t limit = 1000);
   Result<void> forget_leftover(std::string_view clip);
 
   // Writes a published clip down as it stands. False: the capture is known, has been worked on or asks for more, and

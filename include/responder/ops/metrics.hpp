@@ -19,6 +19,7 @@ class Metrics {
 
   void count_webhook(std::string_view result);
   void count_capture(std::string_view state, std::chrono::milliseconds since_received);
+  void count_clips_removed(std::size_t clips);  // by retention
   void count_bytes(std::string_view source, std::size_t bytes);
   void count_api_request(std::string_view call, int code);
   void count_delivery(std::string_view target, std::string_view result);

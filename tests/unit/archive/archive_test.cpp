@@ -124,3 +124,37 @@ TEST_CASE_METHOD(Fixture, "too little space is an error of its kind, and says wh
   CHECK(full.error().kind == ErrorKind::no_space);
   CHECK(full.error().message.find("min_free_bytes") != std::string::npos);
 }
+
+TEST_CASE_METHOD(Fixture, "with the last clip of a day its folders go, and nothing else") {
+  const Archive by_date{folder / "clips", Layout::by_date, NameZone::utc, 0};
+  const auto published = [&](const std::string& alert) {
+    return by_date
+        .publish(finished("abc"), identity(alert), true,
+                 [&](const ArchivedClip&) { return sidecar_identity(identity(alert)) + "}"; })
+        ->path;
+  };
+  const auto first = published("A1");
+  const auto second = published("A2");
+  const auto day = (folder / "clips" / first).parent_path();
+  REQUIRE(by_date.write_marker("the archive"));
+  CHECK(by_date.remove(first));
+  CHECK(fs::exists(folder / "clips" / second));
+  CHECK(std::distance(fs::directory_iterator(day), {}) == 2);
+  const auto stray = day.parent_path() / "notes.txt";
+  std::ofstream(stray) << "mine";
+  CHECK(by_date.remove(second));
+  CHECK_FALSE(fs::exists(day));
+  CHECK(fs::exists(stray));
+  CHECK(by_date.remove(second));  // again, after a crash
+  fs::remove(stray);
+  CHECK(by_date.remove(published("A3")));
+  CHECK(files() == 1);  // the marker
+}
+
+TEST_CASE_METHOD(Fixture, "what an archive's disk lacks") {
+  REQUIRE(fs::create_directory(folder / "clips"));
+  CHECK(*archive.lacking(0) == 0);
+  CHECK(*archive.lacking(std::uint64_t{1} << 60U) > std::uint64_t{1} << 59U);
+  fs::remove(folder / "clips");
+  CHECK_FALSE(archive.lacking(0));
+}

@@ -672,12 +672,12 @@ TEST_CASE_METHOD(Deliveries, "a target that is gone from the configuration is to
   CHECK(journal.delivery_counts()->at(0).reason.find("configuration") != std::string::npos);
 }
 
-TEST_CASE_METHOD(Deliveries, "a clip waits for its copy off site, and for no hook") {
-  CHECK_FALSE(*journal.awaits_offsite(id));
+TEST_CASE_METHOD(Deliveries, "retention leaves a clip until it is copied off site, and waits for no hook") {
   finish(State::done, "11");
-  CHECK(*journal.awaits_offsite(id));
+  const auto clip = journal.find(id)->value().published->clip;
+  CHECK_FALSE(*journal.remove_clip(id, clip, "too old", t0));
   CHECK(told("offsite").size() == 1);
-  CHECK_FALSE(*journal.awaits_offsite(id));
+  CHECK(*journal.remove_clip(id, clip, "too old", t0));
   CHECK(*journal.next_delivery("hook", t0));
 }
 
