@@ -30,6 +30,24 @@ _rhombus_responder() {
       'catch-up:--camera') _rhombus_responder_skip ;;
       'catch-up:--location') _rhombus_responder_skip ;;
       'catch-up:--max-alerts') _rhombus_responder_skip ;;
+      ':backup') path='backup' ;;
+      'backup:--start') _rhombus_responder_skip ;;
+      'backup:--duration') _rhombus_responder_skip ;;
+      'backup:--camera') _rhombus_responder_skip ;;
+      'backup:--location') _rhombus_responder_skip ;;
+      'backup:--split') _rhombus_responder_skip ;;
+      ':copy-footage') path='copy-footage' ;;
+      'copy-footage:-a'|'copy-footage:--api_key') _rhombus_responder_skip ;;
+      'copy-footage:-c'|'copy-footage:--cert') _rhombus_responder_skip ;;
+      'copy-footage:-p'|'copy-footage:--private_key') _rhombus_responder_skip ;;
+      'copy-footage:-s'|'copy-footage:--start_time') _rhombus_responder_skip ;;
+      'copy-footage:-u'|'copy-footage:--duration') _rhombus_responder_skip ;;
+      'copy-footage:--location_uuid') _rhombus_responder_skip ;;
+      'copy-footage:--camera_uuid') _rhombus_responder_skip ;;
+      'copy-footage:--max_alerts') _rhombus_responder_skip ;;
+      'copy-footage:--before_time') _rhombus_responder_skip ;;
+      'copy-footage:--after_time') _rhombus_responder_skip ;;
+      'copy-footage:--alert_buffer') _rhombus_responder_skip ;;
       ':reconcile') path='reconcile' ;;
       'reconcile:--after') _rhombus_responder_skip ;;
       'reconcile:--before') _rhombus_responder_skip ;;
@@ -38,8 +56,12 @@ _rhombus_responder() {
       ':check') path='check' ;;
       ':rebuild-journal') path='rebuild-journal' ;;
       ':events') path='events' ;;
+      'events:--camera') _rhombus_responder_skip ;;
+      'events:--activity') _rhombus_responder_skip ;;
       'events:--state') _rhombus_responder_skip ;;
+      'events:--via') _rhombus_responder_skip ;;
       'events:--after') _rhombus_responder_skip ;;
+      'events:--before') _rhombus_responder_skip ;;
       'events:--limit') _rhombus_responder_skip ;;
       ':status') path='status' ;;
       ':webhook') path='webhook' ;;
@@ -54,6 +76,13 @@ _rhombus_responder() {
       'pins:forget') path='pins forget' ;;
       ':adopt-archive') path='adopt-archive' ;;
       ':retry') path='retry' ;;
+      ':hold') path='hold' ;;
+      ':release') path='release' ;;
+      ':prune') path='prune' ;;
+      ':verify') path='verify' ;;
+      'verify:--rate') _rhombus_responder_skip ;;
+      ':export') path='export' ;;
+      'export:--to') _rhombus_responder_skip ;;
     esac
   done
   case $path:$before in
@@ -64,24 +93,48 @@ _rhombus_responder() {
     'catch-up:--camera') return ;;
     'catch-up:--location') return ;;
     'catch-up:--max-alerts') return ;;
+    'backup:--start') return ;;
+    'backup:--duration') return ;;
+    'backup:--camera') return ;;
+    'backup:--location') return ;;
+    'backup:--split') return ;;
+    'copy-footage:-a'|'copy-footage:--api_key') return ;;
+    'copy-footage:-c'|'copy-footage:--cert') return ;;
+    'copy-footage:-p'|'copy-footage:--private_key') return ;;
+    'copy-footage:-s'|'copy-footage:--start_time') return ;;
+    'copy-footage:-u'|'copy-footage:--duration') return ;;
+    'copy-footage:--location_uuid') return ;;
+    'copy-footage:--camera_uuid') return ;;
+    'copy-footage:--max_alerts') return ;;
+    'copy-footage:--before_time') return ;;
+    'copy-footage:--after_time') return ;;
+    'copy-footage:--alert_buffer') return ;;
     'reconcile:--after') return ;;
     'reconcile:--before') return ;;
     'reconcile:--camera') return ;;
     'reconcile:--location') return ;;
+    'events:--camera') return ;;
+    'events:--activity') return ;;
     'events:--state') _rhombus_responder_words 'waiting capturing done partial failed ignored' ;;
+    'events:--via') return ;;
     'events:--after') return ;;
+    'events:--before') return ;;
     'events:--limit') return ;;
     'webhook register:--url') return ;;
     'webhook test:--url') return ;;
+    'verify:--rate') return ;;
+    'export:--to') _rhombus_responder_paths -d ;;
     *)
       case $path in
-        '') _rhombus_responder_words 'serve catch-up reconcile check rebuild-journal events status webhook pins adopt-archive retry -h --help --version --config --log-level' ;;
+        '') _rhombus_responder_words 'serve catch-up backup copy-footage reconcile check rebuild-journal events status webhook pins adopt-archive retry hold release prune verify export -h --help --version --config --log-level' ;;
         'serve') _rhombus_responder_words '-h --help --version --config --log-level' ;;
         'catch-up') _rhombus_responder_words '--after --before --camera --location --max-alerts --dry-run -h --help --version --config --log-level' ;;
+        'backup') _rhombus_responder_words '--start --duration --camera --location --split -h --help --version --config --log-level' ;;
+        'copy-footage') _rhombus_responder_words '-a --api_key -c --cert -p --private_key -s --start_time -u --duration -g --debug -w --usewan --location_uuid --camera_uuid --alerts --max_alerts --before_time --after_time --alert_buffer -h --help --version --config --log-level' ;;
         'reconcile') _rhombus_responder_words '--after --before --camera --location --json -h --help --version --config --log-level' ;;
         'check') _rhombus_responder_words '-h --help --version --config --log-level' ;;
         'rebuild-journal') _rhombus_responder_words '-h --help --version --config --log-level' ;;
-        'events') _rhombus_responder_words '--json --state --after --limit -h --help --version --config --log-level' ;;
+        'events') _rhombus_responder_words '--json --camera --activity --state --via --after --before --limit -h --help --version --config --log-level' ;;
         'status') _rhombus_responder_words '--json -h --help --version --config --log-level' ;;
         'webhook') _rhombus_responder_words 'register show forget-unused test -h --help --version --config --log-level' ;;
         'webhook register') _rhombus_responder_words '--url --diagnostic -h --help --version --config --log-level' ;;
@@ -92,7 +145,12 @@ _rhombus_responder() {
         'pins list') _rhombus_responder_words '-h --help --version --config --log-level' ;;
         'pins forget') _rhombus_responder_words '-h --help --version --config --log-level' ;;
         'adopt-archive') _rhombus_responder_words '-h --help --version --config --log-level' ;;
-        'retry') _rhombus_responder_words '--failed -h --help --version --config --log-level' ;;
+        'retry') _rhombus_responder_words '--failed --deliveries -h --help --version --config --log-level' ;;
+        'hold') _rhombus_responder_words '-h --help --version --config --log-level' ;;
+        'release') _rhombus_responder_words '-h --help --version --config --log-level' ;;
+        'prune') _rhombus_responder_words '--dry-run -h --help --version --config --log-level' ;;
+        'verify') _rhombus_responder_words '--repair --rate --anew -h --help --version --config --log-level' ;;
+        'export') _rhombus_responder_words '--to -h --help --version --config --log-level' ;;
       esac
       ;;
   esac

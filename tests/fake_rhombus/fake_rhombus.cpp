@@ -90,6 +90,10 @@ struct Server {
   void start(const Identity& identity, const std::string& address, int wanted_port,
              std::function<void(const httplib::Request&, httplib::Response&)> handle, std::size_t threads) {
     http = std::make_unique<httplib::SSLServer>(identity.certificate.get(), identity.key.get());
+    // A client may show a certificate, whoever made it.
+    SSL_CTX_set_verify(http->ssl_context(), SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    // Without it no session that has seen one is resumed.
+    SSL_CTX_set_session_id_context(http->ssl_context(), reinterpret_cast<const unsigned char*>("fake"), 4);
     http->new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
     http->set_tcp_nodelay(true);
     http->set_keep_alive_max_count(1'000'000);
@@ -217,6 +221,8 @@ struct FakeRhombus::Impl {
     for (const auto& [name, value] : in.headers) request.headers[lower(name)] = value;
     request.body = in.body;
     request.at_ms = now_ms();
+    const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get_peer_certificate(in.ssl), X509_free);
+    request.client_certificate = shown != nullptr;
     std::optional<Reply> reply;
     Intercept first;
     Mangle last;
@@ -267,7 +273,8 @@ struct FakeRhombus::Impl {
   }
 
   bool api_authenticated(const Request& request) const {
-    return header(request, "x-auth-scheme") == "api-token" && header(request, "x-auth-apikey") == options.api_key;
+    const auto* scheme = request.client_certificate ? "api" : "api-token";
+    return header(request, "x-auth-scheme") == scheme && header(request, "x-auth-apikey") == options.api_key;
   }
 
   std::optional<Reply> over_rate() {

@@ -68,8 +68,9 @@ struct Request {
   std::string query;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  int status = 0;         // of the answer
-  std::size_t bytes = 0;  // of its body
+  bool client_certificate = false;  // one was shown
+  int status = 0;                   // of the answer
+  std::size_t bytes = 0;            // of its body
   std::int64_t at_ms = 0;
 };
 

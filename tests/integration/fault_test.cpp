@@ -367,6 +367,6 @@ TEST_CASE("a camera that drips is cut off and its WAN taken, and one that stalls
       dripping, [](const Event& e) { return e.state == "done"; }, std::chrono::seconds(90));
   CHECK(event.source == "wan");
   INFO(responder.log());
-  CHECK(responder.log().find("stood still") != std::string::npos);
+  CHECK(responder.log().find("stands still") != std::string::npos);
   check_clip(responder, rhombus, event);
 }

@@ -29,7 +29,8 @@ std::string slurp(const fs::path& path) {
 }
 
 pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, const fs::path& err,
-            const std::map<std::string, std::string>& environment, const std::vector<int>& listening = {}) {
+            const std::map<std::string, std::string>& environment, const std::vector<int>& listening = {},
+            const fs::path& directory = {}) {
   std::vector<std::string> words{RESPONDER_PROGRAM};
   // The process that the socket is meant for is named by its id, which is known in it alone.
   if (!listening.empty())
@@ -50,6 +51,7 @@ pid_t spawn(const std::vector<std::string>& arguments, const fs::path& out, cons
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (!directory.empty()) posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
   int wanted = 3;
   for (const int socket : listening) posix_spawn_file_actions_adddup2(&actions, socket, wanted++);
   pid_t pid = -1;
@@ -83,10 +85,10 @@ std::int64_t now_ms() {
 }
 
 CommandResult run_responder(const std::vector<std::string>& arguments,
-                            const std::map<std::string, std::string>& environment) {
+                            const std::map<std::string, std::string>& environment, const fs::path& directory) {
   const TempFolder folder;
   CommandResult result;
-  result.status = status_of(spawn(arguments, folder / "out", folder / "err", environment));
+  result.status = status_of(spawn(arguments, folder / "out", folder / "err", environment, {}, directory));
   result.out = slurp(folder / "out");
   result.err = slurp(folder / "err");
   return result;

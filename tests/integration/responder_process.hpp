@@ -23,9 +23,10 @@ struct CommandResult {
   std::string err;
 };
 
-// Runs the program to its end.
+// Runs the program to its end, in `directory` if one is given.
 CommandResult run_responder(const std::vector<std::string>& arguments,
-                            const std::map<std::string, std::string>& environment = {});
+                            const std::map<std::string, std::string>& environment = {},
+                            const std::filesystem::path& directory = {});
 
 // The program, running beside the test.
 class RunningCommand {

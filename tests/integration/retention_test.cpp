@@ -86,7 +86,7 @@ void write_to_journal(const Responder& responder, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "old clips go and are accounted for; held ones and what is nobody's stay") {
+TEST_CASE_METHOD(Fixture, "old clips go and are accounted for, and held ones and what is nobody's stay") {
   Responder responder(rhombus, "", "buffer_seconds = 0\n");
   responder.start(any_age);
   const auto old = taken(responder, 3 * day_s);

@@ -1,0 +1,294 @@
+// Time ranges: backup, and copy-footage as its predecessor's documentation shows it.
+
+#include <csignal>
+#include <fstream>
+#include <random>
+#include <set>
+#include <thread>
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include "clip_checks.hpp"
+
+using namespace responder::test;
+using namespace std::chrono_literals;
+using fake_rhombus::FakeRhombus;
+using fake_rhombus::Reply;
+using fake_rhombus::Request;
+
+namespace {
+
+constexpr std::int64_t hour = 1672531200;  // 2023-01-01T00:00:00Z
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::set<std::string> files_of(const std::filesystem::path& folder, const std::string& ending) {
+  std::set<std::string> names;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().extension() == ending) names.insert(file.path().filename().string());
+  }
+  return names;
+}
+
+// How often each segment was asked for.
+std::map<std::string, int> segments_asked(const FakeRhombus& rhombus) {
+  std::map<std::string, int> asked;
+  for (const auto& request : rhombus.requests()) {
+    if (request.path.ends_with(".m4v") && has(request.path, "seg_")) ++asked[request.path];
+  }
+  return asked;
+}
+
+struct Fixture {
+  FakeRhombus rhombus;
+  std::string front = rhombus.add_camera({.name = "Front Door", .video = small});
+  std::string back = rhombus.add_camera({.name = "Back Gate", .location = "ElsewhereAAAAAAAAAAAAA", .video = small});
+  std::string ears = rhombus.add_gateway({.name = "Ears", .cameras = {back}});
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "backup takes a range of every camera, cut on the hour") {
+  rhombus.start();
+  const Responder responder(rhombus);
+  const auto done =
+      responder.command({"backup", "--start", std::to_string(hour - 6), "--duration", "10", "--log-level", "info"});
+  CAPTURE(done.out, done.err);
+  REQUIRE(done.status == 0);
+  const auto name = [](const std::string& camera, const std::string& uuid, std::int64_t start, const char* content) {
+    return fmt::format("{}_{}_{}_{}.mp4", camera, uuid, start, content);
+  };
+  CHECK(files_of(responder.clips(), ".mp4") ==
+        std::set<std::string>{name("FrontDoor", front, hour - 6, "video"), name("FrontDoor", front, hour, "video"),
+                              name("BackGate", back, hour - 6, "videoWithAudio"),
+                              name("BackGate", back, hour, "videoWithAudio")});
+  CHECK(files_of(responder.clips(), ".json").size() == 4);
+  for (const auto& event : responder.events()) {
+    CHECK(event.via == "manual");
+    check_clip(responder, rhombus, event, event.camera == back ? ears : "");
+  }
+  // The same again: all there, nothing is asked for.
+  rhombus.forget_requests();
+  const auto again = responder.command({"backup", "--start", std::to_string(hour - 6), "--duration", "10"});
+  CHECK(again.status == 0);
+  CHECK(has(again.out, "4 files: 0 done, 0 not, 4 there already"));
+  CHECK(segments_asked(rhombus).empty());
+  // Of one camera by a part of its name; a file that is gone is taken again.
+  std::filesystem::remove(responder.clips() / name("FrontDoor", front, hour, "video"));
+  const auto one =
+      responder.command({"backup", "--start", std::to_string(hour - 6), "--duration", "10", "--camera", "front"});
+  CHECK(one.status == 0);
+  CHECK(has(one.out, "2 files: 1 done, 0 not, 1 there already"));
+}
+
+TEST_CASE("a range that is killed again and again fetches no segment twice but those in flight") {
+  FakeRhombus rhombus({.latency = 20ms});
+  const auto front = rhombus.add_camera({.name = "Front Door", .video = small});
+  rhombus.start();
+  const Responder responder(rhombus);
+  const auto arguments =
+      responder.with_config({"backup", "--start", std::to_string(hour), "--duration", "300", "--camera", front});
+  std::minstd_rand random{7};
+  constexpr int kills = 8;
+  constexpr int connections = 4;
+  for (int i = 0; i < kills; ++i) {
+    RunningCommand run(arguments);
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution<int>(100, 350)(random)));
+    run.send(i % 2 == 0 ? SIGKILL : SIGINT);
+    const auto ended = run.wait();
+    if (ended.status == 1) CHECK(has(ended.err, "to resume it: rhombus-responder backup --start 1672531200"));
+  }
+  const auto done = RunningCommand(arguments).wait();
+  CAPTURE(done.out, done.err);
+  REQUIRE(done.status == 0);
+  const auto events = responder.events();
+  REQUIRE(events.size() == 1);
+  check_clip(responder, rhombus, events[0]);
+  int twice = 0;
+  for (const auto& [path, times] : segments_asked(rhombus)) twice += times - 1;
+  CHECK(twice <= kills * connections);
+}
+
+TEST_CASE_METHOD(Fixture, "a running serve takes the range") {
+  rhombus.start();
+  Responder responder(rhombus);
+  responder.start();
+  const auto done = responder.command({"backup", "--start", std::to_string(hour), "--duration", "4"});
+  CAPTURE(done.out, done.err);
+  CHECK(done.status == 0);
+  CHECK(has(responder.log(), "range 2023-01-01T00:00:00Z + 4 s: done"));
+}
+
+TEST_CASE_METHOD(Fixture, "what cannot be backed up is said in one line") {
+  rhombus.add_camera({.name = "Front Yard", .video = small});
+  rhombus.start();
+  const Responder responder(rhombus);
+  const auto complains = [&](std::vector<std::string> options, const std::string& about) {
+    options.insert(options.begin(), "backup");
+    const auto result = responder.command(options);
+    CAPTURE(result.err);
+    CHECK(result.status == 2);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK(has(result.err, about));
+  };
+  complains({"--start", "4102444800"}, "in the future");
+  complains({"--duration", "-5"}, "--duration: '-5' is no duration");
+  complains({"--duration", "0"}, "--duration");
+  complains({"--split", "x"}, "--split");
+  complains({"--camera", "nowhere"}, "Rhombus lists no camera 'nowhere'; there are: ");
+  complains({"--camera", "front"}, fmt::format("Front Door ({})", front));
+  complains({"--location", "NowhereAAAAAAAAAAAAAAA"}, "--location");
+  // Longer ago than the camera remembers.
+  rhombus.mangle([](const Request& request, Reply& reply) {
+    if (request.path.ends_with(".m4v")) reply = {404, "Not Found", "text/plain"};
+  });
+  const auto gone =
+      responder.command({"backup", "--start", std::to_string(hour), "--duration", "4", "--camera", front});
+  CAPTURE(gone.out, gone.err);
+  CHECK(gone.status == 1);
+  CHECK(has(gone.err, "HTTP 404"));
+}
+
+// The lines of the predecessor's documentation, after its program's name.
+struct CopyFixture : Fixture {
+  TempFolder folder;
+  std::filesystem::path directory = folder / "here";
+  std::int64_t alert_at = some_time_ago(300);
+  const fake_rhombus::Identity client = fake_rhombus::make_server("client", {"127.0.0.1"}, nullptr);
+
+  CopyFixture() {
+    rhombus.start();
+    std::filesystem::create_directory(directory);
+    rhombus.add_alert({.uuid = "AlertOnFront",
+                       .device = front,
+                       .timestamp_ms = alert_at,
+                       .duration_s = 2,
+                       .triggers = {"MOTION_HUMAN"}});
+    rhombus.add_alert({.uuid = "AlertOnBack",
+                       .device = back,
+                       .timestamp_ms = alert_at,
+                       .duration_s = 2,
+                       .triggers = {"MOTION_HUMAN"}});
+    std::ofstream(folder / "CERT.pem") << client.certificate_pem();
+    std::ofstream(folder / "KEY.pem") << client.key_pem();
+  }
+
+  CommandResult copy(std::vector<std::string> options) {
+    options.insert(options.begin(), "copy-footage");
+    return run_responder(options,
+                         {{"RHOMBUS_RESPONDER_RHOMBUS_API_URL", rhombus.api_url()},
+                          {"RHOMBUS_RESPONDER_RHOMBUS_MEDIA_URL", rhombus.media_url()},
+                          {"RHOMBUS_RESPONDER_RHOMBUS_CA_FILE", rhombus.ca_file()},
+                          {"RHOMBUS_RESPONDER_JOURNAL_PATH", folder / "state/journal.db"},
+                          {"RHOMBUS_RESPONDER_ARCHIVE_MIN_FREE_BYTES", "0"}},
+                         directory);
+  }
+  // What the line leaves in a new directory.
+  std::set<std::string> clips_of(std::vector<std::string> options) {
+    directory = folder / fmt::format("here-{}", ++runs);
+    std::filesystem::create_directory(directory);
+    const auto done = copy(std::move(options));
+    CAPTURE(done.out, done.err);
+    CHECK(done.status == 0);
+    CHECK(has(done.err, "visible to other users"));
+    CHECK_FALSE(has(done.out + done.err, rhombus.api_key()));
+    return files_of(directory, ".mp4");
+  }
+  std::string clip_of_alert(const std::string& camera, const std::string& uuid, const std::string& alert, int buffer,
+                            const char* content) const {
+    const std::time_t start = alert_at / 1000 - buffer;
+    std::tm parts{};
+    localtime_r(&start, &parts);
+    std::array<char, 32> when{};
+    std::strftime(when.data(), when.size(), "%Y%m%d_%H%M%S", &parts);
+    return fmt::format("{}_{}_{}_alert_{}_{}_{}.mp4", camera, uuid, when.data(), "MOTIONHUMAN", alert, content);
+  }
+  std::set<std::string> both(int buffer) const {
+    return {clip_of_alert("FrontDoor", front, "AlertOnFront", buffer, "video"),
+            clip_of_alert("BackGate", back, "AlertOnBack", buffer, "combined")};
+  }
+  std::string range(const std::string& camera, const std::string& uuid, std::int64_t start,
+                    const char* content) const {
+    return fmt::format("{}_{}_{}_{}.mp4", camera, uuid, start, content);
+  }
+  int runs = 0;
+};
+
+TEST_CASE_METHOD(CopyFixture, "the predecessor's lines about alerts work") {
+  const auto key = rhombus.api_key();
+  const auto now = std::to_string(now_ms() / 1000);
+  const auto a_day_ago = std::to_string(now_ms() / 1000 - 86400);
+  CHECK(clips_of({"-a", key, "--alerts"}) == both(30));
+  CHECK(clips_of({"-a", key, "--alerts", "--after_time", a_day_ago, "--alert_buffer", "60"}) == both(60));
+  const std::set<std::string> front_alone{clip_of_alert("FrontDoor", front, "AlertOnFront", 30, "video")};
+  CHECK(clips_of({"-a", key, "--alerts", "--camera_uuid", front, "--debug"}) == front_alone);
+  CHECK(clips_of({"-a", key, "--alerts", "--location_uuid", "ElsewhereAAAAAAAAAAAAA", "--max_alerts", "50"}) ==
+        std::set<std::string>{clip_of_alert("BackGate", back, "AlertOnBack", 30, "combined")});
+  CHECK(clips_of({"-a", key, "-al", "-ma", "1000", "-at", a_day_ago, "-bt", now, "-ab", "120", "-g"}) == both(120));
+  // The same line once more leaves everything as it is.
+  rhombus.forget_requests();
+  CHECK(copy({"-a", key, "-al", "-ma", "1000", "-at", a_day_ago, "-bt", now, "-ab", "120", "-g"}).status == 0);
+  CHECK(segments_asked(rhombus).empty());
+  CHECK(files_of(directory, ".mp4") == both(120));
+}
+
+TEST_CASE_METHOD(CopyFixture, "the predecessor's lines about ranges work") {
+  const auto key = rhombus.api_key();
+  const auto before = now_ms() / 1000;
+  const auto last_hour = clips_of({"-a", key});
+  REQUIRE(last_hour.size() == 2);
+  CHECK(last_hour.rbegin()->starts_with("FrontDoor_" + front + "_"));
+  const auto start = std::stoll(last_hour.rbegin()->substr(("FrontDoor_" + front + "_").size()));
+  CHECK(start >= before - 3600);
+  CHECK(clips_of({"-a", key, "-s", "1672531200", "-u", "7200", "-cam", front}) ==
+        std::set<std::string>{range("FrontDoor", front, 1672531200, "video")});
+  rhombus.forget_requests();
+  CHECK(clips_of({"-a", key, "-loc", "ElsewhereAAAAAAAAAAAAA", "-w", "-s", "1672531200", "-u", "4"}) ==
+        std::set<std::string>{range("BackGate", back, 1672531200, "videoWithAudio")});
+  for (const auto& request : rhombus.requests()) CHECK((request.server == "api" || request.server == "wan"));
+  rhombus.forget_requests();
+  CHECK(clips_of({"-a", key, "-c", folder / "CERT.pem", "-p", folder / "KEY.pem", "-s", "1672531200", "-u", "3600"})
+            .size() == 2);
+  for (const auto& request : rhombus.requests()) {
+    if (request.server == "api") CHECK(request.headers.at("x-auth-scheme") == "api");
+    if (request.server != "api" && request.server != "wan") CHECK_FALSE(request.headers.contains("x-auth-apikey"));
+  }
+}
+
+TEST_CASE_METHOD(CopyFixture, "copy-footage leaves files of others alone, and takes what is gone again") {
+  const auto name = range("FrontDoor", front, 1672531200, "video");
+  std::ofstream(directory / name) << "the predecessor's";
+  const std::vector<std::string> line{"-s", "1672531200", "-u", "4", "-cam", front, "-a", rhombus.api_key()};
+  CHECK(copy(line).status == 0);
+  CHECK(std::filesystem::file_size(directory / name) == 17);
+  CHECK(files_of(directory, ".mp4").size() == 2);
+  // The directory made anew.
+  std::filesystem::remove_all(directory);
+  std::filesystem::create_directory(directory);
+  CHECK(copy(line).status == 0);
+  CHECK(files_of(directory, ".mp4") == std::set<std::string>{name});
+}
+
+TEST_CASE_METHOD(CopyFixture, "what copy-footage cannot do is said in one line") {
+  const auto complains = [&](std::vector<std::string> options, const std::string& about, int status = 2) {
+    const auto result = copy(std::move(options));
+    CAPTURE(result.err);
+    CHECK(result.status == status);
+    CHECK(std::count(result.err.begin(), result.err.end(), '\n') == 1);
+    CHECK(has(result.err, about));
+  };
+  complains({"-s", "1672531200"}, "no API key");
+  complains({"-a", "two words"}, "--api_key: it has a character that no key has");
+  ::setenv("RHOMBUS_API_KEY", rhombus.api_key().c_str(), 1);
+  complains({"-c", folder / "CERT.pem"}, "--private_key");
+  complains({"-s", "4102444800"}, "in the future");
+  complains({"-s", "1672531200", "-u", "0"}, "--duration");
+  complains({"-cam", "nowhere"}, "--camera_uuid: Rhombus lists no camera 'nowhere'");
+  complains({"--alerts", "-loc", "nowhere"}, "--location_uuid: Rhombus lists no camera at 'nowhere'");
+  complains({"--alerts", "-at", "4102444800"}, "--after_time is in the future");
+  complains({"--alerts", "-at", "1672531200", "-bt", "1672531100"}, "--before_time is not later");
+  complains({"--alerts", "-ma", "0"}, "--max_alerts");
+  complains({"--alerts", "-ab", "-1"}, "--alert_buffer");
+  ::unsetenv("RHOMBUS_API_KEY");
+}
