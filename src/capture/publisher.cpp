@@ -23,6 +23,7 @@ constexpr milliseconds own_pause{30'000};         // of a clip that cannot be pu
 constexpr seconds lease_for{20};                  // renewed by the pool
 constexpr seconds slow_after{10};                 // for one operation
 constexpr std::chrono::minutes keep_interval{5};  // between looks at what retention is to remove
+constexpr std::chrono::minutes none_pause{1};     // when no clip may give way to others
 constexpr std::chrono::hours vain_pause{1};       // after removing clips made no room
 
 }  // namespace
@@ -76,7 +77,7 @@ struct Publisher::Impl {
   void draw(const ReadyCapture& ready, const std::string& clip);
   Result<void> check_is_there();
   Result<void> remove_leftover(const std::string& clip);
-  void remove_leftovers(const std::function<bool()>& must_pause);
+  bool remove_leftovers(const std::function<bool()>& must_pause);
   bool keep_within_limits();
   Result<void> make_room(std::uint64_t more);
   Result<void> make_room_for(const ReadyCapture& ready);
@@ -161,7 +162,10 @@ Result<void> Publisher::Impl::make_room(std::uint64_t more) {
     if (!lacking || *lacking == 0) break;
     const auto taken = take_out(*lacking);
     if (!taken) spdlog::warn("no clips give way to others: {}", taken.error().message);
-    if (!taken || taken->clips == 0) break;
+    if (!taken || taken->clips == 0) {
+      may_give_way_at = clock.steady_now() + none_pause;
+      break;
+    }
     remove_leftovers([this] { return stopping.stop_requested(); });
     room = archive.check_space(more);
     const auto lacking_now = archive.lacking(more);
@@ -231,10 +235,13 @@ Result<void> Publisher::Impl::remove_leftover(const std::string& clip) {
 }
 
 // Clips that retention has taken out, or that better ones of another name (with sound where there was none) have
-// replaced.
-void Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) {
+// replaced. False when some could not be.
+bool Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) {
+  std::size_t staying = 0;
+  std::string why;
   std::vector<std::string> clips{""};
-  while (!clips.empty()) {
+  bool there = true;
+  while (there && !clips.empty()) {
     const auto last = clips.back();
     clips.clear();
     const auto listed = writer.run([&](journal::Journal& journal) -> Result<void> {
@@ -243,12 +250,16 @@ void Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) 
       return found ? Result<void>{} : found.error();
     });
     if (!listed) spdlog::warn("clips that are to be removed stay for now: {}", listed.error().message);
-    for (const auto& clip : clips) {
-      if (must_pause()) return;
-      if (auto removed = remove_leftover(clip); !removed)
-        spdlog::warn("{}, which is to be removed, stays for now: {}", clip, removed.error().message);
+    for (auto clip = clips.begin(); there && clip != clips.end(); ++clip) {
+      if (must_pause()) return true;
+      const auto removed = remove_leftover(*clip);
+      if (removed) continue;
+      if (staying++ == 0) why = *clip + ": " + removed.error().message;
+      there = removed.error().kind != ErrorKind::no_space;
     }
   }
+  if (staying > 0) spdlog::warn("{} clips that are to be removed stay for now: {}", staying, why);
+  return staying == 0;
 }
 
 // What retention asks for, until that is done or a clip waits to be published. False when it cannot say yet.
@@ -257,9 +268,11 @@ bool Publisher::Impl::keep_within_limits() {
   while (take_out && clock.steady_now() >= keep_at && !must_pause()) {
     const auto taken = take_out(0);
     if (!taken) spdlog::warn("retention waits: {}", taken.error().message);
-    if (!taken || taken->all) keep_at = clock.steady_now() + keep_interval;
-    if (!taken || taken->clips == 0) return !taken || taken->all;
-    remove_leftovers(must_pause);
+    const bool can_say = !taken || taken->all || taken->clips > 0;
+    if (!can_say) return false;
+    // Nothing more is taken out of an archive that lets go of nothing.
+    const bool removed = remove_leftovers(must_pause);
+    if (!taken || taken->all || !removed) keep_at = clock.steady_now() + keep_interval;
   }
   return true;
 }
