@@ -88,7 +88,7 @@ Result<void> CaptureRun::work_if_nobody_does() {
 
 void CaptureRun::stop_working() {
   if (!engine_) return;
-  hung_ = !engine_->stop();
+  hung_ = !engine_->stop(interrupted_ ? milliseconds(0) : CaptureEngine::time_for_deliveries);
   if (hung_) engine_.release();  // its thread is held by the archive; the process ends without it
   engine_.reset();
 }
