@@ -254,13 +254,14 @@ Result<Target> read_table(const toml::node& node, const std::vector<Key<Target>>
   const auto* table = node.as_table();
   if (table == nullptr) return wrong(fmt::format("{} is not a table", where));
   Target target;
-  for (const auto& [name, item] : *table) {
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name.str(); });
+  for (const auto& [spelling, item] : *table) {
+    const std::string_view name = spelling.str();
+    const auto key = std::find_if(keys.begin(), keys.end(), [name](const auto& one) { return one.name == name; });
     if (key == keys.end()) {
       std::vector<std::string> names;
       for (const auto& one : keys) names.push_back(one.name);
-      const auto close = nearest(name.str(), names);
-      return wrong(fmt::format("{}: unknown key {}{}", where, printable(name.str(), 80),
+      const auto close = nearest(name, names);
+      return wrong(fmt::format("{}: unknown key {}{}", where, printable(name, 80),
                                close ? fmt::format("; did you mean {}?", *close) : ""));
     }
     const auto value = to_value(item);
@@ -504,10 +505,13 @@ Result<void> check_offsite(const Config& config) {
   if (offsite.remote.empty()) return {};
   const auto colon = offsite.remote.find(':');
   const auto name = std::string_view(offsite.remote).substr(0, colon);
+  const bool is_folder = offsite.remote.front() == '/';
   const bool is_name = colon != std::string::npos && !name.empty() && name.front() != '-' &&
                        name.find_first_of("/,=\"'") == std::string_view::npos;
-  if (!is_name || offsite.remote != printable(offsite.remote, offsite.remote.size()))
-    return wrong("offsite.remote is not NAME:PATH, NAME as in rclone's own configuration (rclone config)");
+  if ((!is_name && !is_folder) || offsite.remote != printable(offsite.remote, offsite.remote.size()))
+    return wrong(
+        "offsite.remote is neither NAME:PATH, NAME as in rclone's own configuration (rclone config), nor a folder's "
+        "whole path");
   if (offsite.rclone.empty()) return wrong("offsite.rclone is empty: name the program");
   return {};
 }

@@ -113,8 +113,9 @@ Key<Target> list(std::string name, Field field) {
   return {std::move(name), [field](Target& target, const Value& value) -> Result<void> {
             if (const auto* given = std::get_if<std::vector<std::string>>(&value)) {
               field(target) = *given;
-            } else if (const auto* written = std::get_if<std::string>(&value)) {
-              field(target) = split(*written, ',');
+            } else if (const auto* written = std::get_if<std::string>(&value);
+                       written != nullptr && std::is_same_v<Target, Config>) {
+              field(target) = split(*written, ',');  // as the environment gives it, which has none of the tables
             } else {
               return wrong("is not a list of strings");
             }

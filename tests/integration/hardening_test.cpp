@@ -137,11 +137,17 @@ std::int64_t resident_kib(pid_t pid) {
   return 0;
 }
 
+// As the macro BIO_set_conn_hostname, whose cast takes the const from what is only read.
+void set_peer(BIO* connection, int port) {
+  auto name = fmt::format("127.0.0.1:{}", port);
+  BIO_set_conn_hostname(connection, name.data());
+}
+
 // The certificate that is served just now, as its serial number; 0: the handshake failed.
 long served_serial(int port) {
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const std::unique_ptr<BIO, decltype(&BIO_free_all)> connection(BIO_new_ssl_connect(context.get()), BIO_free_all);
-  BIO_set_conn_hostname(connection.get(), fmt::format("127.0.0.1:{}", port).c_str());
+  set_peer(connection.get(), port);
   if (BIO_do_handshake(connection.get()) != 1) return 0;
   SSL* ssl = nullptr;
   BIO_get_ssl(connection.get(), &ssl);
@@ -258,7 +264,7 @@ TEST_CASE_METHOD(Fixture, "a request in records of one byte is read to its end")
   responder->start();
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   const std::unique_ptr<BIO, decltype(&BIO_free_all)> connection(BIO_new_ssl_connect(context.get()), BIO_free_all);
-  BIO_set_conn_hostname(connection.get(), fmt::format("127.0.0.1:{}", responder->port()).c_str());
+  set_peer(connection.get(), responder->port());
   REQUIRE(BIO_do_handshake(connection.get()) == 1);
   // Many more bytes on the wire than OpenSSL reads ahead.
   const auto request = signed_request(body("A") + std::string(3000, ' '));

@@ -226,10 +226,12 @@ TEST_CASE_METHOD(Fixture, "a hook has a name of its own, and a program or a URL 
 TEST_CASE_METHOD(Fixture, "the offsite remote is one of rclone's configuration") {
   CHECK(load("[offsite]\nremote = \"box:clips/site one\"\n"));
   CHECK(load("[offsite]\nremote = \"box:\"\n"));
-  for (const auto* remote : {"/srv/clips", ":sftp,pass=x:clips", "--config=x:y", "box,pass=x:y", "box"}) {
+  CHECK(load("[offsite]\nremote = \"/mnt/other disk/clips\"\n"));
+  for (const auto* remote : {":sftp,pass=x:clips", "--config=x:y", "box,pass=x:y", "box"}) {
     INFO(remote);
-    CHECK(error("[offsite]\nremote = \"" + std::string(remote) + "\"\n").find("offsite.remote is not NAME:PATH") !=
-          std::string::npos);
+    CHECK(
+        error("[offsite]\nremote = \"" + std::string(remote) + "\"\n").find("offsite.remote is neither NAME:PATH") !=
+        std::string::npos);
   }
   CHECK(error("[offsite]\nrclone_config = \"/does/not/exist\"\n").find("offsite.rclone_config") != std::string::npos);
 }

@@ -7,7 +7,7 @@ using responder::net::HandshakeQueue;
 TEST_CASE("addresses take turns, and of one the last is the first") {
   HandshakeQueue queue;
   CHECK(queue.empty());
-  for (const std::uint64_t id : {1, 2, 3}) queue.add("many", id);
+  for (const std::uint64_t id : {1U, 2U, 3U}) queue.add("many", id);
   queue.add("one", 7);
   CHECK(queue.next() == 3U);
   CHECK(queue.next() == 7U);
