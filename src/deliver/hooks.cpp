@@ -56,8 +56,9 @@ class UrlTarget final : public Target {
                                {"User-Agent", "rhombus-responder"}};
     net::Trust trust;
     trust.ca_file = hook_.ca_file;
-    net::HttpConnection connection(hook_.url, trust,
-                                   {std::min<milliseconds>(hook_.timeout, longest_connect), hook_.timeout});
+    // The connection's own patience is a little longer than the time that `limited` gives, which says what it was.
+    net::HttpConnection connection(
+        hook_.url, trust, {std::min<milliseconds>(hook_.timeout, longest_connect), hook_.timeout + seconds(5)});
     const std::stop_callback break_off(stop, [&] { connection.abort(); });
     // Nobody counts what it receives, so it is cut when its time is up, however it drips.
     const net::StallWatch::Transfer limited(deadlines_, [&] { connection.abort(); });

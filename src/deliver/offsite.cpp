@@ -64,6 +64,8 @@ class OffsiteTarget final : public Target {
   Result<void> deliver(const Parcel& parcel, std::stop_token stop) override {
     const auto& published = parcel.delivery.capture.published;
     if (!published) return Error{ErrorKind::permanent, "its clip was removed from the archive before it was copied"};
+    // The copy that is there may be the last good one.
+    if (!published->is_sound()) return Error{ErrorKind::permanent, "its clip is damaged"};
     if (auto there = check_clip(published->clip); !there) return there;
     // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a
     // file than its size.

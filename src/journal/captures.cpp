@@ -232,6 +232,12 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       next, to_ms(now), to_s(outcome.window_end), clip_end, damage);
   if (!finished || impl_->database.changes() == 0) return finished;
   if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
+  // A name that was free belonged to a clip that somebody took away: nobody else may take this one for that.
+  const auto lost = impl_->run(
+      "UPDATE captures SET removed_ms = ?3, reason = 'its clip was gone, and another one has its name' "
+      "WHERE clip = ?2 AND clip IS NOT NULL AND removed_ms IS NULL AND id <> ?1",
+      id, clip, to_ms(now));
+  if (!lost) return lost;
   if (auto told = impl_->tell_targets(id, to_ms(now)); !told) return told;
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }

@@ -19,6 +19,10 @@ Result<void> Journal::Impl::tell_targets(CaptureId id, std::int64_t now) {
       "INSERT INTO deliveries (target, capture, state, sha256, created_ms, next_ms) "
       "SELECT t.name, c.id, c.state, coalesce(c.sha256, ''), ?2, ?2 FROM captures c JOIN targets t "
       "WHERE c.id = ?1 AND c.state IN ('done', 'partial', 'failed') AND instr(t.states, c.state) > 0 "
+      // What is off site may be the last good clip: none that is less takes its place.
+      "AND NOT (t.name = 'offsite' AND (c.damage <> '' OR (c.state = 'partial' AND EXISTS (SELECT 1 FROM deliveries "
+      "d "
+      "WHERE d.capture = c.id AND d.target = t.name AND d.state = 'done' AND d.delivered_ms IS NOT NULL)))) "
       "AND (SELECT d.state || d.sha256 FROM deliveries d WHERE d.capture = c.id AND d.target = t.name "
       "AND (d.next_ms IS NOT NULL OR d.delivered_ms IS NOT NULL) ORDER BY d.id DESC LIMIT 1) IS NOT c.state || "
       "coalesce(c.sha256, '')",
@@ -36,6 +40,18 @@ Result<void> Journal::set_targets(const std::vector<Target>& targets) {
   return impl_->run(
       "UPDATE deliveries SET next_ms = NULL, reason = 'its target is not in the configuration any more' "
       "WHERE next_ms IS NOT NULL AND target NOT IN (SELECT name FROM targets)");
+}
+
+Result<bool> Journal::has_work_after_captures(WallTime now) {
+  auto query = impl_->statement(
+      "SELECT EXISTS (SELECT 1 FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ?) "
+      "OR EXISTS (SELECT 1 FROM leftovers)");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(to_ms(now)).step();
+  if (!row) return row.error();
+  const bool has = *row && (*query)->integer(0) != 0;
+  (*query)->reset();
+  return has;
 }
 
 Result<std::optional<Delivery>> Journal::next_delivery(std::string_view target, WallTime now) {

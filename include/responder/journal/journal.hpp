@@ -357,6 +357,8 @@ class Journal {
   Result<void> not_delivered(DeliveryId id, std::string_view reason, std::optional<WallTime> next_at, bool counts);
   // Of each target there is now, by name.
   Result<std::vector<DeliveryCounts>> delivery_counts();
+  // Whether, beside captures, a delivery is due or a clip is to be removed.
+  Result<bool> has_work_after_captures(WallTime now);
   // Puts what was given up, of targets there are now, back in line; how many there were.
   Result<std::int64_t> retry_deliveries(WallTime now);
 

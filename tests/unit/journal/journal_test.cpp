@@ -501,7 +501,8 @@ PRAGMA user_version = 1;
 
 namespace {
 const std::string without_version_4 =
-    "DROP INDEX captures_clips; DROP TABLE deliveries; DROP TABLE targets; ALTER TABLE captures DROP COLUMN kind; "
+    "DROP INDEX captures_clips; DROP INDEX captures_named; DROP TABLE deliveries; DROP TABLE targets; ALTER TABLE "
+    "captures DROP COLUMN kind; "
     "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms; "
     "ALTER TABLE captures DROP COLUMN damage;";
 }  // namespace
@@ -672,6 +673,22 @@ TEST_CASE_METHOD(Deliveries, "a target that is gone from the configuration is to
   CHECK(journal.delivery_counts()->at(0).reason.find("configuration") != std::string::npos);
 }
 
+TEST_CASE_METHOD(Deliveries, "a whole copy off site gives way to nothing less") {
+  finish(State::partial, "11");
+  finish(State::done, "22");
+  CHECK(told("offsite").size() == 2);
+  finish(State::partial, "33");
+  CHECK(told("offsite").empty());
+  finish(State::done, "44");
+  CHECK(told("offsite") == std::vector{State::done});
+
+  REQUIRE(*journal.repair(**journal.find(id), Damage::damaged, t0));
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  REQUIRE(
+      journal.finish(id, "me", outcome(State::partial, "its clip is damaged", (**journal.find(id)).published), t0));
+  CHECK((**journal.find(id)).published->damage == Damage::damaged);
+  CHECK(told("offsite").empty());
+}
 TEST_CASE_METHOD(Deliveries, "retention leaves a clip until it is copied off site, and waits for no hook") {
   finish(State::done, "11");
   const auto clip = journal.find(id)->value().published->clip;
@@ -820,6 +837,17 @@ TEST_CASE_METHOD(Fixture, "another clip takes the damage away, and is none of th
   REQUIRE(journal.finish(id, "me", outcome(State::done, "", Published{"a/b.mp4", "lan", 124, "ef", {}}), t0 + 2h));
   CHECK_FALSE(*journal.repair(seen, Damage::damaged, t0 + 3h));
   CHECK((**journal.find(id)).state == State::done);
+}
+
+TEST_CASE_METHOD(Fixture, "a clip has one owner: who finds its name taken has lost it") {
+  const auto first = publish(journal, "a", clip_on_disk);
+  const auto second = publish(journal, "b", clip_on_disk);  // somebody had taken the first one's file away
+  CHECK((**journal.find(second)).published->clip == clip_on_disk.clip);
+  const auto row = **journal.find(first);
+  CHECK_FALSE(row.published);
+  CHECK(row.removed_at);
+  CHECK(row.reason == "its clip was gone, and another one has its name");
+  CHECK(journal.leftovers()->empty());
 }
 
 TEST_CASE_METHOD(Fixture, "the first key of a device stays") {
