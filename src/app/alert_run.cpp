@@ -61,7 +61,7 @@ void AlertRun::tell(const journal::Capture& row) {
 Result<void> AlertRun::add(const ingest::TakenIn& taken) {
   if (!taken.capture.ignored_reason.empty()) return {};
   if (style_.again_what_is_lost && taken.accepted.duplicate) {
-    if (const auto there = run_.has_clip_or_waits(taken.accepted.id); !there) return there.error();
+    if (const auto there = run_.has_clip_or_waits(taken.accepted.id, true); !there) return there.error();
   }
   return run_.goal().add(taken.accepted.id);
 }

@@ -11,22 +11,31 @@
 namespace responder::app {
 namespace {
 
+// As a shell takes it for one word.
+std::string as_shell_word(std::string_view word) {
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
 // How the same is asked for again, word for word.
-std::string same_again(const BackupOptions& options, const TimeRange& range) {
+std::string same_again(const BackupOptions& options, const TimeRange& range, const std::string& config_file) {
   auto line = fmt::format("rhombus-responder backup --start {} --duration {}", range.start.time_since_epoch().count(),
                           (range.end - range.start).count());
   const auto add = [&](std::string_view option, const std::optional<std::string>& value) {
-    if (value) line += fmt::format(" {} '{}'", option, printable(*value, 80));
+    if (value) line += fmt::format(" {} {}", option, as_shell_word(printable(*value, 1000)));
   };
   add("--camera", options.camera);
   add("--location", options.location);
   add("--split", options.split);
+  if (!config_file.empty()) add("--config", config_file);
   return line;
 }
 
 }  // namespace
 
-int backup(const Config& config, const BackupOptions& options, const Signals& signals) {
+int backup(const Config& config, const std::string& config_file, const BackupOptions& options,
+           const Signals& signals) {
   if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
   const auto now = SystemClock().wall_now();
   std::optional<WallTime> start;
@@ -50,7 +59,7 @@ int backup(const Config& config, const BackupOptions& options, const Signals& si
   return take_ranges(config,
                      {.parts = split(request->range, *length, config.archive.timezone),
                       .choice = {options.camera, options.location},
-                      .same_again = same_again(options, request->range)},
+                      .same_again = same_again(options, request->range, config_file)},
                      signals);
 }
 

@@ -7,6 +7,7 @@
 
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
+#include "responder/journal/capture_json.hpp"
 
 #include "archive_marker.hpp"
 #include "commands.hpp"
@@ -54,15 +55,25 @@ void CaptureRun::beside(const std::function<void(std::stop_token)>& work) {
   }
 }
 
-Result<bool> CaptureRun::has_clip_or_waits(journal::CaptureId id) {
+Result<bool> CaptureRun::has_clip_or_waits(journal::CaptureId id, bool final_is_enough) {
   const auto row = reader_.find(id);
   if (!row) return row.error();
   if (!*row || (*row)->state == journal::State::capturing) return false;
   const auto& published = (*row)->published;
   std::error_code failed;
-  const bool has_file = published && std::filesystem::exists(
-                                         std::filesystem::path(config_.archive.directory) / published->clip, failed);
+  const auto path = published ? std::filesystem::path(config_.archive.directory) / published->clip : "";
+  const bool has_file = published && std::filesystem::exists(path, failed);
+  if (failed) return errno_error(failed.value(), fmt::format("cannot look at {}", path.string()));
   if (has_file && (*row)->state == journal::State::done) return true;
+  if (final_is_enough && is_final(**row) && (has_file || (*row)->state == journal::State::failed)) return true;
+  if (published && !has_file) {
+    // In the folder below a share that is not mounted there is nothing, and that says nothing.
+    const archive::Archive archive(config_.archive.directory, config_.archive.layout, config_.archive.timezone, 0);
+    if (auto there = check_is_archive(archive, reader_); !there)
+      return with_context(there.error(), "archive.directory");
+  }
+  const bool is_in_line = (*row)->state == journal::State::waiting && (*row)->attempts == 0 && !published;
+  if (is_in_line) return false;
   const auto in_line = writer_.run([&](journal::Journal& journal) -> Result<void> {
     if (const auto put = journal.retry(id, clock_.wall_now()); !put) return put.error();
     return has_file ? Result<void>{} : journal.forget_clip(id);
@@ -130,15 +141,23 @@ std::vector<Bar> CaptureRun::bars() {
 Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
   auto moved_at = clock_.steady_now();
   while (!interrupted_ && !hung_) {
+    const auto began = clock_.steady_now();
     const auto moved = goal_.look(clock_.wall_now());
     if (!moved) return moved.error();
     const auto now = clock_.steady_now();
     if (*moved || goal_.running() > 0) moved_at = now;
-    if (goal_.reached()) break;
+    // Of earlier runs, as it may be: hooks that could not be told, clips that are to be removed.
+    const auto more =
+        goal_.reached() && !engine_ ? reader_.has_work_after_captures(clock_.wall_now()) : Result<bool>(false);
+    if (!more) return more.error();
+    if (goal_.reached() && !*more) break;
     if (now - moved_at > nothing_moves) break;
     if (auto working = work_if_nobody_does(); !working) return working;
+    if (goal_.reached()) break;
     progress.show(bars(), now);
-    interrupted_ = signals_.wait_for(look_interval).has_value();
+    // Looking at very many takes its time: most of it is left to the work itself.
+    const auto pause = std::max(look_interval, 10 * std::chrono::ceil<milliseconds>(now - began));
+    interrupted_ = signals_.wait_for(pause).has_value();
   }
   progress.clear();
   // Clips in hand are brought to their place before what became of them is told.

@@ -36,9 +36,9 @@ class CaptureRun {
   // Runs `work` beside this thread, which minds the signals: one of them stops it.
   void beside(const std::function<void(std::stop_token)>& work);
 
-  // Whether a known capture has its clip in the archive, whole. If it has not, and is at its end, it is put in line
-  // again: for who asks for it by hand.
-  Result<bool> has_clip_or_waits(journal::CaptureId id);
+  // Whether a known capture needs nothing: it has its clip in the archive, whole. Else it is put in line again, for
+  // who asks for it by hand. `final_is_enough`: one that nothing better is tried for is left, whatever became of it.
+  Result<bool> has_clip_or_waits(journal::CaptureId id, bool final_is_enough);
 
   // Until the goal is reached, nothing moves any more, or a signal comes; what is left then is for later runs.
   Result<void> see_through(ProgressDisplay& progress);

@@ -56,10 +56,12 @@ Command backup_command(CLI::App& program) {
   command->add_option("--camera", options->camera, "only this one: UUID or name (all that are online)");
   command->add_option("--location", options->location, "only those of this location (UUID)");
   command->add_option("--split", options->split, "length of a file: seconds, or 10m, 1h (1h, on the hour)");
-  return {.app = command,
-          .run = [options](const Invocation& call) { return backup(call.config, *options, *call.signals); },
-          .minds_signals = [] { return true; },
-          .is_for_cron = true};
+  return {
+      .app = command,
+      .run = [options](
+                 const Invocation& call) { return backup(call.config, call.config_file, *options, *call.signals); },
+      .minds_signals = [] { return true; },
+      .is_for_cron = true};
 }
 
 // The names are the predecessor's; those of several letters after one dash are read by with_predecessor_words().

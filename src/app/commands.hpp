@@ -58,7 +58,9 @@ struct BackupOptions {
   std::optional<std::string> location;
   std::optional<std::string> split;
 };
-int backup(const Config& config, const BackupOptions& options, const Signals& signals);
+// `config_file`: as it was given, for what is said of how to resume.
+int backup(const Config& config, const std::string& config_file, const BackupOptions& options,
+           const Signals& signals);
 
 // The predecessor's options, as it named them.
 struct CopyFootageOptions {

@@ -155,7 +155,7 @@ Result<void> adjust_for_copy_footage(Config& config, const CopyFootageOptions& o
                     .timezone = config.archive.timezone,
                     .thumbnails = false,
                     .min_free_bytes = config.archive.min_free_bytes};
-  // What the daemon is told to take, and what to do with it, is not meant for this.
+  // What the daemon is told to take, and what to do with it, is not meant for this; which camera sees what is.
   config.filter = {};
   config.rules.clear();
   config.hooks.clear();

@@ -23,6 +23,23 @@ constexpr std::array<std::string_view, 14> long_ones{
     "--debug",      "--usewan",      "--location_uuid", "--camera_uuid", "--alerts",
     "--max_alerts", "--before_time", "--after_time",    "--alert_buffer"};
 
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> of_one_letter_with_value{
+    {{"-a", "--api_key"}, {"-c", "--cert"}, {"-p", "--private_key"}, {"-s", "--start_time"}, {"-u", "--duration"}}};
+
+std::optional<std::string> of_one_letter(std::string_view option) {
+  const auto found = std::find_if(of_one_letter_with_value.begin(), of_one_letter_with_value.end(),
+                                  [&](const auto& one) { return one.first == option; });
+  if (found == of_one_letter_with_value.end()) return std::nullopt;
+  return std::string(found->second);
+}
+
+bool takes_value(std::string_view option) {
+  if (of_one_letter(option)) return true;
+  constexpr std::array<std::string_view, 3> flags{"--debug", "--usewan", "--alerts"};
+  return std::find(long_ones.begin(), long_ones.end(), option) != long_ones.end() &&
+         std::find(flags.begin(), flags.end(), option) == flags.end();
+}
+
 std::optional<std::string> expanded(std::string_view option) {
   const auto several = std::find_if(of_several_letters.begin(), of_several_letters.end(),
                                     [&](const auto& one) { return one.first == option; });
@@ -44,8 +61,12 @@ std::vector<std::string> with_predecessor_words(std::vector<std::string> words) 
   const auto command = std::find(words.begin(), words.end(), "copy-footage");
   for (auto word = command; word != words.end(); ++word) {
     const auto equals = word->find('=');
-    if (auto whole = expanded(std::string_view(*word).substr(0, equals)))
-      *word = *whole + (equals == std::string::npos ? "" : word->substr(equals));
+    const auto option = std::string_view(*word).substr(0, equals);
+    auto whole = expanded(option);
+    // Ours would take the '=' after one letter for a part of the value.
+    if (equals != std::string::npos && !whole) whole = of_one_letter(option);
+    if (whole) *word = *whole + (equals == std::string::npos ? "" : word->substr(equals));
+    if (equals == std::string::npos && takes_value(*word) && word + 1 != words.end()) ++word;  // that is no option
   }
   return words;
 }

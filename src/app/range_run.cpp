@@ -6,6 +6,7 @@
 
 #include "capture_run.hpp"
 #include "commands.hpp"
+#include "rules.hpp"
 
 namespace responder::app {
 namespace {
@@ -29,6 +30,7 @@ class RangeRun {
  private:
   Result<void> take_in(const std::vector<rhombus::Camera>& cameras);
   Result<void> take_in(std::vector<journal::NewCapture> captures);
+  void warn_of_retention(const std::vector<rhombus::Camera>& cameras);
   void tell(const journal::Capture& row);
   int conclude(const Result<void>& seen_through);
 
@@ -43,7 +45,9 @@ class RangeRun {
 void RangeRun::tell(const journal::Capture& row) {
   if (row.published)
     progress_.print((std::filesystem::path(config_.archive.directory) / row.published->clip).string());
-  if (row.state == State::done) return;
+  // What an interruption has left untouched is many, and says nothing.
+  const bool untouched = row.state == State::waiting && row.attempts == 0 && row.reason.empty();
+  if (row.state == State::done || (run_.interrupted() && untouched)) return;
   progress_.clear();
   complain(as_line(row));
 }
@@ -53,7 +57,7 @@ Result<void> RangeRun::take_in(std::vector<journal::NewCapture> captures) {
   if (!taken) return taken.error();
   for (const auto& [capture, accepted] : *taken) {
     if (accepted.duplicate) {
-      const auto there = run_.has_clip_or_waits(accepted.id);
+      const auto there = run_.has_clip_or_waits(accepted.id, false);
       if (!there) return there.error();
       if (*there) {
         ++already_there_;
@@ -63,6 +67,21 @@ Result<void> RangeRun::take_in(std::vector<journal::NewCapture> captures) {
     if (auto added = run_.goal().add(accepted.id); !added) return added;
   }
   return {};
+}
+
+// A person who asks for what is old may not think of it.
+void RangeRun::warn_of_retention(const std::vector<rhombus::Camera>& cameras) {
+  const auto now = run_.clock().wall_now();
+  for (const auto& camera : cameras) {
+    const auto days = rule_setting(config_, {camera.id, camera.location, {}}, &Config::Rule::retention_days,
+                                   config_.archive.retention_days);
+    if (days == 0 || WallTime(plan_.parts.front().end) > now - std::chrono::days(days)) continue;
+    complain(
+        fmt::format("footage of that time is older than the {} days that retention keeps on {}, and soon removed "
+                    "again: keep it with rhombus-responder hold {}",
+                    days, printable(camera.name, 40), range_capture(camera, plan_.parts.front(), now).alert.str()));
+    return;
+  }
 }
 
 // The oldest first, of all cameras: it is the next to be lost.
@@ -101,6 +120,7 @@ int RangeRun::run() {
     return run_.end(
         complain(fmt::format("that is {} files, more than {}: ask for less at a time, or for longer files",
                              plan_.parts.size() * chosen->cameras.size(), most_files)));
+  warn_of_retention(chosen->cameras);
   // A person waits for it, or a long night does.
   run_.goal().set_patience({.attempts = 6, .wait = std::chrono::seconds(45)});
   for (const auto& camera : chosen->cameras) run_.goal().set_name(camera.id, camera.name);

@@ -94,7 +94,9 @@ Result<RangeRequest> read_range(std::optional<WallTime> start, std::optional<sec
     return wrong("a range of no length has no footage: give a duration above 0");
   if (request.range.start >= present)
     return wrong(fmt::format("the range begins in the future, {}", format_rfc3339(WallTime(request.range.start))));
-  if (request.range.end > present) {
+  // What is about to be recorded is waited for.
+  constexpr seconds waited_for{600};
+  if (request.range.end > present + waited_for) {
     request.range.end = present;
     request.remark = fmt::format("the range ends in the future: it is taken until now, {} s",
                                  (request.range.end - request.range.start).count());

@@ -18,8 +18,8 @@ struct TimeRange {
   bool operator==(const TimeRange&) const = default;
 };
 
-// What is asked for, checked: without a start the last hour, without a duration an hour. What lies in the future
-// cannot be had: the range is cut there, and that is said in `remark`.
+// What is asked for, checked: without a start the last hour, without a duration an hour. What is recorded in the
+// next minutes is waited for; a range that ends later is cut at the present, and `remark` says so.
 struct RangeRequest {
   TimeRange range;
   std::string remark = {};

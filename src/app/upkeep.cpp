@@ -122,11 +122,13 @@ int set_held(const Config& config, const std::vector<std::string>& alerts, bool 
     });
     if (!set) return complain(set.error().message, exit_failed);
     const auto name = printable(alert, 64);
+    if (captures.count == 0) {
+      status = complain(fmt::format("{}: no such alert in the journal, or it is ignored", name), exit_failed);
+      continue;
+    }
     fmt::print("{}: {}\n", name,
-               captures.count == 0 ? "unknown, or ignored"
-               : held              ? describe_held(name, captures)
-                                   : fmt::format("{} captures are not held", captures.count));
-    if (captures.count == 0 || (held && captures.removed > 0)) status = exit_failed;
+               held ? describe_held(name, captures) : fmt::format("{} captures are not held", captures.count));
+    if (held && captures.removed > 0) status = exit_failed;
   }
   return status;
 }

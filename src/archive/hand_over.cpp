@@ -121,6 +121,10 @@ Result<void> HandOver::keep(Copy copy, const Progress& progress) {
 }
 
 Result<bool> HandOver::has(const std::string& name, const std::string& sha256, const Progress& progress) {
+  // Evidence is a file of its own; a link may lead back into the archive.
+  std::error_code failed;
+  const auto status = std::filesystem::symlink_status(directory_ / name, failed);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) return false;
   const auto there = digest(directory_ / name, progress, [](auto) { return Result<void>{}; });
   if (!there && there.error().kind == ErrorKind::not_found) return false;
   if (!there) return there.error();

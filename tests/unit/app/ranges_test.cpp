@@ -33,7 +33,8 @@ TEST_CASE("a range is the last hour, and ends at the present") {
   const WallTime now = at(1'700'000'000) + 500ms;
   CHECK(read_range({}, {}, now)->range == TimeRange{at(1'699'996'400), at(1'700'000'000)});
   CHECK(read_range(WallTime(at(1'600'000'000)), {}, now)->range == TimeRange{at(1'600'000'000), at(1'600'003'600)});
-  const auto cut = read_range(now - 10s, 60s, now);
+  CHECK(read_range(now - 10s, 60s, now)->range.end == at(1'700'000'050));
+  const auto cut = read_range(now - 10s, 1h, now);
   CHECK(cut->range.end == at(1'700'000'000));
   CHECK_FALSE(cut->remark.empty());
   CHECK_FALSE(read_range(now + 1s, {}, now));
@@ -69,8 +70,7 @@ TEST_CASE("cameras are found by UUID and by name, and only one") {
   CHECK(found("yard") == "u2");
   CHECK(found("FRONT") == "u3");
   CHECK(found("lobby") == "u4");
-  CHECK(found("o").find("4 cameras, give the UUID of one: Front Door (u1), Front Yard (u2), ") !=
-        std::string::npos);
+  CHECK(found("o").find("4 cameras, give the UUID of one: Front Door (u1), Front Yard (u2), ") != std::string::npos);
   CHECK(found("x").starts_with("--camera: Rhombus lists no camera 'x'"));
   const auto everything = choose(all, {});
   CHECK(everything->cameras.size() == 3);
@@ -86,6 +86,8 @@ TEST_CASE("the predecessor's words are read as ours") {
                                                       "--after_time", "2", "--alert_buffer", "3"});
   CHECK(with_predecessor_words({"copy-footage", "--loc", "L", "--start=5", "--al", "--alerts", "-a", "KEY"}) ==
         Words{"copy-footage", "--location_uuid", "L", "--start_time=5", "--al", "--alerts", "-a", "KEY"});
+  CHECK(with_predecessor_words({"copy-footage", "-a", "-al", "-s=5", "-g"}) ==
+        Words{"copy-footage", "-a", "-al", "--start_time=5", "-g"});
   CHECK(with_predecessor_words({"backup", "-loc", "--al"}) == Words{"backup", "-loc", "--al"});
 }
 
