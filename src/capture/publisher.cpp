@@ -351,12 +351,16 @@ void Publisher::Impl::run() {
       const bool was_wrong = !state.lock()->problem.empty();
       return found && was_wrong ? archive.check_writable() : found;
     });
-    set_problem(there ? "" : there.error().message);
-    if (!there) explain(there.error());
+    if (!there) {
+      set_problem(there.error().message);
+      explain(there.error());
+    }
     state.lock()->notified = false;
     const bool all_out = there && publish_all();
     bool soon = false;
     if (all_out) {
+      // Not before: there may be room, but none for the clip that waits.
+      set_problem("");
       remove_leftovers([this] { return stopping.stop_requested() || state.lock()->notified; });
       soon = !keep_within_limits();
     }

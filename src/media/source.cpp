@@ -86,7 +86,8 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
   };
   const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
   auto response = (*connection)->get(url.target(), *headers, receiver);
-  if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
+  // What came whole all the same need not come again.
+  if (!response && stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   if (failure && wanted) return *failure;
   if (response) cut_in_a_row_ = 0;
   if (!response && transfer.was_cut()) {

@@ -1,8 +1,9 @@
 // Measures whole captures by the program itself against the stand-in, and curl fetching the same URLs, in turns.
-//   capture-bench speed [ROUNDS]      a finished 120 s window of 1080p at 6 Mbit/s, one camera; again with 30 ms an
-//   answer capture-bench live [ROUNDS]       from the 200 to the first media request; from the window's end to the
-//   clip capture-bench memory [MINUTES]    8 captures at once of so many minutes at 6 Mbit/s, with sound; peak memory
-// Needs curl. Everything is on loopback and ends by itself.
+// capture-bench speed [ROUNDS]: a finished 120 s window of 1080p at 6 Mbit/s, one camera; again with 30 ms an answer.
+// capture-bench live [ROUNDS]: from the 200 to the first media request; from the window's end to the clip.
+// capture-bench memory [MINUTES]: 8 captures at once of so many minutes at 6 Mbit/s, with sound; peak memory.
+// capture-bench range [MINUTES]: a backup of so many minutes, without and with sound, 30 ms an answer, against curl
+// and against the predecessor's way. Needs curl and ffmpeg. Everything is on loopback and ends by itself.
 
 #include <algorithm>
 #include <chrono>
@@ -306,6 +307,132 @@ void memory(int minutes) {
       now() - began);
 }
 
+// The end of a child: what it took. Throws when it failed.
+Spent wait_for(pid_t pid, double began, const fs::path& log) {
+  int status = 0;
+  rusage usage{};
+  ::wait4(pid, &status, 0, &usage);
+  if (status != 0) throw std::runtime_error("a program failed: " + slurp(log));
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return {now() - began, seconds(usage.ru_utime) + seconds(usage.ru_stime)};
+}
+
+// One `backup` with a journal and a spool of its own.
+Spent run_backup(const FakeRhombus& rhombus, const fs::path& work, const std::string& camera, std::int64_t start,
+                 int minutes) {
+  const auto folder = work / random_uuid();
+  fs::create_directories(folder);
+  std::ofstream(folder / "config.toml") << fmt::format(
+      "[rhombus]\napi_url = \"{0}\"\napi_key = \"{1}\"\nca_file = \"{2}\"\n[archive]\ndirectory = "
+      "\"{3}/clips\"\nmin_free_bytes = 0\n[journal]\npath = \"{3}/journal.db\"\n",
+      rhombus.api_url(), rhombus.api_key(), rhombus.ca_file(), folder.string());
+  const double began = now();
+  const auto pid =
+      spawn({RESPONDER_PROGRAM, "--config", (folder / "config.toml").string(), "backup", "--camera", camera,
+             "--start", std::to_string(start), "--duration", fmt::format("{}m", minutes), "--split", "2h"},
+            folder / "log");
+  const auto spent = wait_for(pid, began, folder / "log");
+  fs::remove_all(folder);
+  return spent;
+}
+
+// As the predecessor did: segments one after another, put into a file a track, and with sound ffmpeg's concat filter.
+struct OldWay {
+  Spent fetching;
+  Spent filter;
+};
+OldWay old_way(const Fetched& fetched, const fs::path& folder) {
+  OldWay spent;
+  fs::create_directories(folder);
+  const double began = now();
+  std::map<std::string, std::vector<std::string>> tracks;
+  for (const auto& url : fetched.urls) {
+    if (url.ends_with(".mpd")) continue;
+    // The stand-in's names: seg_init.mp4, seg_init_sound.mp4, seg_7.m4v, seg_7.m4a.
+    const bool is_sound = url.ends_with("seg_init_sound.mp4") || url.ends_with(".m4a");
+    tracks[is_sound ? ".m4a" : ".m4v"].push_back(url);
+  }
+  std::vector<std::string> words{"ffmpeg", "-nostdin", "-loglevel", "error"};
+  for (auto& [ending, urls] : tracks) {
+    std::sort(urls.begin(), urls.end(), [](const std::string& a, const std::string& b) {
+      return std::pair(a.size(), a) < std::pair(b.size(), b);
+    });
+    std::stable_partition(urls.begin(), urls.end(),
+                          [](const auto& url) { return url.find("init") != std::string::npos; });
+    const auto file = folder / ("track" + ending);
+    std::ofstream config(folder / "curl.config");
+    config << "insecure\nsilent\nheader = \"x-auth-scheme: federated-token\"\nheader = \"x-auth-ft: " << fetched.token
+           << "\"\n";
+    for (std::size_t n = 0; n < urls.size(); ++n)
+      config << "url = \"" << urls[n] << "\"\noutput = \"" << (folder / fmt::format("part{}", n)).string() << "\"\n";
+    config.close();
+    const double asked = now();
+    spent.fetching.cpu += wait_for(spawn({"curl", "-K", (folder / "curl.config").string()}, folder / "curl.log"),
+                                   asked, folder / "curl.log")
+                              .cpu;
+    std::ofstream whole(file, std::ios::binary);
+    for (std::size_t n = 0; n < urls.size(); ++n)
+      whole << std::ifstream(folder / fmt::format("part{}", n), std::ios::binary).rdbuf();
+    whole.close();
+    words.insert(words.end(), {"-i", file.string()});
+  }
+  spent.fetching.wall = now() - began;
+  if (tracks.size() < 2) return spent;
+  words.insert(words.end(), {"-filter_complex", "[1:v][0:a]concat=n=1:v=1:a=1", (folder / "out.mp4").string()});
+  const double filtered = now();
+  spent.filter = wait_for(spawn(words, folder / "ffmpeg.log"), filtered, folder / "ffmpeg.log");
+  fs::remove_all(folder);
+  return spent;
+}
+
+// The URLs of the first part of a range.
+Fetched first_of(const Fetched& fetched, std::size_t segments) {
+  Fetched part{{}, fetched.token};
+  for (const auto& url : fetched.urls) {
+    const auto number = url.rfind("seg_");
+    const bool is_media =
+        number != std::string::npos && std::isdigit(static_cast<unsigned char>(url[number + 4])) != 0;
+    if (!is_media || std::stoul(url.substr(number + 4)) < segments) part.urls.push_back(url);
+  }
+  return part;
+}
+
+void range(int minutes) {
+  constexpr std::int64_t start = 1672531200;
+  for (const bool sound : {false, true}) {
+    Work work;
+    FakeRhombus rhombus({.directory = work.path / "rhombus", .latency = 30ms, .keep_segments = true});
+    auto video = hd;
+    const auto camera = rhombus.add_camera({.name = "HD", .video = video, .own_sound = sound, .wan = false});
+    rhombus.start();
+    run_backup(rhombus, work.path, camera, start, minutes);  // the stand-in makes its segments
+    const auto requests = rhombus.requests();
+    const auto asked =
+        std::find_if(requests.begin(), requests.end(), [&](const Request& r) { return r.server == camera; });
+    auto fetched = fetched_from(rhombus, camera, "https://" + asked->headers.at("host"));
+    std::sort(fetched.urls.begin(), fetched.urls.end());
+    fetched.urls.erase(std::unique(fetched.urls.begin(), fetched.urls.end()), fetched.urls.end());
+    const auto ours = run_backup(rhombus, work.path, camera, start, minutes);
+    const auto curl = run_curl(fetched, work.path / "curl", true);
+    fmt::print(
+        "{} min at 6 Mbit/s{}, 30 ms an answer: backup {:.1f} s ({:.1f} s of CPU), curl --parallel {:.1f} s: {:.2f} "
+        "x\n",
+        minutes, sound ? " with sound" : "", ours.wall, ours.cpu, curl.wall, ours.wall / curl.wall);
+    std::fflush(stdout);
+    // The filter takes as long as the footage: measured on a minute, and multiplied.
+    constexpr std::size_t segments_a_minute = 30;
+    const auto old = old_way(sound ? first_of(fetched, segments_a_minute) : fetched, work.path / "old");
+    const double times = sound ? minutes : 1;
+    const double old_wall = times * (old.fetching.wall + old.filter.wall);
+    const double old_cpu = times * (old.fetching.cpu + old.filter.cpu);
+    fmt::print("  the old way {:.1f} s ({:.1f} s of CPU){}: {:.1f} x as long, {:.1f} x the CPU\n", old_wall, old_cpu,
+               sound ? " by a minute of it" : "", old_wall / ours.wall, old_cpu / ours.cpu);
+    std::fflush(stdout);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -318,8 +445,10 @@ int main(int argc, char** argv) {
       live(number > 0 ? number : 7);
     } else if (what == "memory") {
       memory(number > 0 ? number : 10);
+    } else if (what == "range") {
+      range(number > 0 ? number : 60);
     } else {
-      std::cerr << "usage: capture-bench speed [ROUNDS] | live [ROUNDS] | memory [MINUTES]\n";
+      std::cerr << "usage: capture-bench speed [ROUNDS] | live [ROUNDS] | memory [MINUTES] | range [MINUTES]\n";
       return 2;
     }
   } catch (const std::exception& error) {
