@@ -118,7 +118,7 @@ media::ClipMetadata Capture::metadata() const {
 }
 
 // While a finished window is fetched, its clip is put together: the two take about as long as the fetching alone.
-void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
+void Capture::begin_early(std::vector<media::TakenTrack> foreseen, std::stop_token stop) {
   constexpr auto longest = std::chrono::minutes(65);  // for the sake of memory
   const bool alone = stretches_.size() == 1 && sound_.empty() && stretches_[0]->span().start == row_.window_start &&
                      stretches_[0]->span().end == row_.window_end;
@@ -127,8 +127,8 @@ void Capture::begin_early(media::TakenTrack foreseen, std::stop_token stop) {
   remove_old_clip();
   early_->thread = std::thread([this, clip = early_.get(), stop] {
     const std::stop_callback stop_too(stop, [&] { clip->stop.request_stop(); });
-    clip->summary = media::remux(std::span(&clip->foreseen, 1), environment_.spool.ready_clip(row_.id), metadata(),
-                                 clip->stop.get_token());
+    clip->summary =
+        media::remux(clip->foreseen, environment_.spool.ready_clip(row_.id), metadata(), clip->stop.get_token());
   });
 }
 
@@ -142,12 +142,15 @@ void Capture::remove_old_clip() const {
 std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::TakenTrack>& tracks) {
   if (!early_) return std::nullopt;
   const auto clip = std::move(early_);
-  const auto& foreseen = clip->foreseen.parts[0];
-  const bool as_foreseen = tracks.size() == 1 && tracks[0].gaps.empty() && tracks[0].parts.size() == 1 &&
-                           tracks[0].parts[0].segments == foreseen.segments &&
-                           tracks[0].parts[0].origin == foreseen.origin && !tracks[0].parts[0].from &&
-                           !tracks[0].parts[0].to && tracks[0].parts[0].init.sha256 == foreseen.init.sha256;
-  if (!as_foreseen) return std::nullopt;
+  const auto is_as_foreseen = [](const media::TakenTrack& track, const media::TakenTrack& foreseen) {
+    if (track.kind != foreseen.kind || !track.gaps.empty() || track.parts.size() != 1) return false;
+    const auto& part = track.parts[0];
+    const auto& expected = foreseen.parts[0];
+    return part.segments == expected.segments && part.origin == expected.origin && !part.from && !part.to &&
+           part.init.sha256 == expected.init.sha256;
+  };
+  if (!std::equal(tracks.begin(), tracks.end(), clip->foreseen.begin(), clip->foreseen.end(), is_as_foreseen))
+    return std::nullopt;
   clip->thread.join();
   return *clip->summary ? std::optional(**clip->summary) : std::nullopt;
 }
@@ -199,17 +202,16 @@ Step Capture::take(std::stop_token stop) {
   std::optional<Error> error;
   const auto advance = [&](const std::vector<std::shared_ptr<Stretch>>& stretches, bool is_sound) {
     for (const auto& stretch : stretches) {
-      const auto progress =
-          stretch->advance({.bytes = bytes_,
-                            .window = {row_.window_start, row_.window_end},
-                            .on_foreseen = [&](media::TakenTrack track) { begin_early(std::move(track), stop); },
-                            .on_progress =
-                                [&](double settled) {
-                                  const auto number = static_cast<double>(&stretch - stretches.data());
-                                  if (!is_sound)
-                                    taken_share_ = (number + settled) / static_cast<double>(stretches.size());
-                                }},
-                           stop);
+      const auto progress = stretch->advance(
+          {.bytes = bytes_,
+           .window = {row_.window_start, row_.window_end},
+           .on_foreseen = [&](std::vector<media::TakenTrack> tracks) { begin_early(std::move(tracks), stop); },
+           .on_progress =
+               [&](double settled) {
+                 const auto number = static_cast<double>(&stretch - stretches.data());
+                 if (!is_sound) taken_share_ = (number + settled) / static_cast<double>(stretches.size());
+               }},
+          stop);
       if (!progress.over) {
         over = false;
         next_at = std::min(next_at, progress.next_at);

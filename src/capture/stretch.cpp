@@ -158,13 +158,15 @@ void Stretch::open() {
     const Drive* drive = drive_;
     if (drive != nullptr && drive->on_progress) drive->on_progress(settled);
   };
-  request.on_foreseen = [this](media::TakenTrack track) {
+  request.on_foreseen = [this](std::vector<media::TakenTrack> tracks) {
     const Drive* drive = drive_;
     if (drive == nullptr || !drive->on_foreseen) return;
-    track.wait_for = [keep = footage_, wait = std::move(track.wait_for)](std::size_t index, std::stop_token stop) {
-      return wait(index, std::move(stop));
-    };
-    drive->on_foreseen(std::move(track));
+    for (auto& track : tracks) {
+      track.wait_for = [keep = footage_, wait = std::move(track.wait_for)](std::size_t index, std::stop_token stop) {
+        return wait(index, std::move(stop));
+      };
+    }
+    drive->on_foreseen(std::move(tracks));
   };
   footage_ = std::make_shared<Footage>(std::move(request), access_);
 }

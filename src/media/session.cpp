@@ -17,8 +17,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int max_tries = 4;            // of one segment in one attempt
-constexpr int max_tries_not_found = 2;  // of one that the device says it does not have
+constexpr Micros sound_behind{60'000'000};  // at the most, when both can be had
+constexpr int max_tries = 4;                // of one segment in one attempt
+constexpr int max_tries_not_found = 2;      // of one that the device says it does not have
 constexpr int max_tries_too_short = 2;
 constexpr int unreachable_after = 6;  // failures in a row, of any segments: the device is gone
 constexpr milliseconds ask_again_after{300};
@@ -338,14 +339,22 @@ void Session::tell_progress() {
   if (all > 0) options_.on_progress(static_cast<double>(settled) / static_cast<double>(all));
 }
 
-// A track that can already be put together while the rest of it is fetched.
-void Session::foresee(const TrackState& track) {
+// Tracks that can already be put together while the rest of them is fetched.
+void Session::foresee() {
   const bool window_is_over = available_at(options_.duration) <= clock_.wall_now();
-  if (foreseen_ || !options_.on_foreseen || tracks_.size() != 1 || clamped() || !window_is_over ||
-      track.track.parts() != 1)
+  const auto has_begun = [](const auto& track) {
+    return track->track.parts() == 1 && track->usable > 0 && track->segments[0].status == TrackState::Status::fetched;
+  };
+  if (foreseen_ || !options_.on_foreseen || clamped() || !window_is_over ||
+      !std::all_of(tracks_.begin(), tracks_.end(), has_begun))
     return;
-  if (track.usable == 0 || track.segments[0].status != TrackState::Status::fetched) return;
   foreseen_ = true;
+  std::vector<TakenTrack> foreseen;
+  for (const auto& track : tracks_) foreseen.push_back(foresee(*track));
+  options_.on_foreseen(std::move(foreseen));
+}
+
+TakenTrack Session::foresee(const TrackState& track) {
   TakenTrack foreseen;
   foreseen.kind = track.track.kind();
   TakenPart part;
@@ -360,7 +369,7 @@ void Session::foresee(const TrackState& track) {
   foreseen.wait_for = [this, &track](std::size_t index, std::stop_token stop) {
     return wait_for_segment(track, index, std::move(stop));
   };
-  options_.on_foreseen(std::move(foreseen));
+  return foreseen;
 }
 
 bool Session::wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
@@ -410,6 +419,12 @@ std::vector<Session::Job> Session::due_jobs() {
       }
     }
   }
+  // The picture first, and the sound not far behind: who puts the clip together meanwhile needs both.
+  const auto order = [](const Job& job) {
+    const auto start = job.track->track.time_of(job.index).start;
+    return job.track->track.kind() == TrackKind::audio ? start + sound_behind : start;
+  };
+  std::stable_sort(jobs.begin(), jobs.end(), [&](const Job& a, const Job& b) { return order(a) < order(b); });
   return jobs;
 }
 
@@ -429,7 +444,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
     if (segment.tries == 0) options_.lag->there_at_once();
     segment.info = *fetched;
     segment.status = TrackState::Status::fetched;
-    foresee(*job.track);
+    foresee();
     segment_settled_.notify_all();
     std::error_code ignored;
     bytes_ += std::filesystem::file_size(segment_file(job.track->track.kind(), job.index), ignored);

@@ -107,7 +107,7 @@ class Capture {
   Step keep_what_is_published(std::string reason, std::optional<Error> try_again) const;
   bool out_of_time() const;
   Step make_ready(Collected collected, std::optional<Error> try_again, std::stop_token stop);
-  void begin_early(media::TakenTrack foreseen, std::stop_token stop);
+  void begin_early(std::vector<media::TakenTrack> foreseen, std::stop_token stop);
   std::optional<media::ClipSummary> end_early(const std::vector<media::TakenTrack>& tracks);
   void remove_old_clip() const;
   media::ClipMetadata metadata() const;
@@ -135,7 +135,7 @@ class Capture {
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
   // it uses.
   struct EarlyClip {
-    EarlyClip(std::binary_semaphore& slot_, media::TakenTrack foreseen_)
+    EarlyClip(std::binary_semaphore& slot_, std::vector<media::TakenTrack> foreseen_)
         : slot(slot_), foreseen(std::move(foreseen_)) {}
     EarlyClip(const EarlyClip&) = delete;
     EarlyClip& operator=(const EarlyClip&) = delete;
@@ -146,7 +146,7 @@ class Capture {
     }
 
     std::binary_semaphore& slot;  // acquired
-    media::TakenTrack foreseen;
+    std::vector<media::TakenTrack> foreseen;
     std::stop_source stop;
     std::optional<Result<media::ClipSummary>> summary;  // of the thread, until it is joined
     std::thread thread;

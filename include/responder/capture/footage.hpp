@@ -122,9 +122,9 @@ struct FootageRequest {
   std::filesystem::path folder;
   std::optional<rhombus::MediaPath> only_way = {};  // instead of those that Rhombus names for the device
   std::function<void(std::size_t)> on_bytes = {};
-  std::function<Result<void>()> room = {};                  // media::SessionOptions::room
-  std::function<void(double)> on_progress = {};             // media::SessionOptions::on_progress
-  std::function<void(media::TakenTrack)> on_foreseen = {};  // media::SessionOptions::on_foreseen
+  std::function<Result<void>()> room = {};                               // media::SessionOptions::room
+  std::function<void(double)> on_progress = {};                          // media::SessionOptions::on_progress
+  std::function<void(std::vector<media::TakenTrack>)> on_foreseen = {};  // media::SessionOptions::on_foreseen
 };
 
 class Footage {

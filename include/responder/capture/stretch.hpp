@@ -52,7 +52,7 @@ class Stretch {
   struct Drive {
     std::atomic<std::uint64_t>& bytes;  // counted up as they come
     Span window = {};                   // what of it the capture needs
-    std::function<void(media::TakenTrack)> on_foreseen = {};
+    std::function<void(std::vector<media::TakenTrack>)> on_foreseen = {};
     std::function<void(double)> on_progress = {};  // how much of the stretch is settled
   };
   // Fetches what is due. Never waits for another capture that does so just now.
@@ -89,7 +89,7 @@ class Stretch {
 
   mutable std::mutex driving_;        // guards footage_: one drives at a time
   std::shared_ptr<Footage> footage_;  // shared with whoever puts a clip together while it is fetched
-  // Where the bytes and the foreseen track of the present drive go. Null between drives.
+  // Where the bytes and the foreseen tracks of the present drive go. Null between drives.
   std::atomic<const Drive*> drive_{nullptr};
 
   struct State {

@@ -45,10 +45,10 @@ struct SessionOptions {
   std::chrono::milliseconds slice{5000};
   // Told now and then during advance(), by any of its threads: how much of the window is settled, from 0 to 1.
   std::function<void(double)> on_progress = {};
-  // Told, during advance(), as soon as its first segment is on disk, of a whole track that is about to be fetched:
-  // the window is over and has only this track. It may come otherwise than foreseen; what counts is taken().
-  // `wait_for` may be used until the Session is gone.
-  std::function<void(TakenTrack)> on_foreseen = {};
+  // Told, during advance(), as soon as each one's first segment is on disk, of whole tracks that are about to be
+  // fetched: the window is over. They may come otherwise than foreseen; what counts is taken(). `wait_for` may be
+  // used until the Session is gone.
+  std::function<void(std::vector<TakenTrack>)> on_foreseen = {};
 };
 
 class Session {
@@ -98,7 +98,8 @@ class Session {
   Result<SegmentInfo> fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   void note_failure(TrackState& track, std::size_t index, Error error);
   void tell_progress();
-  void foresee(const TrackState& track);
+  void foresee();
+  TakenTrack foresee(const TrackState& track);
   void set_over();
   bool is_wanted(const TrackState& track, std::size_t index) const;
   bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
