@@ -8,8 +8,8 @@
 
 #include "command_line.hpp"
 #include "commands.hpp"
-#include "predecessor_words.hpp"
 #include "signals.hpp"
+#include "words.hpp"
 
 namespace {
 
@@ -18,7 +18,7 @@ using namespace responder;
 int run(int argc, char** argv) {
   app::CommandLine line;
   try {
-    auto words = app::with_predecessor_words({argv + 1, argv + argc});
+    auto words = app::with_alerts_apart(app::with_predecessor_words({argv + 1, argv + argc}));
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     line.program().parse(std::move(words));
   } catch (const CLI::Success& success) {

@@ -85,6 +85,8 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
     return !failure && !stop.stop_requested();
   };
   const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
+  // A connection that came free because of the stop itself: nothing is asked for to be thrown away.
+  if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   auto response = (*connection)->get(url.target(), *headers, receiver);
   // What came whole all the same need not come again.
   if (!response && stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};

@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "predecessor_words.hpp"
 #include "progress.hpp"
+#include "words.hpp"
 
 using namespace responder;
 using namespace responder::app;
@@ -76,6 +76,16 @@ TEST_CASE("cameras are found by UUID and by name, and only one") {
   CHECK(everything->cameras.size() == 3);
   CHECK(everything->offline == 1);
   CHECK_FALSE(choose(all, {.camera = {}, .location = "there"}));
+}
+
+TEST_CASE("an alert that begins with a dash is no option") {
+  using Words = std::vector<std::string>;
+  const std::string alert = "-vqdVE9AF-xAuY76Pw1k-_";
+  CHECK(with_alerts_apart({"--config", "f", "export", alert, "A", "--to", "d"}) ==
+        Words{"--config", "f", "export", "A", "--to", "d", "--", alert});
+  CHECK(with_alerts_apart({"hold", "--", alert}) == Words{"hold", "--", alert});
+  CHECK(with_alerts_apart({"events", alert}) == Words{"events", alert});
+  CHECK(with_alerts_apart({"retry", "--deliveries"}) == Words{"retry", "--deliveries"});
 }
 
 TEST_CASE("the predecessor's words are read as ours") {

@@ -1,4 +1,4 @@
-#include "predecessor_words.hpp"
+#include "words.hpp"
 
 #include <algorithm>
 #include <array>
@@ -68,6 +68,22 @@ std::vector<std::string> with_predecessor_words(std::vector<std::string> words) 
     if (whole) *word = *whole + (equals == std::string::npos ? "" : word->substr(equals));
     if (equals == std::string::npos && takes_value(*word) && word + 1 != words.end()) ++word;  // that is no option
   }
+  return words;
+}
+
+std::vector<std::string> with_alerts_apart(std::vector<std::string> words) {
+  constexpr std::array<std::string_view, 4> commands{"retry", "hold", "release", "export"};
+  const auto command = std::find_first_of(words.begin(), words.end(), commands.begin(), commands.end());
+  if (std::find(command, words.end(), "--") != words.end()) return words;
+  // Base64 of a UUID, as a URL may have it.
+  const auto is_no_alert = [](const std::string& word) {
+    constexpr std::size_t length_of_id = 22;
+    return !(word.size() == length_of_id && word.front() == '-' &&
+             std::all_of(word.begin(), word.end(),
+                         [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; }));
+  };
+  const auto alerts = std::stable_partition(command, words.end(), is_no_alert);
+  if (alerts != words.end()) words.insert(alerts, "--");
   return words;
 }
 
