@@ -54,6 +54,8 @@ int backup(const Config& config, const std::string& config_file, const BackupOpt
   if (!request) return complain("--start, --duration: " + request.error().message);
   const auto length = parse_duration(options.split.value_or("1h"));
   if (!length) return complain("--split: " + length.error().message);
+  const auto files = (request->range.end - request->range.start) / *length;
+  if (const auto few = check_number(static_cast<std::uint64_t>(files)); !few) return complain(few.error().message);
   if (!request->remark.empty()) complain(request->remark);
   set_process_up();
   return take_ranges(config,

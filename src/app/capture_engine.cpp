@@ -129,7 +129,14 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   // We hold the locks, so whatever their holder before had in hand is nobody's now.
   if (auto released = journal->release_leases(clock.wall_now()); !released)
     return with_context(released.error(), "journal.path");
-  const auto told = journal->transaction([&] { return journal->set_targets(journal_targets(config)); });
+  const auto told = journal->transaction([&]() -> Result<void> {
+    const auto given_up = journal->set_targets(journal_targets(config));
+    if (!given_up) return given_up.error();
+    if (*given_up > 0)
+      spdlog::warn("{} deliveries wait until their hooks, or offsite.remote, are in the configuration again",
+                   *given_up);
+    return {};
+  });
   if (!told) return with_context(told.error(), "journal.path");
   auto delivering = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!delivering) return with_context(delivering.error(), "journal.path");

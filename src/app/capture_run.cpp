@@ -129,6 +129,7 @@ std::vector<Bar> CaptureRun::bars() {
   const auto elapsed = clock_.steady_now() - began_;
   const double share = length > 0 ? taken / length : 0;
   auto note = fmt::format("{} of {} files", goal_.total() - goal_.left(), goal_.total());
+  if (goal_.reached()) note += ", handing over";
   if (engine_) {
     note += fmt::format(", {:.1f} MB/s",
                         static_cast<double>(bytes_) / 1e6 / std::chrono::duration<double>(elapsed).count());
@@ -145,15 +146,16 @@ Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
     const auto moved = goal_.look(clock_.wall_now());
     if (!moved) return moved.error();
     const auto now = clock_.steady_now();
-    if (*moved || goal_.running() > 0) moved_at = now;
-    // Of earlier runs, as it may be: hooks that could not be told, clips that are to be removed.
-    const auto more =
-        goal_.reached() && !engine_ ? reader_.has_work_after_captures(clock_.wall_now()) : Result<bool>(false);
-    if (!more) return more.error();
-    if (goal_.reached() && !*more) break;
+    // Of earlier runs, too: what hooks and the remote are to get, clips that are to be removed.
+    const auto left = goal_.reached() ? reader_.work_after_captures(clock_.wall_now()) : journal::WorkAfterCaptures{};
+    if (!left) return left.error();
+    const bool delivers = left->deliveries_due > 0;
+    if (goal_.reached() && !delivers && (engine_ || !left->clips_to_remove)) break;
+    // A delivery has a time limit of its own.
+    if (*moved || goal_.running() > 0 || (engine_ && goal_.reached() && delivers)) moved_at = now;
     if (now - moved_at > nothing_moves) break;
     if (auto working = work_if_nobody_does(); !working) return working;
-    if (goal_.reached()) break;
+    if (goal_.reached() && !(engine_ && delivers)) break;
     progress.show(bars(), now);
     // Looking at very many takes its time: most of it is left to the work itself.
     const auto pause = std::max(look_interval, 10 * std::chrono::ceil<milliseconds>(now - began));

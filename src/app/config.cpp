@@ -513,6 +513,15 @@ Result<void> check_offsite(const Config& config) {
         "offsite.remote is neither NAME:PATH, NAME as in rclone's own configuration (rclone config), nor a folder's "
         "whole path");
   if (offsite.rclone.empty()) return wrong("offsite.rclone is empty: name the program");
+  const auto is_in = [](const std::filesystem::path& inner, const std::filesystem::path& outer) {
+    std::error_code ignored;
+    const auto from = std::filesystem::weakly_canonical(outer, ignored);
+    const auto to = std::filesystem::weakly_canonical(inner, ignored).lexically_relative(from);
+    return !to.empty() && *to.begin() != "..";
+  };
+  if (is_folder &&
+      (is_in(offsite.remote, config.archive.directory) || is_in(config.archive.directory, offsite.remote)))
+    return wrong("offsite.remote and archive.directory lie in one another: name a folder of another disk");
   return {};
 }
 

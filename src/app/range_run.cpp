@@ -13,7 +13,6 @@ namespace {
 
 using journal::State;
 
-constexpr std::size_t most_files = 100'000;
 constexpr std::size_t batch = 500;  // captures written down at once
 
 class RangeRun {
@@ -116,10 +115,8 @@ int RangeRun::run() {
   const auto chosen = choose(*all, plan_.choice, plan_.options);
   if (!chosen) return run_.end(complain(chosen.error().message));
   if (chosen->offline > 0) complain(fmt::format("{} cameras are offline and left out", chosen->offline));
-  if (plan_.parts.size() * chosen->cameras.size() > most_files)
-    return run_.end(
-        complain(fmt::format("that is {} files, more than {}: ask for less at a time, or for longer files",
-                             plan_.parts.size() * chosen->cameras.size(), most_files)));
+  if (const auto few = check_number(plan_.parts.size() * chosen->cameras.size()); !few)
+    return run_.end(complain(few.error().message));
   warn_of_retention(chosen->cameras);
   // A person waits for it, or a long night does.
   run_.goal().set_patience({.attempts = 6, .wait = std::chrono::seconds(45)});

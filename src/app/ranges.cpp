@@ -104,6 +104,13 @@ Result<RangeRequest> read_range(std::optional<WallTime> start, std::optional<sec
   return request;
 }
 
+Result<void> check_number(std::uint64_t files) {
+  constexpr std::uint64_t most = 100'000;
+  if (files <= most) return {};
+  return wrong(
+      fmt::format("that is {} files, more than {}: ask for less at a time, or for longer files", files, most));
+}
+
 std::vector<TimeRange> split(const TimeRange& range, seconds length, NameZone zone) {
   std::vector<TimeRange> parts;
   for (auto at = range.start; at < range.end;) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,9 @@ Result<RangeRequest> read_range(std::optional<WallTime> start, std::optional<std
 
 // Seconds, or 90m, 2h, 3d.
 Result<std::chrono::seconds> parse_duration(std::string_view text);
+
+// An Error when that is more than one command may ask for.
+Result<void> check_number(std::uint64_t files);
 
 // Cut at whole multiples of `length` of a clock in that zone: files of an hour begin on the hour.
 std::vector<TimeRange> split(const TimeRange& range, std::chrono::seconds length, NameZone zone);

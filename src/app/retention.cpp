@@ -61,7 +61,8 @@ archive::LimitedClip RetentionPass::limited(const journal::StoredClip& clip) con
   };
   return {.end = clip.window_end,
           .bytes = clip.bytes,
-          .may_go = !clip.held && clip.is_final,
+          .held = clip.held,
+          .may_go = clip.is_final,
           .age_limit = place(&Config::Rule::retention_days),
           .bytes_limit = place(&Config::Rule::max_bytes)};
 }
@@ -111,8 +112,8 @@ std::vector<std::string> RetentionPass::remarks() const {
   std::vector<std::string> lines;
   for (const auto limit : retention_.filled_by_kept()) {
     lines.push_back(fmt::format(
-        "the clips that are held or not final are more than {} allows: all others go at once; release some "
-        "or raise it",
+        "the clips that are not final or wait for the offsite copy are more than {} allows: all others go at once; "
+        "raise it",
         key_of("max_bytes", limit)));
   }
   return lines;

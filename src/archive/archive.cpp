@@ -146,35 +146,45 @@ Result<void> Archive::check_space(std::uint64_t more) const {
                            directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
 }
 
-Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity& clip, bool whole,
-                                    Layout layout) const {
-  const auto stem = directory_ / clip_stem(clip, layout, zone_);
-  const auto identity = sidecar_identity(clip);
+Result<bool> Archive::may_have(const fs::path& stem, const fs::path& finished, const ClipIdentity& clip,
+                               const Naming& naming) const {
+  const auto file = with_ending(stem, ".mp4");
+  const auto name = file.lexically_relative(directory_).string();
+  if (naming.is_of_another) {
+    const auto taken = naming.is_of_another(name);
+    if (!taken || *taken) return taken ? Result<bool>(false) : taken.error();
+  }
+  const auto sidecar = read_file(with_ending(stem, ".json"));
+  if (sidecar && sidecar->starts_with(sidecar_identity(clip))) return true;
+  // Of ours something is left of it; what looks otherwise is a person's file.
+  const bool damaged = sidecar && !sidecar->starts_with(sidecar_opening) &&
+                       (sidecar->empty() || sidecar->front() == '{' || sidecar->front() == '\0');
+  const bool none = !sidecar && sidecar.error().kind == ErrorKind::not_found;
+  if (!damaged && !none) return false;
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return true;
+  if (damaged && naming.whole && name == naming.own) return true;
+  // Somebody else's file, unless a power cut has left the name of this very clip and not that of its sidecar.
+  return same_content(finished, file);
+}
+
+Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity& clip, const Naming& naming) const {
+  const auto stem = directory_ / clip_stem(clip, naming.layout.value_or(layout_), zone_);
   constexpr int max_numbers = 100;
   for (int number = 1; number <= max_numbers; ++number) {
     const auto candidate = number == 1 ? stem : with_ending(stem, fmt::format("-{}", number));
-    const auto there = with_ending(candidate, ".mp4");
-    const auto sidecar = read_file(with_ending(candidate, ".json"));
-    if (sidecar && sidecar->starts_with(identity)) return candidate;
-    std::error_code ignored;
-    const bool is_there = fs::exists(there, ignored);
-    // Of ours something is left of it; what looks otherwise is a person's file.
-    const bool damaged = sidecar && !sidecar->starts_with(sidecar_opening) &&
-                         (sidecar->empty() || sidecar->front() == '{' || sidecar->front() == '\0');
-    const bool none = !sidecar && sidecar.error().kind == ErrorKind::not_found;
-    if ((damaged || none) && !is_there) return candidate;
-    if (damaged && whole) return candidate;
-    // Somebody else's file, unless a power cut has left the name of this very clip and not that of its sidecar.
-    if (none && same_content(finished, there)) return candidate;
+    const auto free = may_have(candidate, finished, clip, naming);
+    if (!free) return free.error();
+    if (*free) return candidate;
   }
   return Error{ErrorKind::permanent,
                fmt::format("{}.mp4 and {} numbered ones belong to others", stem.string(), max_numbers)};
 }
 
-Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, bool whole,
+Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, const Naming& naming,
                                       const std::function<std::string(const ArchivedClip&)>& sidecar,
-                                      std::stop_token stop, std::optional<Layout> layout) const {
-  const auto stem = free_stem(finished, identity, whole, layout.value_or(layout_));
+                                      std::stop_token stop) const {
+  const auto stem = free_stem(finished, identity, naming);
   if (!stem) return stem.error();
   auto clip = publish_as(*stem, finished, sidecar, std::move(stop));
   // Whatever the archive's storage answers (away, full, read-only, not a folder any more), the clip can wait for it.

@@ -22,6 +22,7 @@ bool Retention::has_limit(const LimitedClip& clip) const {
 }
 
 void Retention::weigh(const LimitedClip& clip) {
+  if (clip.held) return;
   if (clip.may_go && is_aged(clip)) {
     aged_ += clip.bytes;
     return;
@@ -51,7 +52,7 @@ void Retention::settle_lacking() {
 
 Removal Retention::judge(const LimitedClip& clip) {
   if (!judging_) settle_lacking();
-  if (!clip.may_go) return Removal::none;
+  if (clip.held || !clip.may_go) return Removal::none;
   if (is_aged(clip)) return Removal::by_age;
   auto& weight = weights_[clip.bytes_limit];
   const auto leave = [&] { weight.all -= std::min(weight.all, clip.bytes); };

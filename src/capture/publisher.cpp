@@ -82,6 +82,7 @@ struct Publisher::Impl {
   Result<void> make_room(std::uint64_t more);
   Result<void> make_room_for(const ReadyCapture& ready);
   Result<void> bring_to_archive(const ReadyCapture& ready);
+  Result<bool> is_of_another(journal::CaptureId id, const std::string& clip);
   Result<void> look_at_archive();
   void set_problem(std::string problem);
   void explain(const Error& why);
@@ -185,6 +186,17 @@ Result<void> Publisher::Impl::make_room_for(const ReadyCapture& ready) {
   return make_room(size);
 }
 
+Result<bool> Publisher::Impl::is_of_another(journal::CaptureId id, const std::string& clip) {
+  bool taken = false;
+  const auto looked = writer.run([&](journal::Journal& journal) -> Result<void> {
+    const auto found = journal.is_clip_of_another(clip, id);
+    if (!found) return found.error();
+    taken = *found;
+    return {};
+  });
+  return looked ? Result<bool>(taken) : looked.error();
+}
+
 Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto& row = ready.capture;
   const auto file = spool.ready_clip(row.id);
@@ -195,10 +207,14 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   if (was_damaged && ready.clip.state != journal::State::done) {
     if (auto kept = archive.keep_damaged(row.published->clip); !kept) return kept;
   }
+  const archive::Naming naming{.whole = ready.clip.state == journal::State::done,
+                               .layout = layout_of(row),
+                               .own = row.published ? row.published->clip : "",
+                               .is_of_another = [&](const std::string& clip) { return is_of_another(row.id, clip); }};
   const auto archived = archive.publish(
-      file, identity, ready.clip.state == journal::State::done,
+      file, identity, naming,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
-      stopping.get_token(), layout_of(row));
+      stopping.get_token());
   if (!archived) return archived.error();
   if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
 

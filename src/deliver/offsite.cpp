@@ -54,6 +54,14 @@ class Rclone {
   Clock& clock_;
 };
 
+// rclone would make the folder, on the disk below one that is not mounted.
+Result<void> check_folder(const std::string& remote) {
+  std::error_code failed;
+  if (!remote.starts_with('/') || fs::is_directory(remote, failed)) return {};
+  return Error{ErrorKind::no_space,
+               fmt::format("offsite.remote: {} is not there, or no folder: mount or make it", printable(remote))};
+}
+
 class OffsiteTarget final : public Target {
  public:
   OffsiteTarget(Offsite offsite, const archive::Archive& archive, Clock& clock)
@@ -67,6 +75,7 @@ class OffsiteTarget final : public Target {
     // The copy that is there may be the last good one.
     if (!published->is_sound()) return Error{ErrorKind::permanent, "its clip is damaged"};
     if (auto there = check_clip(published->clip); !there) return there;
+    if (auto there = check_folder(offsite_.remote); !there) return there;
     // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a
     // file than its size.
     const auto copied = rclone_.run({"copy", archive_.directory().string(), offsite_.remote, "--files-from-raw=-",
@@ -115,6 +124,7 @@ std::unique_ptr<Target> make_target(Offsite offsite, const archive::Archive& arc
 
 Result<void> try_remote(const Offsite& offsite, Clock& clock) {
   constexpr std::chrono::seconds patience{20};
+  if (auto there = check_folder(offsite.remote); !there) return there;
   const auto listed = Rclone(offsite, clock)
                           .run({"lsd", offsite.remote, "--low-level-retries=1", "--contimeout=10s", "--timeout=10s"},
                                {}, patience, {});

@@ -113,7 +113,7 @@ class Running {
   // Whether it has ended. It is not reaped yet, so that its group is still its own.
   bool has_ended() const {
     siginfo_t info{};
-    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid_;
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid_;
   }
   void signal_group(int signal) const { ::kill(-pid_, signal); }
 
@@ -126,10 +126,15 @@ class Running {
   }
 
   int reap() {
+    constexpr int unknown = 255;  // somebody else has reaped it
     int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
+    pid_t reaped = -1;
+    do {
+      reaped = ::waitpid(pid_, &status, 0);
+    } while (reaped < 0 && errno == EINTR);
     // What it started may hold the other end, and go on: only what is there already, and no more than is kept.
     while (kept_.size() < max_output && read_some()) continue;
+    if (reaped < 0) return unknown;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
   std::string take_output() { return std::move(kept_); }

@@ -27,8 +27,9 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
   const std::optional<std::int64_t> due = live ? *now : std::min(*now, to_ms(capture.alert_at));
   const auto inserted = impl_->run(
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
-      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed, kind) "
-      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (alert, camera) DO NOTHING",
+      "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed, kind, "
+      "held) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17, "
+      "EXISTS (SELECT 1 FROM captures WHERE alert = ?1 AND held = 1)) ON CONFLICT (alert, camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
       to_string(capture.via), *now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
       to_s(capture.window_end), to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason,
@@ -72,13 +73,13 @@ Result<Accepted> Journal::Impl::accept_known(const NewCapture& capture) {
   if (!capture.ignored_reason.empty()) return accepted;
   if (was_ignored) {
     accepted.duplicate = false;
-    const auto revived =
-        run("UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2, "
-            "alert_ms = ?3, duration_s = ?4, window_start_s = ?5, window_end_s = ?6, activities = ?7, location = ?8, "
-            "clip_region = ?9 "
-            "WHERE id = ?1",
-            accepted.id, now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
-            to_s(capture.window_end), join(capture.activities, ","), capture.location.str(), capture.clip_region);
+    const auto revived = run(
+        "UPDATE captures SET state = 'waiting', reason = '', finished_ms = NULL, next_attempt_ms = ?2, "
+        "alert_ms = ?3, duration_s = ?4, window_start_s = ?5, window_end_s = ?6, activities = ?7, location = ?8, "
+        "clip_region = ?9, held = EXISTS (SELECT 1 FROM captures o WHERE o.alert = captures.alert AND o.held = 1) "
+        "WHERE id = ?1",
+        accepted.id, now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
+        to_s(capture.window_end), join(capture.activities, ","), capture.location.str(), capture.clip_region);
     if (!revived) return revived.error();
     return accepted;
   }
@@ -211,10 +212,14 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   }
   std::optional<std::int64_t> next;
   if (outcome.next_attempt_at) next = to_ms(*outcome.next_attempt_at);
-  // What a clip of another name replaces is to be removed, whatever happens after this commit.
+  // What a clip of another name replaces is to be removed, whatever happens after this commit. The name of one that
+  // is removed already may be another's by now.
   const auto replaced = impl_->run(
-      "INSERT OR IGNORE INTO leftovers SELECT clip FROM captures "
-      "WHERE id = ? AND state = 'capturing' AND lease_owner = ? AND clip <> ?",
+      "INSERT OR IGNORE INTO leftovers SELECT clip FROM captures c "
+      "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2 AND clip <> ?3 AND removed_ms IS NULL AND NOT "
+      "EXISTS "
+      "(SELECT 1 FROM captures o WHERE o.clip = c.clip AND o.clip IS NOT NULL AND o.removed_ms IS NULL AND o.id <> "
+      "?1)",
       id, owner, clip);
   if (!replaced) return replaced;
   const auto finished = impl_->run(
@@ -232,12 +237,6 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       next, to_ms(now), to_s(outcome.window_end), clip_end, damage);
   if (!finished || impl_->database.changes() == 0) return finished;
   if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
-  // A name that was free belonged to a clip that somebody took away: nobody else may take this one for that.
-  const auto lost = impl_->run(
-      "UPDATE captures SET removed_ms = ?3, reason = 'its clip was gone, and another one has its name' "
-      "WHERE clip = ?2 AND clip IS NOT NULL AND removed_ms IS NULL AND id <> ?1",
-      id, clip, to_ms(now));
-  if (!lost) return lost;
   if (auto told = impl_->tell_targets(id, to_ms(now)); !told) return told;
   return impl_->run("DELETE FROM ready WHERE capture = ?", id);
 }
@@ -348,6 +347,18 @@ Result<std::int64_t> Journal::retry_failed(WallTime now) {
       "{} (state = 'failed' OR (state = 'partial' AND next_attempt_ms IS NULL)) AND removed_ms IS NULL", put_in_line);
   if (const auto done = impl_->run(sql, to_ms(now)); !done) return done.error();
   return impl_->database.changes();
+}
+
+Result<bool> Journal::is_clip_of_another(std::string_view clip, CaptureId id) {
+  auto query = impl_->statement(
+      "SELECT EXISTS (SELECT 1 FROM captures WHERE clip = ? AND clip IS NOT NULL AND removed_ms IS NULL AND id <> "
+      "?)");
+  if (!query) return query.error();
+  const auto row = (*query)->bind(clip, id).step();
+  if (!row) return row.error();
+  const bool is = *row && (*query)->integer(0) != 0;
+  (*query)->reset();
+  return is;
 }
 
 Result<std::vector<std::string>> Journal::leftovers(std::string_view after, std::size_t limit) {

@@ -9,6 +9,7 @@ namespace {
 
 // Nothing is put off for longer. What seems to be was written by a clock that was ahead and has been set back.
 constexpr std::chrono::hours longest_wait{2};
+constexpr std::string_view no_target_reason = "its target is not in the configuration any more";
 
 }  // namespace
 
@@ -29,29 +30,40 @@ Result<void> Journal::Impl::tell_targets(CaptureId id, std::int64_t now) {
       id, now);
 }
 
-Result<void> Journal::set_targets(const std::vector<Target>& targets) {
-  if (auto cleared = impl_->run("DELETE FROM targets"); !cleared) return cleared;
+Result<std::int64_t> Journal::set_targets(const std::vector<Target>& targets) {
+  if (auto cleared = impl_->run("DELETE FROM targets"); !cleared) return cleared.error();
   for (const auto& target : targets) {
     std::vector<std::string> states;
     for (const auto state : target.states) states.emplace_back(to_string(state));
     auto added = impl_->run("INSERT INTO targets (name, states) VALUES (?,?)", target.name, join(states, ","));
-    if (!added) return added;
+    if (!added) return added.error();
   }
-  return impl_->run(
-      "UPDATE deliveries SET next_ms = NULL, reason = 'its target is not in the configuration any more' "
-      "WHERE next_ms IS NOT NULL AND target NOT IN (SELECT name FROM targets)");
+  // Another configuration may have been tried out. What came after is told already.
+  const auto again = impl_->run(
+      "UPDATE deliveries AS d SET next_ms = created_ms, reason = '' "
+      "WHERE next_ms IS NULL AND delivered_ms IS NULL AND reason = ?1 AND target IN (SELECT name FROM targets) "
+      "AND NOT EXISTS (SELECT 1 FROM deliveries l WHERE l.capture = d.capture AND l.target = d.target AND l.id > "
+      "d.id)",
+      no_target_reason);
+  if (!again) return again.error();
+  const auto given_up = impl_->run(
+      "UPDATE deliveries SET next_ms = NULL, reason = ?1 "
+      "WHERE next_ms IS NOT NULL AND target NOT IN (SELECT name FROM targets)",
+      no_target_reason);
+  if (!given_up) return given_up.error();
+  return impl_->database.changes();
 }
 
-Result<bool> Journal::has_work_after_captures(WallTime now) {
+Result<WorkAfterCaptures> Journal::work_after_captures(WallTime now) {
   auto query = impl_->statement(
-      "SELECT EXISTS (SELECT 1 FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ?) "
-      "OR EXISTS (SELECT 1 FROM leftovers)");
+      "SELECT (SELECT count(*) FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ?), "
+      "EXISTS (SELECT 1 FROM leftovers)");
   if (!query) return query.error();
   const auto row = (*query)->bind(to_ms(now)).step();
   if (!row) return row.error();
-  const bool has = *row && (*query)->integer(0) != 0;
+  const WorkAfterCaptures work{.deliveries_due = (*query)->integer(0), .clips_to_remove = (*query)->integer(1) != 0};
   (*query)->reset();
-  return has;
+  return work;
 }
 
 Result<std::optional<Delivery>> Journal::next_delivery(std::string_view target, WallTime now) {

@@ -74,7 +74,10 @@ Result<bool> Journal::remove_clip(CaptureId id, std::string_view clip, std::stri
   const auto removed = impl_->run(sql, id, clip, reason, to_ms(now));
   if (!removed) return removed.error();
   if (impl_->database.changes() == 0) return false;
-  const auto left = impl_->run("INSERT OR IGNORE INTO leftovers (clip) VALUES (?)", clip);
+  const auto left = impl_->run(
+      "INSERT OR IGNORE INTO leftovers SELECT ?1 WHERE NOT EXISTS "
+      "(SELECT 1 FROM captures WHERE clip = ?1 AND clip IS NOT NULL AND removed_ms IS NULL)",
+      clip);
   if (!left) return left.error();
   return true;
 }

@@ -415,6 +415,7 @@ std::vector<Session::Job> Session::due_jobs() {
       if (is_wanted(*track, i)) {
         jobs.push_back({track.get(), i});
       } else {
+        const std::lock_guard lock(mutex_);
         state.status = TrackState::Status::not_wanted;
       }
     }

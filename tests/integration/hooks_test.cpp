@@ -182,6 +182,18 @@ TEST_CASE_METHOD(Fixture, "what a run of catch-up has captured is told before it
   CHECK(Message(slurp(folder / "messages")).alert == "alert-of-cron");
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a run waits for a delivery in hand, however long it may take, and for none that is put off") {
+  const Responder responder(rhombus, hook("slow", "sleep 15; cat >>messages") + hook("wrong", "exit 1"));
+  const auto run = responder.command({"backup", "--start", "1672531200", "--duration", "2", "--camera", camera});
+  INFO(run.err);
+  CHECK(run.status == 0);
+  CHECK(lines_in(folder / "messages") == 1);
+  CHECK(has(deliveries_of(responder, "slow"), "\"waiting\":0"));
+  CHECK(has(deliveries_of(responder, "wrong"), "\"waiting\":1"));
+  CHECK(has(run.err, "not delivered to wrong: it ended with status 1"));
+}
+
 namespace {
 
 // A receiver of posts, over TLS of its own.

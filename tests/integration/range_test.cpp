@@ -137,6 +137,7 @@ TEST_CASE_METHOD(Fixture, "what cannot be backed up is said in one line") {
   complains({"--duration", "-5"}, "--duration: '-5' is no duration");
   complains({"--duration", "0"}, "--duration");
   complains({"--split", "x"}, "--split");
+  complains({"--start", "1", "--duration", "3600d", "--split", "1s"}, "that is 311040000 files, more than 100000");
   complains({"--camera", "nowhere"}, "Rhombus lists no camera 'nowhere'; there are: ");
   complains({"--camera", "front"}, fmt::format("Front Door ({})", front));
   complains({"--location", "NowhereAAAAAAAAAAAAAAA"}, "--location");
@@ -269,6 +270,44 @@ TEST_CASE_METHOD(CopyFixture, "copy-footage leaves files of others alone, and ta
   std::filesystem::create_directory(directory);
   CHECK(copy(line).status == 0);
   CHECK(files_of(directory, ".mp4") == std::set<std::string>{name});
+}
+
+TEST_CASE_METHOD(Fixture, "ranges of one start have names of their own, whatever becomes of files and sidecars") {
+  rhombus.start();
+  const Responder responder(rhombus);
+  const auto take = [&](const std::string& duration) {
+    const auto done =
+        responder.command({"backup", "--start", std::to_string(hour), "--duration", duration, "--camera", front});
+    CAPTURE(done.err);
+    CHECK(done.status == 0);
+  };
+  const auto name = [&](const std::string& end) { return fmt::format("FrontDoor_{}_{}_video{}", front, hour, end); };
+  const auto remove = [&](const std::string& stem) {
+    for (const auto* ending : {".mp4", ".json"}) std::filesystem::remove(responder.clips() / (stem + ending));
+  };
+  SECTION("one is gone and is to be made again") {
+    take("8");
+    remove(name(""));
+    CHECK(responder.command({"verify", "--repair"}).status == 1);
+    take("4");
+    CHECK(responder.command({"catch-up"}).status == 0);
+    CHECK(files_of(responder.clips(), ".mp4") == std::set<std::string>{name(".mp4"), name("-2.mp4")});
+  }
+  SECTION("one has another's sidecar") {
+    take("8");
+    const auto size = std::filesystem::file_size(responder.clips() / name(".mp4"));
+    std::ofstream(responder.clips() / name(".json")) << "{\n  \"alert\": \"reformatted\"\n}";
+    take("4");
+    CHECK(std::filesystem::file_size(responder.clips() / name(".mp4")) == size);
+    CHECK(files_of(responder.clips(), ".mp4").size() == 2);
+  }
+  const auto events = responder.events();
+  REQUIRE(events.size() == 2);
+  CHECK(events[0].clip != events[1].clip);
+  for (const auto& event : events) {
+    CHECK(event.state == "done");
+    CHECK(std::filesystem::exists(responder.clips() / event.clip));
+  }
 }
 
 TEST_CASE_METHOD(CopyFixture, "what copy-footage cannot do is said in one line") {

@@ -20,6 +20,15 @@ struct ArchivedClip {
   std::string sha256;
 };
 
+// What decides on a clip's name, beside what the clip is.
+struct Naming {
+  bool whole = true;
+  std::optional<Layout> layout = {};  // instead of the archive's
+  std::string own = {};               // the name that it has already, as the journal knows; or empty
+  // Whether a name is known to be another clip's, were its file gone. Where it is empty none is.
+  std::function<Result<bool>(const std::string& clip)> is_of_another = {};
+};
+
 class Archive {
  public:
   Archive(std::filesystem::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes);
@@ -40,12 +49,12 @@ class Archive {
   // Brings `finished` (from the spool, where it stays and must not be written to any more: it may be the same file)
   // to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same alert and camera that
   // already has the name is replaced; one of another, or without a sidecar of ours, is not: the new one gets a
-  // number. One whose sidecar is damaged, so that nobody knows whose it is, gives way to a `whole` clip alone.
-  // Copying to another file system stops on `stop`. `layout`: instead of the archive's; where a clip of the same
-  // stands under another one, it stays, and whoever knows of it removes it.
-  Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip, bool whole,
+  // number. One whose sidecar is damaged gives way only to a `whole` clip whose own the name is. Copying to another
+  // file system stops on `stop`. Where a clip of the same stands under another layout, it stays, and whoever knows of
+  // it removes it.
+  Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip, const Naming& naming,
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
-                               std::stop_token stop = {}, std::optional<Layout> layout = {}) const;
+                               std::stop_token stop = {}) const;
 
   // Puts a picture beside a published clip.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
@@ -60,8 +69,10 @@ class Archive {
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
-  Result<std::filesystem::path> free_stem(const std::filesystem::path& finished, const ClipIdentity& clip, bool whole,
-                                          Layout layout) const;
+  Result<std::filesystem::path> free_stem(const std::filesystem::path& finished, const ClipIdentity& clip,
+                                          const Naming& naming) const;
+  Result<bool> may_have(const std::filesystem::path& stem, const std::filesystem::path& finished,
+                        const ClipIdentity& clip, const Naming& naming) const;
   Result<ArchivedClip> publish_as(const std::filesystem::path& stem, const std::filesystem::path& finished,
                                   const std::function<std::string(const ArchivedClip&)>& sidecar,
                                   std::stop_token stop) const;

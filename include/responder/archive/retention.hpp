@@ -22,7 +22,8 @@ struct RetentionLimits {
 struct LimitedClip {
   std::chrono::sys_seconds end;  // of its footage
   std::uint64_t bytes = 0;
-  bool may_go = true;  // it is not held, and nothing better is still tried for; it counts all the same
+  bool held = false;   // it stays, and counts for no limit: what is kept on purpose takes no room from the others
+  bool may_go = true;  // nothing better is still tried for; it counts all the same
   std::size_t age_limit = 0;
   std::size_t bytes_limit = 0;
 };

@@ -260,6 +260,12 @@ struct DeliveryCounts {
   std::string reason;  // of the last that failed and is not delivered
 };
 
+// What there is to do beside captures.
+struct WorkAfterCaptures {
+  std::int64_t deliveries_due = 0;
+  bool clips_to_remove = false;
+};
+
 class Journal {
  public:
   enum class Mode { read_write, read_only };
@@ -347,8 +353,8 @@ class Journal {
   // When the alert of the last webhook that brought one began.
   Result<std::optional<WallTime>> last_webhook_alert();
 
-  // Who is told from now on. What was still to be told to others is given up.
-  Result<void> set_targets(const std::vector<Target>& targets);
+  // Who is told from now on. What was still to be told to others is given up, until they are told again; how many.
+  Result<std::int64_t> set_targets(const std::vector<Target>& targets);
   // The next that a target is to be told; nullopt when nothing is due. Of one capture it is told in order.
   Result<std::optional<Delivery>> next_delivery(std::string_view target, WallTime now);
   // The ends of an attempt. Without `next_at` it is given up; `counts`: the attempt is one of those that lead to
@@ -357,8 +363,7 @@ class Journal {
   Result<void> not_delivered(DeliveryId id, std::string_view reason, std::optional<WallTime> next_at, bool counts);
   // Of each target there is now, by name.
   Result<std::vector<DeliveryCounts>> delivery_counts();
-  // Whether, beside captures, a delivery is due or a clip is to be removed.
-  Result<bool> has_work_after_captures(WallTime now);
+  Result<WorkAfterCaptures> work_after_captures(WallTime now);
   // Puts what was given up, of targets there are now, back in line; how many there were.
   Result<std::int64_t> retry_deliveries(WallTime now);
 
@@ -374,6 +379,9 @@ class Journal {
   // Keeps retention from the clips of an alert's captures, those to come as well, or no longer.
   Result<HeldCaptures> set_held(const AlertId& alert, bool held);
 
+  // Whether a capture other than this one has the clip of that name. One that retention has removed does not count;
+  // one that is missing does.
+  Result<bool> is_clip_of_another(std::string_view clip, CaptureId id);
   // Paths under the archive that retention or a better clip of another name has left to be removed: those after one
   // of them.
   Result<std::vector<std::string>> leftovers(std::string_view after = "", std::size_t limit = 1000);

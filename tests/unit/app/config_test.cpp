@@ -227,6 +227,12 @@ TEST_CASE_METHOD(Fixture, "the offsite remote is one of rclone's configuration")
   CHECK(load("[offsite]\nremote = \"box:clips/site one\"\n"));
   CHECK(load("[offsite]\nremote = \"box:\"\n"));
   CHECK(load("[offsite]\nremote = \"/mnt/other disk/clips\"\n"));
+  CHECK(load("[archive]\ndirectory = \"/srv/clips\"\n[offsite]\nremote = \"/srv/clips-too\"\n"));
+  for (const auto* remote : {"/srv/clips", "/srv/clips/", "/srv/clips/below", "/srv", "/srv/../srv/clips"}) {
+    INFO(remote);
+    CHECK(error("[archive]\ndirectory = \"/srv/clips\"\n[offsite]\nremote = \"" + std::string(remote) + "\"\n")
+              .find("lie in one another") != std::string::npos);
+  }
   for (const auto* remote : {":sftp,pass=x:clips", "--config=x:y", "box,pass=x:y", "box"}) {
     INFO(remote);
     CHECK(

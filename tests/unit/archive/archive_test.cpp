@@ -32,9 +32,10 @@ struct Fixture {
             std::chrono::sys_seconds(std::chrono::seconds(1'704'897'022)),
             false};
   }
-  Result<ArchivedClip> publish(const std::string& alert, const std::string& content, bool whole = true) {
+  Result<ArchivedClip> publish(const std::string& alert, const std::string& content, bool whole = true,
+                               const std::string& own = {}) {
     const auto id = identity(alert);
-    return archive.publish(finished(content), id, whole, [&](const ArchivedClip& clip) {
+    return archive.publish(finished(content), id, {.whole = whole, .own = own}, [&](const ArchivedClip& clip) {
       return sidecar_identity(id) + ",\"sha256\":\"" + clip.sha256 + "\"}";
     });
   }
@@ -59,7 +60,7 @@ TEST_CASE_METHOD(Fixture, "a clip may have another layout than the archive") {
   const auto id = identity("A1");
   const auto sidecar = [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; };
   REQUIRE(publish("A1", "abc"));
-  const auto moved = archive.publish(finished("abcdef"), id, true, sidecar, {}, Layout::by_date);
+  const auto moved = archive.publish(finished("abcdef"), id, {.layout = Layout::by_date}, sidecar);
   REQUIRE(moved);
   CHECK(moved->path == "2024/01/10/Door_CAM_20240110_143022_alert_FACE_A1_video.mp4");
   CHECK(*read_file(folder / "clips" / moved->path) == "abcdef");
@@ -70,7 +71,7 @@ TEST_CASE_METHOD(Fixture, "the finished clip stays in the spool, and may be publ
   const auto file = finished("abc");
   const auto id = identity("A1");
   for (int i = 0; i < 2; ++i) {
-    REQUIRE(archive.publish(file, id, true, [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; }));
+    REQUIRE(archive.publish(file, id, {}, [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; }));
     CHECK(*read_file(file) == "abc");
     CHECK(files() == 2);
   }
@@ -87,14 +88,25 @@ TEST_CASE_METHOD(Fixture, "the same capture replaces its clip, another alert of 
   CHECK(*read_file(folder / "clips" / better->path) == "abcdef");
 }
 
-TEST_CASE_METHOD(Fixture, "a clip that nobody knows gives way to a whole one alone") {
+TEST_CASE_METHOD(Fixture, "a clip with a damaged sidecar gives way to a whole one alone, of its own") {
   const auto first = publish("A1", "abc");
   const auto sidecar = fs::path(folder / "clips" / first->path).replace_extension(".json");
   std::ofstream(sidecar) << "{ damaged";
   CHECK(publish("A1", "ab", false)->path.ends_with("_video-2.mp4"));
   CHECK(*read_file(folder / "clips" / first->path) == "abc");
-  CHECK(publish("A1", "abcd", true)->path == first->path);
+  CHECK(publish("A1", "abcd", true, "its own is elsewhere")->path.ends_with("_video-2.mp4"));
+  CHECK(*read_file(folder / "clips" / first->path) == "abc");
+  CHECK(publish("A1", "abcd", true, first->path)->path == first->path);
   CHECK(*read_file(folder / "clips" / first->path) == "abcd");
+}
+
+TEST_CASE_METHOD(Fixture, "a name that is another clip's is not free, were its file gone") {
+  const auto id = identity("A1");
+  const auto sidecar = [&](const ArchivedClip&) { return sidecar_identity(id) + "}"; };
+  const Naming naming{.is_of_another = [](const std::string& clip) { return clip.ends_with("_video.mp4"); }};
+  CHECK(archive.publish(finished("abc"), id, naming, sidecar)->path.ends_with("_video-2.mp4"));
+  const Naming unknown{.is_of_another = [](const std::string&) { return Error{ErrorKind::transient, "no"}; }};
+  CHECK_FALSE(archive.publish(finished("abc"), id, unknown, sidecar));
 }
 
 TEST_CASE_METHOD(Fixture, "a file without a sidecar is somebody's, unless it is this very clip") {
@@ -129,7 +141,7 @@ TEST_CASE_METHOD(Fixture, "with the last clip of a day its folders go, and nothi
   const Archive by_date{folder / "clips", Layout::by_date, NameZone::utc, 0};
   const auto published = [&](const std::string& alert) {
     return by_date
-        .publish(finished("abc"), identity(alert), true,
+        .publish(finished("abc"), identity(alert), {},
                  [&](const ArchivedClip&) { return sidecar_identity(identity(alert)) + "}"; })
         ->path;
   };

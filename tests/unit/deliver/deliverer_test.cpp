@@ -82,7 +82,7 @@ struct Fixture {
     std::vector<journal::Target> names;
     for (const auto& target : targets)
       names.push_back({target->name(), {State::done, State::partial, State::failed}});
-    REQUIRE(writer.run([&](Journal& journal) { return journal.set_targets(names); }));
+    REQUIRE(open().set_targets(names));
   }
   void start() {
     deliverer = std::make_unique<Deliverer>(std::move(targets), "jid", writer, open(), clock,

@@ -85,6 +85,25 @@ TEST_CASE_METHOD(Fixture, "an archive that is away is waited for, and a clip tha
   CHECK(deliver().error().kind == ErrorKind::permanent);
 }
 
+TEST_CASE_METHOD(Fixture, "a folder that is not there is waited for, and not made") {
+  REQUIRE(deliver(options(remote.string())));
+  CHECK(slurp(remote / "2024/clip.mp4") == "the new clip");
+  fs::rename(remote, folder / "unmounted");
+  const auto away = deliver(options(remote.string()));
+  REQUIRE_FALSE(away);
+  CHECK(away.error().kind == ErrorKind::no_space);
+  CHECK(away.error().message ==
+        "offsite.remote: " + remote.string() + " is not there, or no folder: mount or make it");
+  CHECK_FALSE(fs::exists(remote));
+  CHECK_FALSE(try_remote(options(remote.string()), clock));
+}
+
+TEST_CASE_METHOD(Fixture, "a damaged clip is not copied") {
+  delivery.capture.published->damage = journal::Damage::damaged;
+  CHECK(deliver().error().kind == ErrorKind::permanent);
+  CHECK_FALSE(fs::exists(remote / "2024/clip.mp4"));
+}
+
 TEST_CASE_METHOD(Fixture, "a remote that refuses is said in one line") {
   const auto unknown = deliver(options("nobody:there"));
   REQUIRE_FALSE(unknown);

@@ -666,11 +666,34 @@ TEST_CASE_METHOD(Deliveries, "a target that is gone from the configuration is to
   REQUIRE(journal.delivery_counts()->size() == 1);
   CHECK(journal.delivery_counts()->at(0).target == "offsite");
   CHECK(*journal.retry_deliveries(t0) == 0);
+  CHECK(*journal.set_targets({hook_and_offsite[1]}) == 0);
+  // Nor does it lose what it was to be told, when it comes back.
+  REQUIRE(journal.set_targets(hook_and_offsite));
+  CHECK(told("hook") == std::vector{State::done});
+}
+
+TEST_CASE_METHOD(Deliveries, "a target that comes back is not told what is older than what it knows") {
+  finish(State::partial, "11");
+  REQUIRE(*journal.set_targets({hook_and_offsite[1]}) == 1);
+  REQUIRE(journal.set_targets({hook_and_offsite[0]}));
+  REQUIRE(journal.set_targets({hook_and_offsite[1]}));
   finish(State::done, "22");
   REQUIRE(journal.set_targets(hook_and_offsite));
-  CHECK_FALSE(*journal.next_delivery("hook", t0));
-  CHECK(journal.delivery_counts()->at(0).given_up == 1);
-  CHECK(journal.delivery_counts()->at(0).reason.find("configuration") != std::string::npos);
+  CHECK(told("hook") == std::vector{State::partial});
+  CHECK(told("offsite") == std::vector{State::partial, State::done});
+}
+
+TEST_CASE_METHOD(Deliveries, "what is due beside captures is counted, and what is put off is not") {
+  CHECK(journal.work_after_captures(t0)->deliveries_due == 0);
+  finish(State::done, "11");
+  CHECK(journal.work_after_captures(t0)->deliveries_due == 2);
+  const auto next = **journal.next_delivery("hook", t0);
+  REQUIRE(journal.not_delivered(next.id, "busy", t0 + 1min, true));
+  CHECK(journal.work_after_captures(t0)->deliveries_due == 1);
+  CHECK(told("offsite").size() == 1);
+  CHECK_FALSE(journal.work_after_captures(t0)->clips_to_remove);
+  REQUIRE(*journal.remove_clip(id, clip_on_disk.clip, "too old", t0));
+  CHECK(journal.work_after_captures(t0)->clips_to_remove);
 }
 
 TEST_CASE_METHOD(Deliveries, "a whole copy off site gives way to nothing less") {
@@ -839,14 +862,26 @@ TEST_CASE_METHOD(Fixture, "another clip takes the damage away, and is none of th
   CHECK((**journal.find(id)).state == State::done);
 }
 
-TEST_CASE_METHOD(Fixture, "a clip has one owner: who finds its name taken has lost it") {
+TEST_CASE_METHOD(Fixture, "a clip's name is its capture's until retention removes it, and then nobody's to remove") {
   const auto first = publish(journal, "a", clip_on_disk);
-  const auto second = publish(journal, "b", clip_on_disk);  // somebody had taken the first one's file away
-  CHECK((**journal.find(second)).published->clip == clip_on_disk.clip);
-  const auto row = **journal.find(first);
-  CHECK_FALSE(row.published);
-  CHECK(row.removed_at);
-  CHECK(row.reason == "its clip was gone, and another one has its name");
+  const auto name = clip_on_disk.clip;
+  CHECK_FALSE(*journal.is_clip_of_another(name, first));
+  CHECK(*journal.is_clip_of_another(name, first + 1));
+  CHECK_FALSE(*journal.is_clip_of_another("other.mp4", first));
+  REQUIRE(*journal.repair(**journal.find(first), Damage::missing, t0));
+  CHECK(*journal.is_clip_of_another(name, first + 1));
+  REQUIRE(*journal.set_sound(**journal.find(first), t0));
+  REQUIRE(*journal.claim(first, "me", t0, t0 + 20s));
+  REQUIRE(journal.finish(first, "me", outcome(State::done, "", clip_on_disk), t0));
+  REQUIRE(*journal.remove_clip(first, name, "too old", t0));
+  CHECK_FALSE(*journal.is_clip_of_another(name, first + 1));
+
+  // Another capture's clip comes to the name, and the first one's to another: the name stays.
+  publish(journal, "b", clip_on_disk);
+  CHECK(journal.leftovers()->empty());
+  REQUIRE(journal.retry(AlertId("a"), t0));
+  REQUIRE(*journal.claim(first, "me", t0, t0 + 20s));
+  REQUIRE(journal.finish(first, "me", outcome(State::done, "", Published{"a/b.mp4", "lan", 124, "ef", {}}), t0));
   CHECK(journal.leftovers()->empty());
 }
 

@@ -137,6 +137,24 @@ TEST_CASE_METHOD(Fixture, "what is held, in work or not final is not removed") {
   CHECK(journal.set_held(AlertId("unknown"), true)->count == 0);
 }
 
+TEST_CASE_METHOD(Fixture, "what is held is held of cameras that join it later, too") {
+  publish("a", 0s);
+  CHECK(journal.set_held(AlertId("a"), true)->count == 1);
+  auto more = capture("a", 0s);
+  more.camera = DeviceId("joined");
+  CHECK(row(journal.accept(more)->id).held);
+  // An ignored one that is taken after all.
+  auto ignored = capture("b", 0s);
+  ignored.camera = DeviceId("other");
+  ignored.ignored_reason = "no";
+  const auto taken_up = journal.accept(ignored)->id;
+  publish("b", 0s);
+  CHECK(journal.set_held(AlertId("b"), true)->count == 1);
+  ignored.ignored_reason.clear();
+  CHECK_FALSE(journal.accept(ignored)->duplicate);
+  CHECK(row(taken_up).held);
+}
+
 TEST_CASE_METHOD(Fixture, "a removed clip that is tried again takes its place, and is not removed then") {
   const auto id = publish("a", 0s);
   REQUIRE(*remove(id, "a_video.mp4"));
