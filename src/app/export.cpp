@@ -62,6 +62,7 @@ class Export {
 // The clip as the journal has recorded it. A better one may take its place meanwhile; then `row` is the new one.
 Result<void> Export::export_clip(Capture& row) {
   constexpr int most_replacements = 3;
+  constexpr std::chrono::milliseconds until_it_is_recorded{500};
   for (int attempt = 1;; ++attempt) {
     const auto path = path_of(row);
     const auto name = path.filename().string();
@@ -75,9 +76,16 @@ Result<void> Export::export_clip(Capture& row) {
     if (!finding) return folder_.keep(std::move(*copy), progress_);
     auto now = journal_.find(row.id);
     if (!now) return now.error();
-    if (!*now || !(*now)->published || is_same_clip(row, **now) || attempt == most_replacements)
+    if (!*now || !(*now)->published || attempt == most_replacements)
       return Error{ErrorKind::permanent, finding->text};
-    row = std::move(**now);
+    if (is_same_clip(row, **now)) {
+      const bool is_coming =
+          read && is_just_published(**now, *read, read_file(fs::path(path).replace_extension(".json")));
+      if (!is_coming) return Error{ErrorKind::permanent, finding->text};
+      clock_.sleep(until_it_is_recorded, {});
+    } else {
+      row = std::move(**now);
+    }
   }
 }
 

@@ -188,7 +188,9 @@ Result<std::string> Verification::repair(const journal::Capture& row, Damage dam
   if (!now) return now.error();
   const bool is_final = *now && (*now)->state != journal::State::waiting &&
                         (*now)->state != journal::State::capturing && !(*now)->next_attempt_at;
-  if (is_final) return fmt::format("not to be had again: {}", printable((*now)->reason, 300));
+  if (is_final)
+    return fmt::format("not to be had again: {} (rhombus-responder retry {} tries all the same)",
+                       printable((*now)->reason, 300), row.alert.str());
   return std::string("its capture is being worked on already");
 }
 
