@@ -1,5 +1,6 @@
 #include "capture_run.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include <fmt/format.h>
@@ -91,6 +92,9 @@ Result<void> CaptureRun::work_if_nobody_does() {
   if (!*locks) return {};
   CaptureEngine::Observers observers;
   observers.bytes = [this](rhombus::Route, std::size_t bytes) { bytes_ += bytes; };
+  observers.delivery = [this](std::string_view target, std::string_view result) {
+    if (result == "failed") refusing_.lock()->emplace(target);
+  };
   auto engine = CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
   if (!engine) return engine.error();
   engine_ = std::move(*engine);
@@ -139,6 +143,19 @@ std::vector<Bar> CaptureRun::bars() {
   return bars;
 }
 
+// When the captures are at their end: what was due to hooks and the remote then, of earlier runs, too, and clips that
+// are to be removed, for which starting the work is enough. Who refuses is left to the next run, or this one might
+// not end for days.
+Result<bool> CaptureRun::has_more_to_do() {
+  if (!reached_at_) reached_at_ = clock_.wall_now();
+  const auto left = reader_.work_after_captures(*reached_at_);
+  if (!left) return left.error();
+  auto refusing = refusing_.lock();
+  const bool delivers = std::any_of(left->targets.begin(), left->targets.end(),
+                                    [&](const std::string& target) { return !refusing->contains(target); });
+  return delivers || (left->clips_to_remove && !engine_);
+}
+
 Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
   auto moved_at = clock_.steady_now();
   while (!interrupted_ && !hung_) {
@@ -146,16 +163,16 @@ Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
     const auto moved = goal_.look(clock_.wall_now());
     if (!moved) return moved.error();
     const auto now = clock_.steady_now();
-    // Of earlier runs, too: what hooks and the remote are to get, clips that are to be removed.
-    const auto left = goal_.reached() ? reader_.work_after_captures(clock_.wall_now()) : journal::WorkAfterCaptures{};
-    if (!left) return left.error();
-    const bool delivers = left->deliveries_due > 0;
-    if (goal_.reached() && !delivers && (engine_ || !left->clips_to_remove)) break;
-    // A delivery has a time limit of its own.
-    if (*moved || goal_.running() > 0 || (engine_ && goal_.reached() && delivers)) moved_at = now;
+    if (*moved || goal_.running() > 0) moved_at = now;
+    if (goal_.reached()) {
+      const auto more = has_more_to_do();
+      if (!more) return more.error();
+      if (!*more) break;
+      moved_at = now;  // a delivery has a time limit of its own
+    }
     if (now - moved_at > nothing_moves) break;
     if (auto working = work_if_nobody_does(); !working) return working;
-    if (goal_.reached() && !(engine_ && delivers)) break;
+    if (goal_.reached() && !engine_) break;
     progress.show(bars(), now);
     // Looking at very many takes its time: most of it is left to the work itself.
     const auto pause = std::max(look_interval, 10 * std::chrono::ceil<milliseconds>(now - began));

@@ -4,7 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 
+#include "responder/base/synchronized.hpp"
 #include "responder/ingest/intake.hpp"
 #include "responder/journal/writer.hpp"
 #include "responder/rhombus/api_client.hpp"
@@ -51,6 +55,7 @@ class CaptureRun {
 
  private:
   Result<void> work_if_nobody_does();
+  Result<bool> has_more_to_do();
   void stop_working();
   std::vector<Bar> bars();
 
@@ -62,6 +67,8 @@ class CaptureRun {
   rhombus::ApiClient api_;
   ingest::Intake intake_;
   Goal goal_;
+  std::optional<WallTime> reached_at_;            // when the goal was first seen to be reached
+  Synchronized<std::set<std::string>> refusing_;  // targets that have failed since this run began
   std::unique_ptr<CaptureEngine> engine_;
   // Alone: counted by all that fetch.
   std::atomic<std::uint64_t> bytes_{0};

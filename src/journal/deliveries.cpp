@@ -54,16 +54,23 @@ Result<std::int64_t> Journal::set_targets(const std::vector<Target>& targets) {
   return impl_->database.changes();
 }
 
-Result<WorkAfterCaptures> Journal::work_after_captures(WallTime now) {
+Result<WorkAfterCaptures> Journal::work_after_captures(WallTime then) {
   auto query = impl_->statement(
-      "SELECT (SELECT count(*) FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ?), "
-      "EXISTS (SELECT 1 FROM leftovers)");
+      "SELECT DISTINCT target FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ? "
+      "UNION ALL SELECT NULL WHERE EXISTS (SELECT 1 FROM leftovers)");
   if (!query) return query.error();
-  const auto row = (*query)->bind(to_ms(now)).step();
-  if (!row) return row.error();
-  const WorkAfterCaptures work{.deliveries_due = (*query)->integer(0), .clips_to_remove = (*query)->integer(1) != 0};
-  (*query)->reset();
-  return work;
+  (*query)->bind(to_ms(then));
+  WorkAfterCaptures work;
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return work;
+    if ((*query)->is_null(0)) {
+      work.clips_to_remove = true;
+    } else {
+      work.targets.push_back((*query)->text(0));
+    }
+  }
 }
 
 Result<std::optional<Delivery>> Journal::next_delivery(std::string_view target, WallTime now) {

@@ -262,7 +262,7 @@ struct DeliveryCounts {
 
 // What there is to do beside captures.
 struct WorkAfterCaptures {
-  std::int64_t deliveries_due = 0;
+  std::vector<std::string> targets;  // to which a delivery is due
   bool clips_to_remove = false;
 };
 
@@ -363,7 +363,8 @@ class Journal {
   Result<void> not_delivered(DeliveryId id, std::string_view reason, std::optional<WallTime> next_at, bool counts);
   // Of each target there is now, by name.
   Result<std::vector<DeliveryCounts>> delivery_counts();
-  Result<WorkAfterCaptures> work_after_captures(WallTime now);
+  // What was due at that time and still is.
+  Result<WorkAfterCaptures> work_after_captures(WallTime then);
   // Puts what was given up, of targets there are now, back in line; how many there were.
   Result<std::int64_t> retry_deliveries(WallTime now);
 

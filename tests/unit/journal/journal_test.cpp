@@ -684,12 +684,12 @@ TEST_CASE_METHOD(Deliveries, "a target that comes back is not told what is older
 }
 
 TEST_CASE_METHOD(Deliveries, "what is due beside captures is counted, and what is put off is not") {
-  CHECK(journal.work_after_captures(t0)->deliveries_due == 0);
+  CHECK(journal.work_after_captures(t0)->targets.empty());
   finish(State::done, "11");
-  CHECK(journal.work_after_captures(t0)->deliveries_due == 2);
+  CHECK(journal.work_after_captures(t0)->targets.size() == 2);
   const auto next = **journal.next_delivery("hook", t0);
   REQUIRE(journal.not_delivered(next.id, "busy", t0 + 1min, true));
-  CHECK(journal.work_after_captures(t0)->deliveries_due == 1);
+  CHECK(journal.work_after_captures(t0)->targets == std::vector<std::string>{"offsite"});
   CHECK(told("offsite").size() == 1);
   CHECK_FALSE(journal.work_after_captures(t0)->clips_to_remove);
   REQUIRE(*journal.remove_clip(id, clip_on_disk.clip, "too old", t0));
