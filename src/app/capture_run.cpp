@@ -23,6 +23,12 @@ using std::chrono::seconds;
 constexpr milliseconds look_interval{250};
 constexpr seconds nothing_moves{60};  // after so long without any change the rest is left to later runs
 
+seconds longest_delivery(const Config& config) {
+  std::int64_t longest = config.offsite.remote.empty() ? 0 : config.offsite.timeout_seconds;
+  for (const auto& hook : config.hooks) longest = std::max<std::int64_t>(longest, hook.timeout_seconds);
+  return seconds(longest);
+}
+
 }  // namespace
 
 std::string as_line(const journal::Capture& row) {
@@ -94,6 +100,7 @@ Result<void> CaptureRun::work_if_nobody_does() {
   observers.bytes = [this](rhombus::Route, std::size_t bytes) { bytes_ += bytes; };
   observers.delivery = [this](std::string_view target, std::string_view result) {
     if (result == "failed") refusing_.lock()->emplace(target);
+    ++told_;
   };
   auto engine = CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
   if (!engine) return engine.error();
@@ -158,6 +165,7 @@ Result<bool> CaptureRun::has_more_to_do() {
 
 Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
   auto moved_at = clock_.steady_now();
+  std::uint64_t told_before = 0;
   while (!interrupted_ && !hung_) {
     const auto began = clock_.steady_now();
     const auto moved = goal_.look(clock_.wall_now());
@@ -168,9 +176,10 @@ Result<void> CaptureRun::see_through(ProgressDisplay& progress) {
       const auto more = has_more_to_do();
       if (!more) return more.error();
       if (!*more) break;
-      moved_at = now;  // a delivery has a time limit of its own
     }
-    if (now - moved_at > nothing_moves) break;
+    // An archive or a remote that hangs holds a delivery for longer than it may take.
+    if (const auto told = told_.load(); std::exchange(told_before, told) != told) moved_at = now;
+    if (now - moved_at > (goal_.reached() ? nothing_moves + longest_delivery(config_) : nothing_moves)) break;
     if (auto working = work_if_nobody_does(); !working) return working;
     if (goal_.reached() && !engine_) break;
     progress.show(bars(), now);

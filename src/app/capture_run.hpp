@@ -69,6 +69,7 @@ class CaptureRun {
   Goal goal_;
   std::optional<WallTime> reached_at_;            // when the goal was first seen to be reached
   Synchronized<std::set<std::string>> refusing_;  // targets that have failed since this run began
+  std::atomic<std::uint64_t> told_{0};            // alone: attempts at deliveries that have ended
   std::unique_ptr<CaptureEngine> engine_;
   // Alone: counted by all that fetch.
   std::atomic<std::uint64_t> bytes_{0};

@@ -515,8 +515,8 @@ Result<void> check_offsite(const Config& config) {
   if (offsite.rclone.empty()) return wrong("offsite.rclone is empty: name the program");
   const auto is_in = [](const std::filesystem::path& inner, const std::filesystem::path& outer) {
     std::error_code ignored;
-    const auto from = std::filesystem::weakly_canonical(outer, ignored);
-    const auto to = std::filesystem::weakly_canonical(inner, ignored).lexically_relative(from);
+    const auto from = (std::filesystem::absolute(outer, ignored) / "").lexically_normal();
+    const auto to = (std::filesystem::absolute(inner, ignored) / "").lexically_normal().lexically_relative(from);
     return !to.empty() && *to.begin() != "..";
   };
   if (is_folder &&

@@ -36,6 +36,7 @@ class Export {
  private:
   Result<void> export_capture(Capture row);
   Result<void> export_clip(Capture& row);
+  Result<std::optional<Capture>> look_again(const Capture& row, const Result<archive::FileDigest>& read);
   Result<void> export_sidecar(const Capture& row);
   Result<void> export_picture(const Capture& row);
   fs::path path_of(const Capture& row) const { return archive_.directory() / row.published->clip; }
@@ -62,7 +63,6 @@ class Export {
 // The clip as the journal has recorded it. A better one may take its place meanwhile; then `row` is the new one.
 Result<void> Export::export_clip(Capture& row) {
   constexpr int most_replacements = 3;
-  constexpr std::chrono::milliseconds until_it_is_recorded{500};
   for (int attempt = 1;; ++attempt) {
     const auto path = path_of(row);
     const auto name = path.filename().string();
@@ -74,19 +74,28 @@ Result<void> Export::export_clip(Capture& row) {
     const auto read = copy ? Result<archive::FileDigest>(copy->digest()) : copy.error();
     const auto finding = judge_clip(*row.published, read);
     if (!finding) return folder_.keep(std::move(*copy), progress_);
-    auto now = journal_.find(row.id);
+    auto now = look_again(row, read);
     if (!now) return now.error();
-    if (!*now || !(*now)->published || attempt == most_replacements)
+    if (!*now || !(*now)->published || is_same_clip(row, **now) || attempt == most_replacements)
       return Error{ErrorKind::permanent, finding->text};
-    if (is_same_clip(row, **now)) {
-      const bool is_coming =
-          read && is_just_published(**now, *read, read_file(fs::path(path).replace_extension(".json")));
-      if (!is_coming) return Error{ErrorKind::permanent, finding->text};
-      clock_.sleep(until_it_is_recorded, {});
-    } else {
-      row = std::move(**now);
-    }
+    row = std::move(**now);
   }
+}
+
+// The row as it is now. A clip that has just come is there a moment before its row says so: that is waited for.
+Result<std::optional<Capture>> Export::look_again(const Capture& row, const Result<archive::FileDigest>& read) {
+  constexpr std::chrono::milliseconds interval{250};
+  constexpr int most_looks = 40;
+  const auto sidecar = path_of(row).replace_extension(".json");
+  auto now = journal_.find(row.id);
+  for (int looks = 1; looks < most_looks; ++looks) {
+    const bool is_coming = now && *now && (*now)->published && is_same_clip(row, **now) && read &&
+                           is_just_published(**now, *read, read_file(sidecar));
+    if (!is_coming) break;
+    clock_.sleep(interval, {});
+    now = journal_.find(row.id);
+  }
+  return now;
 }
 
 // Only the clip's own: it is what the clip is known by elsewhere.

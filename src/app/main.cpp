@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <csignal>
 #include <optional>
 #include <string>
 
@@ -16,6 +17,8 @@ namespace {
 using namespace responder;
 
 int run(int argc, char** argv) {
+  // Where who started us ignores it, nobody would learn how a hook or rclone ended.
+  std::signal(SIGCHLD, SIG_DFL);
   app::CommandLine line;
   try {
     auto words = app::with_alerts_apart(app::with_predecessor_words({argv + 1, argv + argc}));

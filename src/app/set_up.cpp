@@ -1,7 +1,6 @@
 #include "set_up.hpp"
 
 #include <algorithm>
-#include <csignal>
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -52,8 +51,6 @@ ingest::IntakePolicy intake_policy(const Config& config) {
 void set_process_up() {
   // Footage is for the people it belongs to.
   ::umask(027);
-  // Where who started us ignores it, nobody would learn how a hook or rclone ended.
-  std::signal(SIGCHLD, SIG_DFL);
   // Many short-lived threads must not each grow a heap of their own.
   ::mallopt(M_ARENA_MAX, 2);
   // Fixed, or glibc raises it after the first large index and keeps such blocks for ever.

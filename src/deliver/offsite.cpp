@@ -74,6 +74,9 @@ class OffsiteTarget final : public Target {
     if (!published) return Error{ErrorKind::permanent, "its clip was removed from the archive before it was copied"};
     // The copy that is there may be the last good one.
     if (!published->is_sound()) return Error{ErrorKind::permanent, "its clip is damaged"};
+    const bool is_less =
+        parcel.delivery.state == journal::State::done && parcel.delivery.capture.state == journal::State::partial;
+    if (is_less) return Error{ErrorKind::permanent, "a lesser clip has taken its place in the archive"};
     if (auto there = check_clip(published->clip); !there) return there;
     if (auto there = check_folder(offsite_.remote); !there) return there;
     // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a

@@ -126,7 +126,7 @@ class Running {
   }
 
   int reap() {
-    constexpr int unknown = 255;  // somebody else has reaped it
+    constexpr int unknown = 127;  // somebody else has reaped it
     int status = 0;
     pid_t reaped = -1;
     do {

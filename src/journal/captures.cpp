@@ -350,9 +350,8 @@ Result<std::int64_t> Journal::retry_failed(WallTime now) {
 }
 
 Result<bool> Journal::is_clip_of_another(std::string_view clip, CaptureId id) {
-  auto query = impl_->statement(
-      "SELECT EXISTS (SELECT 1 FROM captures WHERE clip = ? AND clip IS NOT NULL AND removed_ms IS NULL AND id <> "
-      "?)");
+  auto query =
+      impl_->statement("SELECT EXISTS (SELECT 1 FROM captures WHERE clip = ? AND clip IS NOT NULL AND id <> ?)");
   if (!query) return query.error();
   const auto row = (*query)->bind(clip, id).step();
   if (!row) return row.error();

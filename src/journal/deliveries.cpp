@@ -56,7 +56,9 @@ Result<std::int64_t> Journal::set_targets(const std::vector<Target>& targets) {
 
 Result<WorkAfterCaptures> Journal::work_after_captures(WallTime then) {
   auto query = impl_->statement(
-      "SELECT DISTINCT target FROM deliveries WHERE next_ms IS NOT NULL AND next_ms <= ? "
+      "SELECT DISTINCT target FROM deliveries d WHERE next_ms IS NOT NULL AND next_ms <= ? AND NOT EXISTS "
+      "(SELECT 1 FROM deliveries e WHERE e.capture = d.capture AND e.target = d.target AND e.id < d.id "
+      "AND e.next_ms IS NOT NULL) "
       "UNION ALL SELECT NULL WHERE EXISTS (SELECT 1 FROM leftovers)");
   if (!query) return query.error();
   (*query)->bind(to_ms(then));

@@ -78,7 +78,7 @@ CREATE INDEX captures_missed ON captures (alert_ms) WHERE webhook_missed = 1;
 CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND reason = 'in the future';
 
 CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
-CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL AND removed_ms IS NULL;
+CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL;
 
 CREATE TABLE targets (
   name   TEXT PRIMARY KEY,
@@ -170,7 +170,7 @@ ALTER TABLE captures ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (
 ALTER TABLE captures ADD COLUMN removed_ms INTEGER CHECK (removed_ms IS NULL OR clip IS NOT NULL);
 ALTER TABLE captures ADD COLUMN damage TEXT NOT NULL DEFAULT '' CHECK (damage IN ('', 'damaged', 'missing'));
 CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
-CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL AND removed_ms IS NULL;
+CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL;
 
 CREATE TABLE targets (
   name   TEXT PRIMARY KEY,

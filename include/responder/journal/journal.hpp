@@ -380,8 +380,8 @@ class Journal {
   // Keeps retention from the clips of an alert's captures, those to come as well, or no longer.
   Result<HeldCaptures> set_held(const AlertId& alert, bool held);
 
-  // Whether a capture other than this one has the clip of that name. One that retention has removed does not count;
-  // one that is missing does.
+  // Whether a capture other than this one has, or had, the clip of that name: one that is missing may come back, and
+  // of one that retention has removed there may be a copy off site.
   Result<bool> is_clip_of_another(std::string_view clip, CaptureId id);
   // Paths under the archive that retention or a better clip of another name has left to be removed: those after one
   // of them.

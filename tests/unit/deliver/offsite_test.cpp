@@ -98,7 +98,10 @@ TEST_CASE_METHOD(Fixture, "a folder that is not there is waited for, and not mad
   CHECK_FALSE(try_remote(options(remote.string()), clock));
 }
 
-TEST_CASE_METHOD(Fixture, "a damaged clip is not copied") {
+TEST_CASE_METHOD(Fixture, "a damaged clip is not copied, nor a lesser one in the place of a whole one") {
+  delivery.state = journal::State::done;
+  delivery.capture.state = journal::State::partial;
+  CHECK(deliver().error().kind == ErrorKind::permanent);
   delivery.capture.published->damage = journal::Damage::damaged;
   CHECK(deliver().error().kind == ErrorKind::permanent);
   CHECK_FALSE(fs::exists(remote / "2024/clip.mp4"));
