@@ -61,8 +61,7 @@ archive::LimitedClip RetentionPass::limited(const journal::StoredClip& clip) con
   };
   return {.end = clip.window_end,
           .bytes = clip.bytes,
-          .held = clip.held,
-          .may_go = clip.is_final,
+          .may_go = !clip.held && clip.is_final,
           .age_limit = place(&Config::Rule::retention_days),
           .bytes_limit = place(&Config::Rule::max_bytes)};
 }
@@ -112,8 +111,8 @@ std::vector<std::string> RetentionPass::remarks() const {
   std::vector<std::string> lines;
   for (const auto limit : retention_.filled_by_kept()) {
     lines.push_back(fmt::format(
-        "the clips that are not final or wait for the offsite copy are more than {} allows: all others go at once; "
-        "raise it",
+        "the clips that are held, not final or still to be copied off site are more than {} allows: no other goes for "
+        "it; release some or raise it",
         key_of("max_bytes", limit)));
   }
   return lines;

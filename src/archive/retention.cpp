@@ -22,7 +22,6 @@ bool Retention::has_limit(const LimitedClip& clip) const {
 }
 
 void Retention::weigh(const LimitedClip& clip) {
-  if (clip.held) return;
   if (clip.may_go && is_aged(clip)) {
     aged_ += clip.bytes;
     return;
@@ -33,11 +32,11 @@ void Retention::weigh(const LimitedClip& clip) {
   if (clip.may_go && has_limit(clip)) limited_ += clip.bytes;
 }
 
-// What is still to go of a limit's clips.
+// What is still to go of a limit's clips. Where what is kept is more by itself, the others would go in vain.
 std::uint64_t Retention::excess(std::size_t limit) const {
   const auto& weight = weights_[limit];
-  const auto most = std::max(limits_.bytes[limit], weight.kept);
-  return limits_.bytes[limit] > 0 && weight.all > most ? weight.all - most : 0;
+  const auto most = limits_.bytes[limit];
+  return most > 0 && weight.kept <= most && weight.all > most ? weight.all - most : 0;
 }
 
 // What goes by itself makes room as well. Where all that may go would not be enough, nothing goes in vain.
@@ -52,7 +51,7 @@ void Retention::settle_lacking() {
 
 Removal Retention::judge(const LimitedClip& clip) {
   if (!judging_) settle_lacking();
-  if (clip.held || !clip.may_go) return Removal::none;
+  if (!clip.may_go) return Removal::none;
   if (is_aged(clip)) return Removal::by_age;
   auto& weight = weights_[clip.bytes_limit];
   const auto leave = [&] { weight.all -= std::min(weight.all, clip.bytes); };

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "responder/base/clock.hpp"
 #include "responder/base/file.hpp"
 
 #include "journal_impl.hpp"
@@ -44,6 +45,20 @@ Result<void> migrate(Database& database) {
   if (auto done = execute(version == 2, from_version_2); !done) return done.error();
   if (auto done = execute(version == 2 || version == 3, from_version_3); !done) return done.error();
   return transaction->commit();
+}
+
+// To become a write-ahead log's, a database that is new is locked twice, and SQLite does not wait for the second
+// lock: processes that begin at once in a new place would not all get it.
+Result<void> use_write_ahead_log(Database& database) {
+  constexpr std::chrono::milliseconds interval{10};
+  SystemClock clock;
+  const auto until = clock.steady_now() + usual_patience;
+  while (true) {
+    auto done = database.execute("PRAGMA journal_mode = WAL;");
+    const bool is_taken = !done && done.error().kind == ErrorKind::transient;
+    if (!is_taken || clock.steady_now() >= until) return done;
+    clock.sleep(interval, {});
+  }
 }
 
 // Moves what the write-ahead log holds into the database, by writes and syncs of our own. What a sync that failed has
@@ -129,11 +144,10 @@ Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
   database->set_patience(usual_patience);
   // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
   constexpr const char* set_up =
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = "
-      "-8192;";
-  if (auto done = database->execute(set_up); !done) {
-    return with_context(done.error(), fmt::format("cannot use {}", path.string()));
-  }
+      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -8192;";
+  auto usable = use_write_ahead_log(*database);
+  if (usable) usable = database->execute(set_up);
+  if (!usable) return with_context(usable.error(), fmt::format("cannot use {}", path.string()));
   if (auto migrated = migrate(*database); !migrated)
     return with_context(migrated.error(), fmt::format("cannot use {}", path.string()));
   // The process that wrote last may have died of a sync that failed. With somebody else at work on it, that somebody

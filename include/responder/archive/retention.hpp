@@ -22,8 +22,7 @@ struct RetentionLimits {
 struct LimitedClip {
   std::chrono::sys_seconds end;  // of its footage
   std::uint64_t bytes = 0;
-  bool held = false;   // it stays, and counts for no limit: what is kept on purpose takes no room from the others
-  bool may_go = true;  // nothing better is still tried for; it counts all the same
+  bool may_go = true;  // it is not held, and nothing better is still tried for; it counts all the same
   std::size_t age_limit = 0;
   std::size_t bytes_limit = 0;
 };
@@ -43,7 +42,7 @@ class Retention {
   // Whether no clip that ends then or later is to go, as far as is judged.
   bool is_over(std::chrono::sys_seconds end) const;
 
-  // Limits that clips which may not go exceed alone: all others of them go.
+  // Limits that clips which may not go exceed alone: none of the others goes for them, as that would be in vain.
   std::vector<std::size_t> filled_by_kept() const;
 
  private:

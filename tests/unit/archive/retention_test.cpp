@@ -19,10 +19,6 @@ LimitedClip kept(LimitedClip one) {
   one.may_go = false;
   return one;
 }
-LimitedClip held(LimitedClip one) {
-  one.held = true;
-  return one;
-}
 LimitedClip ruled(LimitedClip one, std::size_t age_limit, std::size_t bytes_limit) {
   one.age_limit = age_limit;
   one.bytes_limit = bytes_limit;
@@ -69,20 +65,15 @@ TEST_CASE("clips go by age, by bytes and for room, the oldest first") {
       {"a clip larger than the limit", {{days(0)}, {5}}, four, 0, "bbbb"},
       {"what goes by age does not count by bytes", {{days(35)}, {30}}, four, 0, "a---"},
       {"both", {{days(35)}, {15}}, four, 0, "abb-"},
-      {"what is not final stays and counts",
-       {{days(35)}, {25}},
-       {kept(clip(40)), clip(30), clip(20), clip(10)},
-       0,
-       "-bb-"},
-      {"what is not final fills it alone", {{days(0)}, {15}}, {kept(clip(4)), kept(clip(3)), clip(2)}, 0, "--b"},
-      {"nothing is final", {{days(1)}, {1}}, {kept(clip(4)), kept(clip(3))}, 5, "--"},
-      {"what is held stays and does not count", {{days(35)}, {25}}, {held(clip(40)), clip(30), clip(20)}, 0, "---"},
-      {"nor does it when it is more than all",
+      {"held clips stay and count", {{days(35)}, {25}}, {kept(clip(40)), clip(30), clip(20), clip(10)}, 0, "-bb-"},
+      {"held clips alone fill it", {{days(0)}, {20}}, {kept(clip(4)), kept(clip(3)), clip(2)}, 0, "--b"},
+      {"held clips alone are more, and the others would go in vain",
        {{days(0)}, {15}},
-       {held(clip(40)), held(clip(30)), clip(20), clip(10)},
+       {kept(clip(4)), kept(clip(3)), clip(2), clip(1)},
        0,
-       "--b-"},
-      {"all are held", {{days(1)}, {1}}, {held(clip(4)), held(clip(3))}, 5, "--"},
+       "----"},
+      {"but for age they go", {{days(2)}, {15}}, {kept(clip(5)), kept(clip(4)), clip(3), clip(1)}, 0, "--a-"},
+      {"all are held", {{days(1)}, {1}}, {kept(clip(4)), kept(clip(3))}, 5, "--"},
       {"for room", {{days(365)}, {0}}, four, 11, "rr--"},
       {"for room, where only bytes are limited", {{days(0)}, {1000}}, four, 10, "r---"},
       {"what goes by itself makes room", {{days(35)}, {20}}, four, 20, "ab--"},
@@ -90,9 +81,9 @@ TEST_CASE("clips go by age, by bytes and for room, the oldest first") {
       {"as much lacks as there is", {{days(365)}, {0}}, four, 40, "rrrr"},
       {"more lacks than there is: nothing goes in vain", {{days(365)}, {0}}, four, 41, "----"},
       {"more lacks than there is, some of it over its bytes", {{days(0)}, {30}}, four, 41, "b---"},
-      {"a held clip makes no room", {{days(365)}, {0}}, {held(clip(40)), clip(30), clip(20)}, 5, "-r-"},
+      {"a held clip makes no room", {{days(365)}, {0}}, {kept(clip(40)), clip(30), clip(20)}, 5, "-r-"},
       {"what may not go is not counted as room",
-       {{days(365)}, {10}},
+       {{days(365)}, {55}},
        {kept(clip(40, 50)), clip(30), clip(20)},
        10,
        "-bb"},
@@ -142,7 +133,7 @@ TEST_CASE("judging ends where nothing younger can go") {
   CHECK(over({{days(365)}, {0}}, 15) == 2);
 }
 
-TEST_CASE("a limit that clips which are not final exceed alone is told of") {
+TEST_CASE("a limit that held clips exceed alone is told of") {
   Retention retention({{days(0)}, {15, 15}}, now, 0);
   for (const auto& one : {kept(clip(4)), kept(clip(3)), clip(2), kept(ruled(clip(1), 0, 1))}) retention.weigh(one);
   CHECK(retention.filled_by_kept() == std::vector<std::size_t>{0});

@@ -1,5 +1,9 @@
 #include "responder/journal/journal.hpp"
 
+#include <atomic>
+#include <latch>
+#include <thread>
+
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
@@ -95,6 +99,24 @@ TEST_CASE_METHOD(Fixture, "a due capture is claimed by one, and given back by a 
   // The first one's end comes too late to matter.
   REQUIRE(journal.finish(id, "one", outcome(State::failed, "x"), t0 + 42s));
   CHECK(all(journal)[0].state == State::capturing);
+}
+
+TEST_CASE_METHOD(Fixture, "a journal that is new can be opened by many at once") {
+  for (int round = 0; round < 30; ++round) {
+    const auto path = folder / ("new-" + std::to_string(round) + ".db");
+    std::atomic<int> opened{0};
+    std::latch together{6};
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 6; ++i) {
+        threads.emplace_back([&] {
+          together.arrive_and_wait();
+          if (Journal::open(path, Journal::Mode::read_write)) ++opened;
+        });
+      }
+    }
+    CHECK(opened == 6);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "what dead processes had in hand is given back at once") {
