@@ -29,7 +29,8 @@ Result<Accepted> Journal::accept(const NewCapture& capture) {
       "INSERT INTO captures (alert, camera, location, activities, via, received_ms, alert_ms, duration_s, "
       "window_start_s, window_end_s, state, reason, next_attempt_ms, finished_ms, clip_region, webhook_missed, kind, "
       "held) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17, "
-      "EXISTS (SELECT 1 FROM captures WHERE alert = ?1 AND held = 1)) ON CONFLICT (alert, camera) DO NOTHING",
+      "EXISTS (SELECT 1 FROM captures INDEXED BY captures_held WHERE alert = ?1 AND held = 1)) ON CONFLICT (alert, "
+      "camera) DO NOTHING",
       capture.alert.str(), capture.camera.str(), capture.location.str(), join(capture.activities, ","),
       to_string(capture.via), *now, to_ms(capture.alert_at), to_count(capture.duration), to_s(capture.window_start),
       to_s(capture.window_end), to_string(ignored ? State::ignored : State::waiting), capture.ignored_reason,

@@ -79,6 +79,7 @@ CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND 
 
 CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
 CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL;
+CREATE INDEX captures_held ON captures (alert) WHERE held = 1;
 
 CREATE TABLE targets (
   name   TEXT PRIMARY KEY,
@@ -171,6 +172,7 @@ ALTER TABLE captures ADD COLUMN removed_ms INTEGER CHECK (removed_ms IS NULL OR 
 ALTER TABLE captures ADD COLUMN damage TEXT NOT NULL DEFAULT '' CHECK (damage IN ('', 'damaged', 'missing'));
 CREATE INDEX captures_clips ON captures (window_end_s) WHERE clip IS NOT NULL AND removed_ms IS NULL;
 CREATE INDEX captures_named ON captures (clip) WHERE clip IS NOT NULL;
+CREATE INDEX captures_held ON captures (alert) WHERE held = 1;
 
 CREATE TABLE targets (
   name   TEXT PRIMARY KEY,

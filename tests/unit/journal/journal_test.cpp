@@ -523,7 +523,8 @@ PRAGMA user_version = 1;
 
 namespace {
 const std::string without_version_4 =
-    "DROP INDEX captures_clips; DROP INDEX captures_named; DROP TABLE deliveries; DROP TABLE targets; ALTER TABLE "
+    "DROP INDEX captures_clips; DROP INDEX captures_named; DROP INDEX captures_held; DROP TABLE deliveries; DROP "
+    "TABLE targets; ALTER TABLE "
     "captures DROP COLUMN kind; "
     "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms; "
     "ALTER TABLE captures DROP COLUMN damage;";
