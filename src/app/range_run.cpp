@@ -29,6 +29,7 @@ class RangeRun {
  private:
   Result<void> take_in(const std::vector<rhombus::Camera>& cameras);
   Result<void> take_in(std::vector<journal::NewCapture> captures);
+  void tell_of_offline(const std::vector<rhombus::Camera>& cameras);
   void warn_of_retention(const std::vector<rhombus::Camera>& cameras);
   void tell(const journal::Capture& row);
   int conclude(const Result<void>& seen_through);
@@ -66,6 +67,26 @@ Result<void> RangeRun::take_in(std::vector<journal::NewCapture> captures) {
     if (auto added = run_.goal().add(accepted.id); !added) return added;
   }
   return {};
+}
+
+// They are asked like any other, and what they do not give is tried again: a camera that reboots just now has its
+// files of that day, too.
+void RangeRun::tell_of_offline(const std::vector<rhombus::Camera>& cameras) {
+  constexpr std::size_t most_named = 5;
+  std::vector<std::string> names;
+  for (const auto& camera : cameras) {
+    if (!camera.online) names.push_back(printable(camera.name, 40));
+  }
+  if (names.empty()) return;
+  const auto count = names.size();
+  const bool is_one = count == 1;
+  if (count > most_named) {
+    names.resize(most_named);
+    names.push_back(fmt::format("{} more", count - most_named));
+  }
+  complain(
+      fmt::format("{} {} offline just now ({}): what {} not give is tried again by serve, catch-up and this command",
+                  count, is_one ? "camera is" : "cameras are", join(names, ", "), is_one ? "it does" : "they do"));
 }
 
 // A person who asks for what is old may not think of it.
@@ -114,7 +135,7 @@ int RangeRun::run() {
   }
   const auto chosen = choose(*all, plan_.choice, plan_.options);
   if (!chosen) return run_.end(complain(chosen.error().message));
-  if (chosen->offline > 0) complain(fmt::format("{} cameras are offline and left out", chosen->offline));
+  tell_of_offline(chosen->cameras);
   if (const auto few = check_number(plan_.parts.size() * chosen->cameras.size()); !few)
     return run_.end(complain(few.error().message));
   warn_of_retention(chosen->cameras);

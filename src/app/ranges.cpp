@@ -28,6 +28,29 @@ seconds offset_at(sys_seconds time, NameZone zone) {
   return seconds(parts.tm_gmtoff);
 }
 
+// The first moment after `from`, and no later than `to`, at which the clock is another one than at `from`.
+sys_seconds change_of_clock(sys_seconds from, sys_seconds to, NameZone zone) {
+  const auto before = offset_at(from, zone);
+  while (to - from > seconds(1)) {
+    const auto middle = from + (to - from) / 2;
+    (offset_at(middle, zone) == before ? from : to) = middle;
+  }
+  return to;
+}
+
+// Where the file ends that begins at `at`: when the clock next shows a multiple of `length`, or has jumped over one.
+sys_seconds next_cut(sys_seconds at, seconds length, NameZone zone) {
+  while (true) {
+    const auto offset = offset_at(at, zone);
+    const auto local = at.time_since_epoch() + offset;
+    const auto next = at + (length - local % length);
+    if (offset_at(next, zone) == offset) return next;
+    at = change_of_clock(at, next, zone);
+    const auto changed = at.time_since_epoch() + offset_at(at, zone);
+    if (changed % length == seconds(0) || changed / length > local / length) return at;
+  }
+}
+
 std::string describe(const rhombus::Camera& camera) {
   return fmt::format("{} ({})", printable(camera.name, 40), camera.id.str());
 }
@@ -114,8 +137,7 @@ Result<void> check_number(std::uint64_t files) {
 std::vector<TimeRange> split(const TimeRange& range, seconds length, NameZone zone) {
   std::vector<TimeRange> parts;
   for (auto at = range.start; at < range.end;) {
-    const auto local = at.time_since_epoch() + offset_at(at, zone);
-    const auto next = std::min(range.end, at + (length - local % length));
+    const auto next = std::min(range.end, next_cut(at, length, zone));
     parts.push_back({at, next});
     at = next;
   }
@@ -156,16 +178,7 @@ Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const Came
     return chosen;
   }
   if (candidates.empty()) return wrong("Rhombus lists no camera");
-  for (auto& camera : candidates) {
-    if (camera.online) {
-      chosen.cameras.push_back(std::move(camera));
-    } else {
-      ++chosen.offline;
-    }
-  }
-  if (chosen.cameras.empty())
-    return wrong(fmt::format("all {} cameras are offline; name one with {} to try it all the same", chosen.offline,
-                             options.camera));
+  chosen.cameras = std::move(candidates);
   return chosen;
 }
 

@@ -34,7 +34,8 @@ Result<std::chrono::seconds> parse_duration(std::string_view text);
 // An Error when that is more than one command may ask for.
 Result<void> check_number(std::uint64_t files);
 
-// Cut at whole multiples of `length` of a clock in that zone: files of an hour begin on the hour.
+// Cut at whole multiples of `length` of a clock in that zone: files of an hour begin on the hour, those of a day at
+// midnight, so that the days on which the clock changes have 23 or 25 hours.
 std::vector<TimeRange> split(const TimeRange& range, std::chrono::seconds length, NameZone zone);
 
 // The capture of a range on a camera. The same range is the same capture: asked for again, it goes on.
@@ -46,8 +47,7 @@ struct CameraChoice {
   std::optional<std::string> location;  // UUID
 };
 struct ChosenCameras {
-  std::vector<rhombus::Camera> cameras;
-  std::size_t offline = 0;  // left out: they cannot be asked
+  std::vector<rhombus::Camera> cameras;  // those as well that are offline just now
 };
 // As the command calls them.
 struct ChoiceOptions {
