@@ -49,10 +49,11 @@ void check_archive(const Config& config, Findings& findings, std::optional<journ
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone,
                                  static_cast<std::uint64_t>(config.archive.min_free_bytes));
   auto usable = journal ? check_is_archive(archive, *journal) : Result<void>{};
-  if (usable) usable = archive.check_writable();
-  if (usable) usable = archive.check_space(0);
+  const auto abilities = usable ? archive.try_out() : Result<archive::Abilities>(usable.error());
+  if (usable) usable = abilities ? archive.check_space(0) : abilities.error();
   if (!usable) return findings.wrong("archive", "archive.directory: " + usable.error().message);
   findings.good("archive", config.archive.directory);
+  for (const auto& line : archive::describe(*abilities)) findings.good("archive", line);
 }
 
 // The cameras, where Rhombus can be asked.

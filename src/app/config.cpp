@@ -446,6 +446,13 @@ void follow_the_region(Config& config) {
     config.rhombus.media_url = "https://mediaapi-v2.eu.rhombussystems.com";
 }
 
+// One form for each folder, however it was written: names below it are compared and cut by their words.
+void make_paths_absolute(Config& config) {
+  for (auto* path : {&config.archive.directory, &config.capture.spool_directory, &config.journal.path})
+    *path = absolute_path(*path).string();
+  if (config.offsite.remote.starts_with('/')) config.offsite.remote = absolute_path(config.offsite.remote).string();
+}
+
 bool is_loopback(const std::string& host) {
   in_addr address{};
   constexpr std::uint32_t loopback_net = 127;
@@ -597,6 +604,7 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   }
   if (auto applied = apply_environment(config, environment); !applied) return applied.error();
   give_way_to_plain_users(config, environment);
+  make_paths_absolute(config);
   if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   follow_the_region(config);
   if (auto checked = check_values(config); !checked) return checked.error();

@@ -4,6 +4,7 @@
 
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
+#include "responder/capture/leftover.hpp"
 
 #include "archive_marker.hpp"
 #include "commands.hpp"
@@ -116,7 +117,9 @@ Result<bool> Prune::remove_files() {
       if (ProcessLock::is_held(serve_lock(config_.journal.path))) return false;
       auto removed = check_is_archive(archive_, journal_);
       if (!removed) return removed.error();
-      removed = archive_.remove(clip);
+      removed = capture::remove_leftover(archive_, clip, [this](const AlertId& alert, const DeviceId& camera) {
+        return journal_.find(alert, camera);
+      });
       if (removed) removed = journal_.forget_leftover(clip);
       if (removed) continue;
       ++not_removed;

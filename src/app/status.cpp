@@ -44,6 +44,8 @@ int status(const Config& config, bool as_json) {
   if (!deliveries) return complain(deliveries.error().message);
   const auto stored = journal->stored_totals();
   if (!stored) return complain(stored.error().message);
+  const auto waiting = journal->waiting_for_archive();
+  if (!waiting) return complain(waiting.error().message);
   const auto free = free_bytes(config.archive.directory);
 
   if (as_json) {
@@ -66,8 +68,10 @@ int status(const Config& config, bool as_json) {
     json.end_array();
     json.key("clips").begin_object().field("stored", stored->clips).field("bytes", stored->bytes);
     json.field("held", stored->held).field("removed", stored->removed).end_object();
+    json.key("waiting_for_archive").begin_object().field("clips", waiting->clips);
+    json.field("reason", waiting->reason).end_object();
     json.field("journal", config.journal.path).field("archive", config.archive.directory).key("archive_free_bytes");
-    free ? json.value(*free) : json.null();
+    free&&* free ? json.value(**free) : json.null();
     json.end_object();
     fmt::print("{}\n", std::move(json).str());
     return exit_done;
@@ -78,12 +82,17 @@ int status(const Config& config, bool as_json) {
   if (counts->oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts->oldest_waiting));
   fmt::print("clips      {} ({:.1f} GiB), {} held; {} removed by retention\n", stored->clips,
              static_cast<double>(stored->bytes) / (1U << 30U), stored->held, stored->removed);
+  if (waiting->clips > 0)
+    fmt::print("spool      {} clips wait for the archive{}\n", waiting->clips,
+               waiting->reason.empty() ? "" : ": " + printable(waiting->reason, 400));
   fmt::print("catch-up   {}\n", *last ? format_rfc3339(**last) : "never yet");
   if (!push_path->empty()) fmt::print("webhooks   {}\n", *push_path);
   for (const auto& one : *deliveries) fmt::print("deliveries {}\n", describe_deliveries(one));
   fmt::print("journal    {}\n", config.journal.path);
   fmt::print("archive    {} ({})\n", config.archive.directory,
-             free ? fmt::format("{:.1f} GiB free", static_cast<double>(*free) / (1U << 30U)) : free.error().message);
+             !free   ? free.error().message
+             : *free ? fmt::format("{:.1f} GiB free", static_cast<double>(**free) / (1U << 30U))
+                     : "how much is free is not known");
   return exit_done;
 }
 

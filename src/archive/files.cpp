@@ -1,10 +1,12 @@
 #include "files.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <vector>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "responder/base/file.hpp"
@@ -45,13 +47,37 @@ Result<void> rename_file(const fs::path& from, const fs::path& to) {
   return {};
 }
 
+Result<void> replace_file(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return {};
+  const int why = errno;
+  struct stat there {};
+  const bool refuses_to_replace =
+      (why == EEXIST || why == EPERM) && ::lstat(to.c_str(), &there) == 0 && S_ISREG(there.st_mode);
+  if (!refuses_to_replace) return errno_error(why, fmt::format("cannot name {}", to.string()));
+  const auto aside = to.parent_path() / ("." + to.filename().string() + ".old");
+  remove_quietly(aside);  // of an attempt that was cut off
+  if (auto moved = rename_file(to, aside); !moved) return moved;
+  if (auto named = rename_file(from, to); !named) {
+    std::error_code ignored;
+    fs::rename(aside, to, ignored);
+    return named;
+  }
+  remove_quietly(aside);
+  return {};
+}
+
 void remove_quietly(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
 }
 
 fs::path temporary(const fs::path& final_path) {
-  return final_path.parent_path() / ("." + final_path.filename().string() + ".part");
+  // A folder that takes the final name must take this one, too.
+  constexpr std::size_t fits_everywhere = 137;
+  const auto name = final_path.filename().string();
+  return final_path.parent_path() / (name.size() <= fits_everywhere
+                                         ? "." + name + ".part"
+                                         : fmt::format(".{:016x}.part", std::hash<std::string>{}(name)));
 }
 
 }  // namespace responder::archive

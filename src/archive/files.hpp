@@ -18,6 +18,9 @@ Result<std::uint64_t> each_chunk(const std::filesystem::path& path,
 // In the place of what stands there.
 Result<void> write_synced(const std::filesystem::path& path, std::string_view text);
 Result<void> rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+// Where a share refuses to put a file in the place of another, the other is first moved out of the way: back where
+// the new one does not come.
+Result<void> replace_file(const std::filesystem::path& from, const std::filesystem::path& to);
 void remove_quietly(const std::filesystem::path& path);
 
 // The name of a file while it is written: hidden, so that nobody takes it for a clip.

@@ -62,23 +62,22 @@ std::string letters_and_digits(std::string_view text, std::string_view otherwise
 namespace {
 
 // The last part of a range's name: CameraName_CAMERAUUID_1672531200_video.
-std::string range_stem(const ClipIdentity& clip, const std::string& camera_name) {
+std::string range_stem(const ClipIdentity& clip, const std::string& camera_name, std::size_t max_bytes) {
   const auto fixed = fmt::format("_{}_{}_{}", clip.camera.str(), clip.window_start.time_since_epoch().count(),
                                  clip.has_audio ? range_with_audio : range_video);
-  const std::size_t ends = fixed.size() + ending_size;
-  return shortened(camera_name, max_name_bytes - std::min(max_name_bytes, ends)) + fixed;
+  return shortened(camera_name, max_bytes - std::min(max_bytes, fixed.size())) + fixed;
 }
 
 // CameraName_CAMERAUUID_20240101_143022_alert_MOTIONHUMAN_ALERTID_video.
-std::string alert_stem(const ClipIdentity& clip, std::string camera_name, const std::string& when) {
+std::string alert_stem(const ClipIdentity& clip, std::string camera_name, const std::string& when,
+                       std::size_t max_bytes) {
   std::vector<std::string> types;
   for (const auto& activity : clip.activities) types.push_back(letters_and_digits(activity, "UNKNOWN"));
   std::string type = types.empty() ? "UNKNOWN" : join(types, "-");
   const std::string alert = letters_and_digits(clip.alert.str(), "alert");
   const std::string_view content = clip.has_audio ? alert_with_audio : alert_video;
-  const std::size_t fixed =
-      fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size() + ending_size;
-  const std::size_t room = max_name_bytes - std::min(max_name_bytes, fixed);
+  const std::size_t fixed = fmt::format("_{}_{}_alert__{}_{}", clip.camera.str(), when, alert, content).size();
+  const std::size_t room = max_bytes - std::min(max_bytes, fixed);
   camera_name = shortened(std::move(camera_name), std::max(room - std::min(room, type.size()), room / 2));
   type = shortened(std::move(type), room - camera_name.size());
   return fmt::format("{}_{}_{}_alert_{}_{}_{}", camera_name, clip.camera.str(), when, type, alert, content);
@@ -94,20 +93,43 @@ bool name_says_audio(std::string_view clip) {
   return clip.ends_with(fmt::format("_{}", alert_with_audio)) || clip.ends_with(fmt::format("_{}", range_with_audio));
 }
 
-std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone) {
+std::filesystem::path clip_stem(const ClipIdentity& clip, Layout layout, NameZone zone, std::size_t max_bytes,
+                                int number) {
   const std::string name = letters_and_digits(clip.camera_name, "Camera");
   const std::string when = format_for_name(clip.window_start, zone);
-  const std::string stem = clip.is_range ? range_stem(clip, name) : alert_stem(clip, name, when);
+  const std::string end = number == 1 ? "" : fmt::format("-{}", number);
+  max_bytes = std::min(max_bytes, max_name_bytes);
+  const std::size_t room = max_bytes - std::min(max_bytes, end.size() + ending_size);
+  const std::string stem = (clip.is_range ? range_stem(clip, name, room) : alert_stem(clip, name, when, room)) + end;
   switch (layout) {
     case Layout::flat: return stem;
     case Layout::by_date:
       return std::filesystem::path(when.substr(0, 4)) / when.substr(4, 2) / when.substr(6, 2) / stem;
     case Layout::by_camera: {
       constexpr std::size_t for_name = 120;
-      return std::filesystem::path(fmt::format("{}_{}", shortened(name, for_name), clip.camera.str())) / stem;
+      const std::size_t left = max_bytes - std::min(max_bytes, clip.camera.str().size() + 1);
+      return std::filesystem::path(
+                 fmt::format("{}_{}", shortened(name, std::min(for_name, left)), clip.camera.str())) /
+             stem;
     }
   }
   return stem;
+}
+
+std::string shorter_name(const std::string& file_name, std::size_t max_bytes) {
+  std::string name = file_name;
+  // The camera's name has letters and digits only, so it ends at the first '_'; what follows "_alert_" are triggers.
+  const auto cut = [&](std::size_t from, std::size_t to) {
+    if (name.size() <= max_bytes || from == std::string::npos || to == std::string::npos || to <= from + 1) return;
+    const auto excess = name.size() - max_bytes;
+    const auto kept = shortened(name.substr(from, to - from), to - from - std::min(to - from - 1, excess));
+    name.replace(from, to - from, kept);
+  };
+  cut(0, name.find('_'));
+  constexpr std::string_view before_triggers = "_alert_";
+  if (const auto at = name.find(before_triggers); at != std::string::npos)
+    cut(at + before_triggers.size(), name.find('_', at + before_triggers.size()));
+  return name;
 }
 
 }  // namespace responder::archive

@@ -9,11 +9,19 @@ namespace responder::archive {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+const std::string aside_prefix = "set-aside-";
+
+}  // namespace
+
 Spool::Spool(fs::path directory, std::uint64_t max_bytes, std::uint64_t min_free_bytes)
     : directory_(std::move(directory)), max_bytes_(max_bytes), min_free_bytes_(min_free_bytes) {}
 
 Result<void> Spool::create() const {
-  if (auto made = make_directories(directory_ / "ready"); !made) return made;
+  for (const auto* folder : {"ready", "pictures"}) {
+    if (auto made = make_directories(directory_ / folder); !made) return made;
+  }
   return make_directories(work());
 }
 
@@ -26,7 +34,7 @@ Result<fs::path> Spool::belong_to(const std::string& journal_id, std::string sta
   std::error_code failed;
   if (known && !fs::is_empty(directory_ / "ready", failed)) {
     std::erase(stamp, ':');
-    aside = directory_ / ("set-aside-" + stamp);
+    aside = directory_ / (aside_prefix + stamp);
     fs::rename(directory_ / "ready", aside, failed);
     if (failed)
       return errno_error(failed.value(), fmt::format("cannot set {} aside", (directory_ / "ready").string()));
@@ -50,6 +58,10 @@ fs::path Spool::ready_thumbnail(std::int64_t capture) const {
   return directory_ / "ready" / fmt::format("{}.jpg", capture);
 }
 
+fs::path Spool::picture_mark(std::int64_t capture) const {
+  return directory_ / "pictures" / fmt::format("{}", capture);
+}
+
 Error Spool::full() const {
   return {ErrorKind::no_space,
           fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise capture.spool_max_bytes",
@@ -59,10 +71,10 @@ Error Spool::full() const {
 Result<void> Spool::check_room() const {
   if (used_ >= max_bytes_) return full();
   const auto left = free_bytes(directory_);
-  if (!left || *left >= min_free_bytes_) return {};
+  if (!left || !*left || **left >= min_free_bytes_) return {};
   return Error{ErrorKind::no_space,
                fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
-                           directory_.string(), *left >> 20U, min_free_bytes_ >> 20U)};
+                           directory_.string(), **left >> 20U, min_free_bytes_ >> 20U)};
 }
 
 Result<Spool::Reservation> Spool::reserve(std::uint64_t bytes) {
@@ -82,6 +94,9 @@ void Spool::measure() {
   for (auto entry = fs::recursive_directory_iterator(directory_, options, failed);
        !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
     std::error_code gone;
+    // Nobody takes from there, so it must not keep anybody waiting.
+    if (entry.depth() == 0 && entry->path().filename().string().starts_with(aside_prefix))
+      entry.disable_recursion_pending();
     if (entry->is_regular_file(gone)) {
       const auto size = entry->file_size(gone);
       if (!gone) total += size;

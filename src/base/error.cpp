@@ -33,12 +33,26 @@ Error errno_error(int error_number, std::string_view what) {
     case EROFS:
     case EIO:
     case ESTALE:
+    case EREMOTEIO:
+    case ENOLINK:
+    case ENOTCONN:  // a share, or a file system of a program, whose other end is gone
+    case ESHUTDOWN:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ECONNABORTED:
+    case ECONNRESET:
+    case ENOMEDIUM:
+    case ENXIO:
     case ENODEV: kind = ErrorKind::no_space; break;
     case EAGAIN:
     case EINTR:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
+    case EBUSY:
+    case ETXTBSY:
     case ETIMEDOUT: kind = ErrorKind::transient; break;
     case ENOENT: kind = ErrorKind::not_found; break;
     default: break;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -55,10 +56,19 @@ Result<void> sync_file(const std::filesystem::path& path) {
 }
 
 Result<void> sync_directory(const std::filesystem::path& directory) {
+  const auto synced = try_sync_directory(directory);
+  return synced ? Result<void>{} : synced.error();
+}
+
+Result<bool> try_sync_directory(const std::filesystem::path& directory) {
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error(errno, fmt::format("cannot open folder {}", directory.string()));
-  if (::fsync(fd.get()) != 0) return errno_error(errno, fmt::format("cannot sync folder {}", directory.string()));
-  return {};
+  if (::fsync(fd.get()) == 0) return true;
+  // What CIFS, 9p, vboxsf and some of FUSE answer for a folder, whatever is in it. EIO is never among these.
+  for (const int not_supported : {EINVAL, EBADF, ENOTSUP, EOPNOTSUPP, ENOSYS, EROFS}) {
+    if (errno == not_supported) return false;
+  }
+  return errno_error(errno, fmt::format("cannot sync folder {}", directory.string()));
 }
 
 Result<void> make_directories(const std::filesystem::path& directory) {
@@ -103,12 +113,33 @@ std::optional<std::string> mount_point(const std::filesystem::path& path) {
   return longest;
 }
 
-Result<std::uint64_t> free_bytes(const std::filesystem::path& directory) {
+Result<std::optional<std::uint64_t>> free_bytes(const std::filesystem::path& directory) {
   struct statvfs info {};
   if (::statvfs(directory.c_str(), &info) != 0) {
+    // The folder may be there all the same: whoever writes in it will see.
+    for (const int no_figure : {EIO, ENOSYS, EOVERFLOW, ENOTSUP, EOPNOTSUPP}) {
+      if (errno == no_figure) return std::optional<std::uint64_t>{};
+    }
     return errno_error(errno, fmt::format("cannot look at {}", directory.string()));
   }
-  return static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  const std::uint64_t block = info.f_frsize != 0 ? info.f_frsize : info.f_bsize;
+  const std::uint64_t free = info.f_bavail;
+  // Shares that do not know their size say that they have no blocks, or more free ones than there are.
+  const bool is_figure = info.f_blocks > 0 && block > 0 && free <= info.f_blocks &&
+                         free <= std::numeric_limits<std::uint64_t>::max() / block;
+  return is_figure ? std::optional(free * block) : std::nullopt;
+}
+
+std::filesystem::path absolute_path(const std::filesystem::path& path) {
+  if (path.empty()) return path;
+  std::error_code failed;
+  const auto whole = std::filesystem::absolute(path, failed);
+  if (failed) return path;
+  std::filesystem::path clean = "/";
+  for (const auto& part : whole.relative_path()) {
+    if (!part.empty() && part != ".") clean /= part;
+  }
+  return clean;
 }
 
 }  // namespace responder

@@ -1,5 +1,7 @@
 #include "responder/capture/publisher.hpp"
 
+#include <limits>
+#include <map>
 #include <thread>
 
 #include <fmt/format.h>
@@ -7,6 +9,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/synchronized.hpp"
+#include "responder/capture/leftover.hpp"
 #include "responder/capture/sidecar.hpp"
 #include "responder/media/thumbnail.hpp"
 
@@ -17,23 +20,32 @@ using journal::ReadyCapture;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds look_interval{10'000};     // at the archive, when nothing is ready
-constexpr milliseconds pause{2000};               // after the archive refused a clip
-constexpr milliseconds own_pause{30'000};         // of a clip that cannot be published though the archive is there
-constexpr seconds lease_for{20};                  // renewed by the pool
-constexpr seconds slow_after{10};                 // for one operation
-constexpr std::chrono::minutes keep_interval{5};  // between looks at what retention is to remove
-constexpr std::chrono::minutes none_pause{1};     // when no clip may give way to others
-constexpr std::chrono::hours vain_pause{1};       // after removing clips made no room
+constexpr milliseconds look_interval{10'000};  // at the archive, when nothing is ready
+constexpr milliseconds pause{2000};            // after the archive refused a clip
+constexpr milliseconds own_pause{30'000};      // of a clip that cannot be published though the archive is there,
+constexpr std::chrono::minutes longest_own_pause{15};  // twice as long each time, up to this
+constexpr std::size_t most_told_troubles = 8;          // of clips at once; events tells of the others
+constexpr seconds copied_between{1};                   // before a long copy lets alerts' clips pass again
+constexpr int most_at_once{8};                         // clips that it lets pass
+constexpr seconds lease_for{20};                       // renewed by the pool
+constexpr seconds slow_after{10};                      // for one operation
+constexpr std::chrono::minutes keep_interval{5};       // between looks at what retention is to remove
+constexpr std::chrono::minutes none_pause{1};          // when no clip may give way to others
+constexpr std::chrono::hours vain_pause{1};            // after removing clips made no room
 
 }  // namespace
 
 struct Publisher::Impl {
+  // What keeps a clip from an archive that is there.
+  struct Trouble {
+    std::string reason;
+    int attempts = 0;
+  };
   struct State {
     bool notified = true;  // what an earlier process left is looked for at once
     bool over = false;
     std::string problem;
-    double free_bytes = 0;
+    double free_bytes = std::numeric_limits<double>::quiet_NaN();
     std::optional<SteadyTime> busy_since;
     std::string busy_with;
   };
@@ -51,6 +63,10 @@ struct Publisher::Impl {
   // Of the publisher's thread.
   SteadyTime keep_at;          // when retention is looked at again
   SteadyTime may_give_way_at;  // when clips may give way to others again
+  SteadyTime lets_pass_at;     // when a long copy next lets alerts' clips pass
+  bool lets_pass = false;      // a long copy is at it
+  bool storage_told = false;   // what it cannot do
+  std::map<journal::CaptureId, Trouble> troubles;
   Synchronized<State> state;
   std::stop_source stopping;
   std::thread thread;
@@ -69,12 +85,18 @@ struct Publisher::Impl {
         observer(std::move(observer_)),
         take_out(std::move(take_out_)),
         keep_at(clock.steady_now()),
-        may_give_way_at(clock.steady_now()) {}
+        may_give_way_at(clock.steady_now()),
+        lets_pass_at(clock.steady_now()) {}
 
   void run();
   bool publish_all();
+  Result<std::optional<ReadyCapture>> claim(bool alerts_only);
   bool publish(const ReadyCapture& ready);
+  Result<void> let_others_pass();
+  milliseconds note_trouble(const journal::Capture& row, const Error& error);
   void draw(const ReadyCapture& ready, const std::string& clip);
+  void draw_marked(const ReadyCapture& ready, const std::string& clip);
+  void tell_of_storage();
   Result<void> check_is_there();
   Result<void> remove_leftover(const std::string& clip);
   bool remove_leftovers(const std::function<bool()>& must_pause);
@@ -141,8 +163,18 @@ Result<void> Publisher::Impl::check_is_there() {
 
 Result<void> Publisher::Impl::look_at_archive() {
   if (auto there = check_is_there(); !there) return there;
-  if (const auto free = free_bytes(archive.directory())) state.lock()->free_bytes = static_cast<double>(*free);
+  if (const auto free = free_bytes(archive.directory()))
+    state.lock()->free_bytes = *free ? static_cast<double>(**free) : std::numeric_limits<double>::quiet_NaN();
   return make_room(0);
+}
+
+// Once, in words: what it cannot do is the reason for what happens later.
+void Publisher::Impl::tell_of_storage() {
+  if (storage_told) return;
+  const auto abilities = archive.try_out();
+  if (!abilities) return;  // publishing says why
+  storage_told = true;
+  for (const auto& line : archive::describe(*abilities)) spdlog::warn("{}: {}", archive.directory().string(), line);
 }
 
 bool Publisher::Impl::write_down(const journal::Writer::Work& change) {
@@ -204,19 +236,18 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const auto identity = identity_of(row, ready.clip.camera_name, ready.clip.has_audio);
   // A damaged clip is given up for a whole one alone: there may be more in it than in what comes.
   const bool was_damaged = row.published && row.published->damage == journal::Damage::damaged;
-  if (was_damaged && ready.clip.state != journal::State::done) {
-    if (auto kept = archive.keep_damaged(row.published->clip); !kept) return kept;
-  }
-  const archive::Naming naming{.whole = ready.clip.state == journal::State::done,
+  const bool is_whole = ready.clip.state == journal::State::done;
+  const archive::Naming naming{.whole = is_whole,
                                .layout = layout_of(row),
                                .own = row.published ? row.published->clip : "",
+                               .keep_own = was_damaged && !is_whole,
                                .is_of_another = [&](const std::string& clip) { return is_of_another(row.id, clip); }};
+  lets_pass_at = clock.steady_now() + copied_between;
   const auto archived = archive.publish(
       file, identity, naming,
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
-      stopping.get_token());
+      [&](std::size_t) { return let_others_pass(); });
   if (!archived) return archived.error();
-  if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
 
   const auto now = clock.wall_now();
   const bool written = write_down([&](journal::Journal& journal) {
@@ -232,6 +263,9 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   });
   if (!written) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
   std::filesystem::remove(file, failed);
+  // What is drawn by a library that a damaged picture can crash comes when all else is safe; before others are told,
+  // who may want it.
+  if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
   observer(ready.clip.state, now - row.received_at);
   if (ready.clip.state == journal::State::done) {
     spdlog::info("{}: done, {} ({} bytes)", label(row), archived->path, archived->bytes);
@@ -242,10 +276,19 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
 }
 
 Result<void> Publisher::Impl::remove_leftover(const std::string& clip) {
+  const auto find = [this](const AlertId& alert, const DeviceId& camera) {
+    std::optional<journal::Capture> row;
+    const auto looked = writer.run([&](journal::Journal& journal) -> Result<void> {
+      auto found = journal.find(alert, camera);
+      if (found) row = std::move(*found);
+      return found ? Result<void>{} : found.error();
+    });
+    return looked ? Result<std::optional<journal::Capture>>(std::move(row)) : looked.error();
+  };
   // Each time: where the archive is not, there is nothing to remove, and the clip would come back with it.
   const auto removed = busy("removing " + clip, [&] {
     auto there = check_is_there();
-    return there ? archive.remove(clip) : there;
+    return there ? capture::remove_leftover(archive, clip, find) : there;
   });
   return removed ? writer.run([&](journal::Journal& journal) { return journal.forget_leftover(clip); }) : removed;
 }
@@ -293,16 +336,51 @@ bool Publisher::Impl::keep_within_limits() {
   return true;
 }
 
-// The clip is there already: its picture is a help, and never in the way.
+// The clip is there already: its picture is a help, and never in the way. One that has ended the process is not drawn
+// again.
 void Publisher::Impl::draw(const ReadyCapture& ready, const std::string& clip) {
+  const auto& row = ready.capture;
+  const auto mark = spool.picture_mark(row.id);
+  std::error_code ignored;
+  if (std::filesystem::exists(mark, ignored)) {
+    spdlog::warn("{}: its picture was being drawn when the process ended, and is not drawn again", label(row));
+    return;
+  }
+  auto marked = OutputFile::create(mark, OutputFile::Mode::exclusive);
+  if (!marked) {
+    spdlog::warn("{}: no picture: {}", label(row), marked.error().message);
+    return;
+  }
+  draw_marked(ready, clip);
+  std::filesystem::remove(mark, ignored);
+}
+
+void Publisher::Impl::draw_marked(const ReadyCapture& ready, const std::string& clip) {
   const auto& row = ready.capture;
   const auto at = std::max(row.alert_at - ready.clip.starts_at, WallTime::duration(0));
   const auto picture = spool.ready_thumbnail(row.id);
-  auto drawn = media::write_thumbnail(spool.ready_clip(row.id), at, picture);
+  // Of the archive's: the spool's may be another attempt's by now.
+  auto drawn = media::write_thumbnail(archive.directory() / clip, at, picture);
   if (drawn) drawn = archive.publish_thumbnail(picture, clip);
   if (!drawn) spdlog::warn("{}: {}", label(row), drawn.error().message);
   std::error_code ignored;
   std::filesystem::remove(picture, ignored);
+}
+
+// Of a clip that the archive does not take for a reason of its own: how long it waits. Said once for each reason.
+milliseconds Publisher::Impl::note_trouble(const journal::Capture& row, const Error& error) {
+  auto& trouble = troubles[row.id];
+  const bool is_new = trouble.reason != error.message;
+  trouble.reason = error.message;
+  ++trouble.attempts;
+  milliseconds pause_now = own_pause;
+  for (int attempt = 1; attempt < trouble.attempts && pause_now < longest_own_pause; ++attempt) pause_now *= 2;
+  if (is_new && troubles.size() <= most_told_troubles) {
+    spdlog::error("{}: {}; it is tried again from time to time", label(row), error.message);
+  } else if (is_new && troubles.size() == most_told_troubles + 1) {
+    spdlog::error("more clips cannot be published: rhombus-responder events --state waiting says why");
+  }
+  return std::min<milliseconds>(pause_now, longest_own_pause);
 }
 
 // False when the archive has to be waited for.
@@ -316,44 +394,77 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   });
   if (published) {
     set_problem("");
+    if (troubles.erase(ready.capture.id) > 0) spdlog::info("{}: published at last", label(ready.capture));
     return true;
   }
   const auto& error = published.error();
   const bool lost = error.kind == ErrorKind::not_found;
   if (archive_is_there && !lost && error.kind != ErrorKind::cancelled)
     archive_is_there = static_cast<bool>(busy("trying to write", [&] { return archive.check_writable(); }));
+  // What is wrong with this clip alone holds the others up no longer.
+  milliseconds pause_of_own{0};
   if (!archive_is_there) {
     set_problem(error.message);
     explain(error);
-  } else if (error.kind != ErrorKind::cancelled) {
+  } else if (lost) {
+    troubles.erase(ready.capture.id);
     spdlog::error("{}: {}", label(ready.capture), error.message);
+  } else if (error.kind != ErrorKind::cancelled) {
+    pause_of_own = note_trouble(ready.capture, error);
   }
   const std::string reason = lost ? error.message : "the clip is in the spool: " + error.message;
-  // What is wrong with this clip alone holds the others up no longer.
-  const auto next_at = clock.wall_now() + (archive_is_there && !lost ? milliseconds(own_pause) : milliseconds(0));
+  const auto next_at = clock.wall_now() + pause_of_own;
   const bool returned = write_down([&](journal::Journal& journal) {
     return journal.return_ready(ready.capture.id, owner, reason, lost, next_at);
   });
   return archive_is_there && returned;
 }
 
+Result<std::optional<ReadyCapture>> Publisher::Impl::claim(bool alerts_only) {
+  std::optional<ReadyCapture> next;
+  const auto claimed = writer.run([&](journal::Journal& journal) -> Result<void> {
+    const auto now = clock.wall_now();
+    auto ready = journal.claim_ready(owner, now, now + lease_for, alerts_only);
+    if (!ready) return ready.error();
+    next = std::move(*ready);
+    return {};
+  });
+  if (!claimed) return claimed.error();
+  return next;
+}
+
+// A clip of hours takes minutes to copy: in between, those of alerts that have become ready pass it, by the same
+// thread, so that there is one owner of the archive's files. Also when the process stops is found out here.
+Result<void> Publisher::Impl::let_others_pass() {
+  if (stopping.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
+  if (lets_pass || clock.steady_now() < lets_pass_at) return {};
+  {
+    auto held = state.lock();
+    if (held->busy_since) held->busy_since = clock.steady_now();  // it goes on
+    if (!std::exchange(held->notified, false)) return {};
+  }
+  lets_pass = true;
+  for (int passed = 0; passed < most_at_once && !stopping.stop_requested(); ++passed) {
+    const auto next = claim(true);
+    if (!next || !*next) break;
+    if (!publish(**next)) break;
+    if (passed + 1 == most_at_once) state.lock()->notified = true;
+  }
+  lets_pass = false;
+  lets_pass_at = clock.steady_now() + copied_between;
+  return {};
+}
+
 // False when there may be more that could not be published.
 bool Publisher::Impl::publish_all() {
   while (!stopping.stop_requested()) {
-    std::optional<ReadyCapture> next;
-    const auto claimed = writer.run([&](journal::Journal& journal) -> Result<void> {
-      const auto now = clock.wall_now();
-      auto ready = journal.claim_ready(owner, now, now + lease_for);
-      if (!ready) return ready.error();
-      next = std::move(*ready);
-      return {};
-    });
-    if (!claimed) {
-      spdlog::error("cannot look for finished clips: {}", claimed.error().message);
+    const auto next = claim(false);
+    if (!next) {
+      spdlog::error("cannot look for finished clips: {}", next.error().message);
       return false;
     }
-    if (!next) return true;
-    if (!publish(*next)) return false;
+    if (!*next) return true;
+    if (!publish(**next)) return false;
   }
   return true;
 }
@@ -365,6 +476,7 @@ void Publisher::Impl::run() {
       auto found = look_at_archive();
       // One that was wrong must show that it can be written to.
       const bool was_wrong = !state.lock()->problem.empty();
+      if (found) tell_of_storage();
       return found && was_wrong ? archive.check_writable() : found;
     });
     if (!there) {

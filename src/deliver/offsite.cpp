@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <vector>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -79,18 +82,63 @@ class OffsiteTarget final : public Target {
     if (is_less) return Error{ErrorKind::permanent, "a lesser clip has taken its place in the archive"};
     if (auto there = check_clip(published->clip); !there) return there;
     if (auto there = check_folder(offsite_.remote); !there) return there;
-    // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a
-    // file than its size.
-    const auto copied = rclone_.run({"copy", archive_.directory().string(), offsite_.remote, "--files-from-raw=-",
-                                     "--no-traverse", "--ignore-times", "--transfers=1"},
-                                    files_of(published->clip), offsite_.timeout, std::move(stop));
-    if (!copied) return copied.error();
-    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
+    auto files = files_of(published->clip);
+    if (auto copied = copy(files, stop); !copied) return copied;
+    // A picture is drawn when its clip is in the archive already.
+    const auto copied_before = std::exchange(files, files_of(published->clip));
+    std::erase_if(files, [&](const std::string& file) {
+      return std::find(copied_before.begin(), copied_before.end(), file) != copied_before.end();
+    });
+    if (auto copied = copy(files, stop); !copied) return copied;
     // It passes over what it does not find.
     return check_clip(published->clip);
   }
 
  private:
+  // Each version of a clip is copied once, so what is there already is no measure: some remotes know no more of a
+  // file than its size.
+  Result<void> copy(const std::vector<std::string>& files, const std::stop_token& stop) const {
+    if (files.empty()) return {};
+    const auto copied = rclone_.run({"copy", archive_.directory().string(), offsite_.remote, "--files-from-raw=-",
+                                     "--no-traverse", "--ignore-times", "--transfers=1"},
+                                    join(files, "\n") + "\n", offsite_.timeout, stop);
+    if (!copied && is_about_long_name(copied.error())) return copy_under_shorter_names(files, copied.error(), stop);
+    if (!copied) return copied.error();
+    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
+    return {};
+  }
+
+  // As the local disk's error and those of clouds say it.
+  static bool is_about_long_name(const Error& error) {
+    const auto message = ascii_lower(error.message);
+    return message.find("name too long") != std::string::npos ||
+           message.find("name is too long") != std::string::npos;
+  }
+
+  // Remotes that encrypt names take 143 bytes of them; others less still. `why`: what keeps the whole names from it.
+  Result<void> copy_under_shorter_names(const std::vector<std::string>& files, Error why,
+                                        const std::stop_token& stop) const {
+    for (const std::size_t most : {std::size_t{143}, std::size_t{100}}) {
+      Result<void> copied;
+      for (const auto& file : files) {
+        if (copied) copied = copy_as(file, archive::shorter_name(fs::path(file).filename().string(), most), stop);
+      }
+      if (copied || !is_about_long_name(copied.error())) return copied;
+    }
+    why.kind = ErrorKind::permanent;
+    return why;
+  }
+
+  Result<void> copy_as(const std::string& file, const std::string& name, const std::stop_token& stop) const {
+    const bool is_root = offsite_.remote.ends_with(':') || offsite_.remote.ends_with('/');
+    const auto to = offsite_.remote + (is_root ? "" : "/") + (fs::path(file).parent_path() / name).string();
+    const auto copied = rclone_.run({"copyto", (archive_.directory() / file).string(), to, "--ignore-times"}, {},
+                                    offsite_.timeout, stop);
+    if (!copied) return copied.error();
+    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
+    return {};
+  }
+
   Result<void> check_clip(const std::string& clip) const {
     const auto marker = archive_.marker();
     if (!marker || !*marker || **marker != offsite_.marker)
@@ -102,13 +150,13 @@ class OffsiteTarget final : public Target {
     return {};
   }
 
-  // The clip with what stands beside it, one path a line.
-  std::string files_of(const std::string& clip) const {
-    std::string files = clip + "\n";
+  // The clip with what stands beside it.
+  std::vector<std::string> files_of(const std::string& clip) const {
+    std::vector<std::string> files{clip};
     for (const auto* ending : {".jpg", ".json"}) {
       const auto beside = fs::path(clip).replace_extension(ending);
       std::error_code ignored;
-      if (fs::exists(archive_.directory() / beside, ignored)) files += beside.string() + "\n";
+      if (fs::exists(archive_.directory() / beside, ignored)) files.push_back(beside.string());
     }
     return files;
   }

@@ -9,7 +9,7 @@ namespace {
 
 // Nothing is put off for longer. What seems to be was written by a clock that was ahead and has been set back.
 constexpr std::chrono::hours longest_wait{1};
-constexpr std::chrono::minutes longest_ready_wait{2};  // of a clip for the archive
+constexpr std::chrono::minutes longest_ready_wait{20};  // of a clip for the archive
 
 }  // namespace
 
@@ -267,13 +267,22 @@ Result<void> Journal::ready(CaptureId id, std::string_view owner, const ReadyCli
       std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar, to_ms(clip.starts_at));
 }
 
-Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner, WallTime now, WallTime lease_until) {
-  auto query = impl_->statement(
+Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner, WallTime now, WallTime lease_until,
+                                                         bool alerts_only) {
+  auto ready = impl_->claim_ready(Kind::alert, owner, now, lease_until);
+  if (!ready || *ready || alerts_only) return ready;
+  return impl_->claim_ready(Kind::range, owner, now, lease_until);
+}
+
+Result<std::optional<ReadyCapture>> Journal::Impl::claim_ready(Kind kind, std::string_view owner, WallTime now,
+                                                               WallTime lease_until) {
+  auto query = statement(
       "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
       "r.next_attempt_ms, r.sidecar, r.starts_ms FROM ready r JOIN captures c ON c.id = r.capture "
-      "WHERE c.next_attempt_ms <= ?1 OR c.next_attempt_ms > ?2 OR c.lease_until_ms < ?1 ORDER BY r.capture LIMIT 1");
+      "WHERE c.kind = ?3 AND (c.next_attempt_ms <= ?1 OR c.next_attempt_ms > ?2 OR c.lease_until_ms < ?1) "
+      "ORDER BY r.capture LIMIT 1");
   if (!query) return query.error();
-  const auto row = (*query)->bind(to_ms(now), to_ms(now + longest_ready_wait)).step();
+  const auto row = (*query)->bind(to_ms(now), to_ms(now + longest_ready_wait), to_string(kind)).step();
   if (!row) return row.error();
   if (!*row) return std::optional<ReadyCapture>{};
   const auto id = (*query)->integer(0);
@@ -294,7 +303,7 @@ Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner,
       "UPDATE captures SET state = 'capturing', lease_owner = ?2, lease_until_ms = ?3, next_attempt_ms = NULL, "
       "finished_ms = NULL WHERE id = ?1 RETURNING {}",
       capture_columns);
-  auto claim = impl_->statement(sql);
+  auto claim = statement(sql);
   if (!claim) return claim.error();
   const auto claimed = (*claim)->bind(id, owner, to_ms(lease_until)).step();
   if (!claimed) return claimed.error();

@@ -89,6 +89,8 @@ struct Journal::Impl {
   }
 
   Result<Accepted> accept_known(const NewCapture& capture);
+  Result<std::optional<ReadyCapture>> claim_ready(Kind kind, std::string_view owner, WallTime now,
+                                                  WallTime lease_until);
   Result<void> tell_targets(CaptureId id, std::int64_t now);
   Result<void> note_late_webhook(Accepted& accepted, bool was_missed, std::int64_t now);
 };

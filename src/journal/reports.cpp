@@ -215,6 +215,22 @@ Result<std::vector<CaptureId>> Journal::open_ids() {
       "SELECT id FROM captures WHERE state = 'capturing'");
 }
 
+Result<Journal::Waiting> Journal::waiting_for_archive() {
+  auto query = impl_->statement(
+      "SELECT count(*), reason FROM captures WHERE id IN (SELECT capture FROM ready) AND state <> 'capturing' "
+      "GROUP BY reason ORDER BY reason = '', count(*) DESC");
+  if (!query) return query.error();
+  Waiting waiting;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return waiting;
+    if (waiting.clips == 0) waiting.reason = (*query)->text(1);
+    waiting.clips += static_cast<std::uint64_t>((*query)->integer(0));
+  }
+}
+
 Result<std::vector<CaptureId>> Journal::ready_ids() { return impl_->ids("SELECT capture FROM ready"); }
 
 Result<std::optional<sys_seconds>> Journal::window_end(CaptureId id) {

@@ -25,6 +25,12 @@ struct Controls {
   std::atomic<std::int64_t> disk_bytes;
   // That disk has snapshots: what was written takes its place even when it is removed.
   std::atomic<std::int32_t> disk_keeps_what_is_removed;
+  // Of what is below a folder named "clips", as a share, a stick or an encrypted folder is. Errors are errno values.
+  std::atomic<std::int32_t> archive_folder_sync_error;
+  std::atomic<std::int32_t> archive_link_error;
+  std::atomic<std::int32_t> archive_has_no_figures;  // it does not tell its size
+  std::atomic<std::int32_t> archive_longest_name;    // bytes; 0: as it is
+  std::atomic<std::int32_t> archive_folds_case;      // "Lobby" and "lobby" are one file; ASCII alone
 };
 
 class FaultySystem {

@@ -124,6 +124,26 @@ Recorder& recorder() {
   return *made;
 }
 
+bool is_in_archive(const std::string& path) {
+  return recorder().watches(path) && (path + "/").find("/clips/") != std::string::npos;
+}
+
+// Under which name the archive has it.
+std::string as_stored(std::string path) {
+  if (!is_in_archive(path) || recorder().controls()->archive_folds_case == 0) return path;
+  const auto at = static_cast<std::ptrdiff_t>((path + "/").find("/clips/") + 7);
+  if (at >= static_cast<std::ptrdiff_t>(path.size())) return path;
+  std::transform(path.begin() + at, path.end(), path.begin() + at,
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return path;
+}
+
+bool is_too_long(const std::string& path) {
+  if (!is_in_archive(path)) return false;
+  const auto longest = static_cast<size_t>(recorder().controls()->archive_longest_name.load());
+  return longest > 0 && path.size() - path.rfind('/') - 1 > longest;
+}
+
 std::string path_of(int fd) {
   char link[64];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -184,7 +204,12 @@ void about_to_truncate(int fd, std::int64_t size) {
 
 int do_open(int folder, const char* given, int flags, mode_t mode) {
   static auto* const real = next<int(int, const char*, int, ...)>("openat");
-  const auto path = absolute(folder, given);
+  const auto path = as_stored(absolute(folder, given));
+  if (is_too_long(path)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  if (is_in_archive(path)) given = path.c_str();
   if (!recorder().watches(path) || (flags & (O_CREAT | O_TRUNC)) == 0) return real(folder, given, flags, mode);
   const std::lock_guard lock(recorder().mutex);
   const bool was_there = inode_of(path) != 0;
@@ -208,6 +233,11 @@ int do_sync(int fd, int (*real)(int)) {
   const std::lock_guard lock(recorder().mutex);
   struct stat info {};
   ::fstat(fd, &info);
+  const auto folder_error = recorder().controls()->archive_folder_sync_error.load();
+  if (folder_error != 0 && S_ISDIR(info.st_mode) && is_in_archive(path)) {
+    errno = folder_error;
+    return -1;
+  }
   auto& failing = recorder().controls()->failing_journal_syncs;
   if (failing > 0 && Recorder::is_journal(path)) {
     --failing;
@@ -222,7 +252,8 @@ int do_sync(int fd, int (*real)(int)) {
 
 int do_unlink(int folder, const char* given, int flags) {
   static auto* const real = next<int(int, const char*, int)>("unlinkat");
-  const auto path = absolute(folder, given);
+  const auto path = as_stored(absolute(folder, given));
+  if (is_in_archive(path)) given = path.c_str();
   if (!recorder().watches(path)) return real(folder, given, flags);
   const std::lock_guard lock(recorder().mutex);
   const bool is_folder = (flags & AT_REMOVEDIR) != 0;
@@ -282,18 +313,26 @@ int fdatasync(int fd) { return do_sync(fd, next<int(int)>("fdatasync")); }
 int unlink(const char* path) noexcept { return do_unlink(AT_FDCWD, path, 0); }
 int unlinkat(int folder, const char* path, int flags) noexcept { return do_unlink(folder, path, flags); }
 int rmdir(const char* path) noexcept { return do_unlink(AT_FDCWD, path, AT_REMOVEDIR); }
-int remove(const char* path) noexcept {
+int remove(const char* given) noexcept {
   struct stat info {};
+  const auto stored = as_stored(absolute(AT_FDCWD, given));
+  const char* path = stored.c_str();
   const bool is_folder = ::lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
   return do_unlink(AT_FDCWD, path, is_folder ? AT_REMOVEDIR : 0);
 }
 
 int rename(const char* from, const char* to) noexcept {
   static auto* const real = next<int(const char*, const char*)>("rename");
-  const auto target = absolute(AT_FDCWD, to);
+  const auto target = as_stored(absolute(AT_FDCWD, to));
   if (!recorder().watches(target)) return real(from, to);
+  if (is_too_long(target)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
   const std::lock_guard lock(recorder().mutex);
-  const auto source = absolute(AT_FDCWD, from);
+  const auto source = as_stored(absolute(AT_FDCWD, from));
+  from = source.c_str();
+  to = target.c_str();
   const auto inode = inode_of(source);
   // Two names of one file: rename() does nothing then.
   if (inode == inode_of(target)) return real(from, to);
@@ -305,9 +344,13 @@ int rename(const char* from, const char* to) noexcept {
 int link(const char* from, const char* to) noexcept {
   static auto* const real = next<int(const char*, const char*)>("link");
   const std::lock_guard lock(recorder().mutex);
-  const int result = real(from, to);
+  const auto target = as_stored(absolute(AT_FDCWD, to));
+  if (is_in_archive(target) && recorder().controls()->archive_link_error != 0) {
+    errno = recorder().controls()->archive_link_error;
+    return -1;
+  }
+  const int result = real(from, is_in_archive(target) ? target.c_str() : to);
   const int error = errno;
-  const auto target = absolute(AT_FDCWD, to);
   if (result == 0 && recorder().watches(target))
     recorder().add({.op = Op::link, .inode = inode_of(target)}, absolute(AT_FDCWD, from), target);
   errno = error;
@@ -325,13 +368,28 @@ int mkdir(const char* path, mode_t mode) noexcept {
   return result;
 }
 
+// What looks at a file.
+int stat(const char* path, struct stat* info) noexcept {
+  static auto* const real = next<int(const char*, struct stat*)>("stat");
+  const auto stored = as_stored(absolute(AT_FDCWD, path));
+  return real(is_in_archive(stored) ? stored.c_str() : path, info);
+}
+int lstat(const char* path, struct stat* info) noexcept {
+  static auto* const real = next<int(const char*, struct stat*)>("lstat");
+  const auto stored = as_stored(absolute(AT_FDCWD, path));
+  return real(is_in_archive(stored) ? stored.c_str() : path, info);
+}
+
 int statvfs(const char* path, struct statvfs* info) noexcept {
   static auto* const real = next<int(const char*, struct statvfs*)>("statvfs");
   const int result = real(path, info);
   const std::lock_guard lock(recorder().mutex);
-  if (result != 0 || !recorder().watches(absolute(AT_FDCWD, path)) || recorder().controls()->disk_bytes == 0)
-    return result;
+  const auto whole = absolute(AT_FDCWD, path);
+  if (result == 0 && is_in_archive(whole) && recorder().controls()->archive_has_no_figures != 0)
+    info->f_blocks = info->f_bfree = info->f_bavail = 0;
+  if (result != 0 || !recorder().watches(whole) || recorder().controls()->disk_bytes == 0) return result;
   info->f_frsize = info->f_bsize = 1;
+  info->f_blocks = static_cast<fsblkcnt_t>(recorder().controls()->disk_bytes.load());
   info->f_bfree = info->f_bavail = recorder().free_bytes();
   return result;
 }

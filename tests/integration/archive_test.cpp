@@ -1,10 +1,16 @@
 // An archive that goes away and comes back.
+#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include <catch2/catch.hpp>
+#include <sqlite3.h>
 
 #include "clip_checks.hpp"
+#include "faulty_system.hpp"
 
 using namespace responder::test;
 using fake_rhombus::FakeRhombus;
@@ -128,4 +134,71 @@ TEST_CASE("a picture of the alert stands beside its clip, if that is wanted") {
   };
   CHECK(number(5) == 270);
   CHECK(number(7) == 480);
+}
+
+TEST_CASE("an archive on a share that can do little serves all the same, and loses nothing") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Lobby" + std::string(90, 'y'), .video = small, .lan = false});
+  rhombus.start();
+  std::atomic<bool> healthy{false};
+  rhombus.mangle([&](const Request& request, Reply& reply) {
+    if (request.path.ends_with("seg_2.m4v") && !healthy) reply = {404, "gone", "text/plain"};
+    // Somebody renames the camera.
+    for (auto at = reply.body.find("Lobbyy"); healthy && at != std::string::npos; at = reply.body.find("Lobbyy", at))
+      reply.body.replace(at, 6, "lobbyy");
+  });
+  Responder responder(rhombus, "", "buffer_seconds = 0\n");
+  std::ifstream in(responder.config());
+  std::string config((std::istreambuf_iterator<char>(in)), {});
+  config.replace(config.find("/clips\""), 7, "//./clips/\"");
+  std::ofstream(responder.config()) << config;
+  faulty_system::FaultySystem system(responder.folder());
+  auto& controls = system.controls();
+  controls.archive_folder_sync_error = EINVAL;
+  controls.archive_link_error = EPERM;
+  controls.archive_has_no_figures = 1;
+  controls.archive_longest_name = 143;
+  controls.archive_folds_case = 1;
+  auto environment = system.environment();
+  environment["RHOMBUS_RESPONDER_ARCHIVE_RETENTION_DAYS"] = "3650";
+  environment["RHOMBUS_RESPONDER_ARCHIVE_MIN_FREE_BYTES"] = "4000000000000000";
+  responder.start(environment);
+  const auto alert = responder.alert(camera, some_time_ago(120), 10);
+  const auto partial = responder.wait_for(alert, [](const Event& e) { return e.state == "partial"; });
+  CHECK(partial.clip.starts_with("Lobby"));
+  const auto checked = responder.command({"check"}, environment);
+  CAPTURE(checked.out);
+  for (const auto* line :
+       {"folders cannot be synced there", "it does not tell how much is free", "names have 136 bytes"})
+    CHECK(checked.out.find(line) != std::string::npos);
+  CHECK(responder.stop(SIGTERM) == 0);
+
+  healthy = true;
+  responder.start(environment);
+  CHECK(responder.command({"retry", alert}).status == 0);
+  const auto event = responder.wait_until_done(alert);
+  CHECK(event.clip.starts_with("lobby"));
+  // What the better clip has replaced is looked at, and is the better clip.
+  const auto leftovers = [&] {
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open((responder.folder() / "state/journal.db").c_str(), &database) == SQLITE_OK);
+    int count = 0;
+    REQUIRE(
+        sqlite3_exec(
+            database, "SELECT count(*) FROM leftovers",
+            [](void* into, int, char** values, char**) { return *static_cast<int*>(into) = std::atoi(values[0]), 0; },
+            &count, nullptr) == SQLITE_OK);
+    sqlite3_close(database);
+    return count;
+  };
+  const auto deadline = now_ms() + 30'000;
+  while (leftovers() > 0 && now_ms() < deadline) std::this_thread::yield();
+  REQUIRE(leftovers() == 0);
+  const auto verified = responder.command({"verify"}, environment);
+  CAPTURE(verified.out);
+  CHECK(verified.status == 0);
+  CHECK(verified.out.find("1 clips checked, 0 wrong") != std::string::npos);
+  for (const auto& file : fs::directory_iterator(responder.clips()))
+    CHECK(file.path().filename().string().size() <= 143);
+  CHECK(responder.log().find("removed") == std::string::npos);
 }

@@ -3,7 +3,9 @@
 //
 //   work/DEVICE/START_DURATION/   what was fetched of a device's footage
 //   ready/ID.mp4, ready/ID.jpg    a finished clip that waits for the archive, by its capture's id
+//   pictures/ID                   the picture of that capture is being drawn, or the process ended while it was
 //   journal-id                    the journal whose ids those are
+//   set-aside-TIME/               finished clips of a journal that is lost: somebody's to look at, and not counted
 //
 // Thread-safe.
 #pragma once
@@ -31,6 +33,8 @@ class Spool {
   std::filesystem::path work() const { return directory_ / "work"; }
   std::filesystem::path ready_clip(std::int64_t capture) const;
   std::filesystem::path ready_thumbnail(std::int64_t capture) const;
+  // Made before a capture's picture is drawn and removed after it: where it is found, the process ended in between.
+  std::filesystem::path picture_mark(std::int64_t capture) const;
 
   // An Error of kind no_space when there is no room for more.
   Result<void> check_room() const;

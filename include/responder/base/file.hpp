@@ -55,7 +55,11 @@ class OutputFile {
 
 // Writes out what is not on disk yet of a file that somebody wrote.
 Result<void> sync_file(const std::filesystem::path& path);
+// Makes the names in a folder last. Where the file system cannot sync folders there is nothing to do, and no error; an
+// I/O error is always one.
 Result<void> sync_directory(const std::filesystem::path& directory);
+// The same, and tells: false where the file system cannot sync folders.
+Result<bool> try_sync_directory(const std::filesystem::path& directory);
 Result<void> make_directories(const std::filesystem::path& directory);
 
 // The whole file, at most `limit` bytes; a larger one is an error.
@@ -65,6 +69,11 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t lim
 // touched. nullopt: the system does not say.
 std::optional<std::string> mount_point(const std::filesystem::path& path);
 
-Result<std::uint64_t> free_bytes(const std::filesystem::path& directory);
+// Bytes that are free for us on the folder's file system. nullopt: it does not tell, and nothing may be concluded.
+Result<std::optional<std::uint64_t>> free_bytes(const std::filesystem::path& directory);
+
+// The same path, from the root on and without double slashes, "." or a slash at its end. ".." stays: behind a symbolic
+// link it means another folder than the words say. An empty path stays empty.
+std::filesystem::path absolute_path(const std::filesystem::path& path);
 
 }  // namespace responder

@@ -1,5 +1,6 @@
-// Brings finished clips from the spool to the archive, in the order of their alerts, whenever the archive is there:
-// the one thread that may hang with a NAS, so that fetching never does.
+// Brings finished clips from the spool to the archive whenever it is there, those of alerts first, in the order of
+// their alerts: the one thread that may hang with a NAS, so that fetching never does. A long copy lets clips of
+// alerts pass.
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,8 @@
 namespace responder::capture {
 
 struct ArchiveHealth {
-  std::string problem;  // empty: it is there, and has room
-  double free_bytes = 0;
+  std::string problem;    // empty: it is there, and has room
+  double free_bytes = 0;  // not a number: it is not known
 };
 
 // What retention has taken out of the archive: the clips are among the journal's leftovers.

@@ -317,8 +317,10 @@ class Journal {
                         bool count_attempt, WallTime now);
   Result<void> ready(CaptureId id, std::string_view owner, const ReadyClip& clip, WallTime now);
 
-  // Takes the earliest alert's clip that waits for the archive, as claim() does.
-  Result<std::optional<ReadyCapture>> claim_ready(std::string_view owner, WallTime now, WallTime lease_until);
+  // Takes a clip that waits for the archive, as claim() does: the earliest of an alert, or where there is none and
+  // not `alerts_only`, of a range. Those are large, and nobody waits for them as for an alert's.
+  Result<std::optional<ReadyCapture>> claim_ready(std::string_view owner, WallTime now, WallTime lease_until,
+                                                  bool alerts_only = false);
   // Back in line for the archive, from `next_at` on, because of `reason`; or, when the clip is lost, for another
   // attempt.
   Result<void> return_ready(CaptureId id, std::string_view owner, std::string_view reason, bool clip_is_lost,
@@ -326,6 +328,12 @@ class Journal {
   // Says of all clips that wait for the archive why they do.
   Result<void> explain_ready(std::string_view reason);
   Result<std::vector<CaptureId>> ready_ids();
+  // How many clips wait for the archive, and what keeps most of them from it; an empty reason: nothing does.
+  struct Waiting {
+    std::uint64_t clips = 0;
+    std::string reason;
+  };
+  Result<Waiting> waiting_for_archive();
 
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);

@@ -53,3 +53,31 @@ TEST_CASE("a name never exceeds its bytes and stays UTF-8") {
   CHECK(is_valid_utf8(stem));
   CHECK(stem.ends_with("_" + std::string(64, 'a') + "_combined"));
 }
+
+TEST_CASE("a name with a number stays within its bytes, too") {
+  auto clip = identity();
+  clip.camera_name = std::string(300, 'C');
+  for (const bool is_range : {false, true}) {
+    clip.is_range = is_range;
+    for (const std::size_t most : {max_name_bytes, std::size_t{136}}) {
+      for (const int number : {1, 2, 100}) {
+        const auto stem = clip_stem(clip, Layout::by_camera, NameZone::utc, most, number);
+        CAPTURE(stem);
+        CHECK(stem.filename().string().size() + 5 == most);
+        CHECK(stem.parent_path().string().size() <= most);
+        CHECK(stem.string().ends_with(number == 1 ? "_video" : "_video-" + std::to_string(number)));
+      }
+    }
+  }
+}
+
+TEST_CASE("a name that is too long for a remote is cut where it says nothing of whose it is") {
+  const std::string name = "FrontDoor_CAM_20240110_143022_alert_MOTIONHUMAN-FACE_ALERT_video-2.json";
+  CHECK(shorter_name(name, 200) == name);
+  CHECK(shorter_name(name, name.size() - 3) ==
+        "FrontD_CAM_20240110_143022_alert_MOTIONHUMAN-FACE_ALERT_video-2.json");
+  CHECK(shorter_name(name, name.size() - 12) == "F_CAM_20240110_143022_alert_MOTIONHUMAN-_ALERT_video-2.json");
+  CHECK(shorter_name(name, 10) == "F_CAM_20240110_143022_alert_M_ALERT_video-2.json");
+  CHECK(shorter_name("T\u00fcr_CAM_1672531200_video.mp4", 27) == "T_CAM_1672531200_video.mp4");
+  CHECK(shorter_name("notes.txt", 3) == "notes.txt");
+}

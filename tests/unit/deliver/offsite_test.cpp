@@ -71,6 +71,36 @@ TEST_CASE_METHOD(Fixture, "a new version takes the place of one that has its siz
   CHECK(slurp(remote / "2024/clip.mp4") == "the new clip");
 }
 
+TEST_CASE_METHOD(Fixture, "a name that is too long for the remote is cut there") {
+  // It encrypts names, which takes some of their bytes.
+  std::ofstream(folder / "rclone.conf", std::ios::app)
+      << "[crypt]\ntype = crypt\nremote = " << remote.string()
+      << "\npassword = ppqz0pszyJbfYW7Z4f2Sm3eLNexg1HybnsVT9O50Hlz2NQ\n";
+  const std::string rest = "_CAM_20240110_143022_alert_FACE_ALERT_video";
+  const auto name = std::string(110, 'C') + rest;
+  std::ofstream(clips / "2024" / (name + ".mp4")) << "the long clip";
+  std::ofstream(clips / "2024" / (name + ".json")) << "{}";
+  delivery.capture.published->clip = "2024/" + name + ".mp4";
+  const auto delivered = deliver(options("crypt:"));
+  REQUIRE((delivered ? "" : delivered.error().message) == std::string());
+  const auto back = folder / "back";
+  REQUIRE(std::system(
+              ("rclone --config " + (folder / "rclone.conf").string() + " copy crypt: " + back.string()).c_str()) ==
+          0);
+  CHECK(slurp(back / "2024" / (std::string(143 - 4 - rest.size(), 'C') + rest + ".mp4")) == "the long clip");
+  CHECK(slurp(back / "2024" / (std::string(143 - 5 - rest.size(), 'C') + rest + ".json")) == "{}");
+}
+
+TEST_CASE_METHOD(Fixture, "a picture that is drawn while its clip is copied is copied as well") {
+  auto offsite = options("disk:" + remote.string());
+  offsite.rclone = (folder / "rclone").string();
+  std::ofstream(offsite.rclone) << "#!/bin/sh\ncat >> " << (folder / "asked").string() << "\necho x > "
+                                << (clips / "2024/clip.jpg").string() << "\n";
+  fs::permissions(offsite.rclone, fs::perms::owner_all);
+  REQUIRE(deliver(offsite));
+  CHECK(slurp(folder / "asked") == "2024/clip.mp4\n2024/clip.json\n2024/clip.jpg\n");
+}
+
 TEST_CASE_METHOD(Fixture, "an archive that is away is waited for, and a clip that is gone is not") {
   fs::rename(clips / "2024/clip.mp4", folder / "kept.mp4");
   const auto gone = deliver();

@@ -268,10 +268,37 @@ TEST_CASE_METHOD(Fixture, "clips wait for the archive in the order of their aler
   REQUIRE((*journal.claim_ready("publisher", t0, t0 + 20s))->capture.id == ids[1]);
   REQUIRE(journal.return_ready(ids[1], "publisher", "the archive is away", false, t0));
 
+  // What waits, and why.
+  CHECK(journal.waiting_for_archive()->clips == 1);
+  CHECK(journal.waiting_for_archive()->reason == "the archive is away");
+
   // One whose clip was lost is captured again.
   REQUIRE(*journal.claim_ready("publisher", t0, t0 + 20s));
   REQUIRE(journal.return_ready(ids[1], "publisher", "lost", true, t0));
   CHECK(due_ids(journal, t0) == std::vector<CaptureId>{ids[1]});
+}
+
+TEST_CASE("clips of alerts go to the archive before those of ranges") {
+  auto journal = *Journal::in_memory();
+  ReadyClip ready;
+  ready.camera_name = "Cam";
+  ready.source = "lan";
+  ready.window_end = capture("a").window_end;
+  ready.sidecar = "{";
+  std::vector<CaptureId> ids;
+  for (const auto kind : {Kind::range, Kind::range, Kind::alert, Kind::alert}) {
+    auto one = capture(std::to_string(ids.size()));
+    one.kind = kind;
+    ids.push_back(journal.accept(one)->id);
+    REQUIRE(*journal.claim(ids.back(), "me", t0, t0 + 20s));
+    REQUIRE(journal.ready(ids.back(), "me", ready, t0));
+  }
+  std::vector<CaptureId> order;
+  while (const auto next = *journal.claim_ready("publisher", t0, t0 + 20s)) order.push_back(next->capture.id);
+  CHECK(order == std::vector<CaptureId>{ids[2], ids[3], ids[0], ids[1]});
+  REQUIRE(journal.return_ready(ids[1], "publisher", "", false, t0));
+  CHECK_FALSE(*journal.claim_ready("publisher", t0, t0 + 20s, true));
+  CHECK(*journal.claim_ready("publisher", t0, t0 + 20s));
 }
 
 TEST_CASE_METHOD(Fixture, "what came by webhook goes before what was caught up") {
