@@ -73,6 +73,8 @@ int rebuild_journal(const Config& config) {
   // Last: a journal that does not know its archive yet is filled from it again.
   if (auto adopted = adopt_as_archive(archive, *journal); !adopted)
     return complain("archive.directory: " + adopted.error().message);
+  for (const auto& folder : restored->passed_over)
+    fmt::print("passed over: {}, which is no folder of clips\n", folder);
   for (const auto& why : restored->left_out) fmt::print("left out: {}\n", why);
   fmt::print("{} clips written down, {} were known, {} left out\n", restored->written, restored->known,
              restored->left_out.size());

@@ -50,35 +50,89 @@ Result<void> write_down(Journal& journal, std::vector<KnownClip>& batch, Restore
   return {};
 }
 
-// Once for the whole clips and once for the rest: of two of one capture the whole one is written down.
-Result<void> read_archive(Journal& journal, const fs::path& archive, bool whole_ones, Restored& restored) {
-  std::vector<KnownClip> batch;
-  std::error_code failed;
-  auto entry = fs::recursive_directory_iterator(archive, failed);
-  for (; !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
-    const auto& path = entry->path();
-    if (path.extension() != ".json" || path.filename().string().starts_with('.')) continue;
-    auto clip = read_clip(path, archive);
-    if (!clip) {
-      if (!whole_ones) continue;  // said the first time
-      restored.left_out.push_back(printable(clip.error().message, 400));
-      continue;
+// Folders that belong to the disk or the NAS, not to the archive: what lies in a recycle bin or a snapshot is no clip
+// of ours, and some may be read by nobody. None of ours begins with such a character.
+bool is_of_system(const fs::path& folder) {
+  const auto name = folder.filename().string();
+  return name.find_first_of(".#@$~") == 0 || name == "lost+found" || name == "System Volume Information";
+}
+
+// Goes through the archive twice: for the whole clips and then for the rest, so that of two of one capture the whole
+// one is written down.
+class ArchiveReader {
+ public:
+  ArchiveReader(Journal& journal, fs::path archive, Restored& restored)
+      : journal_(journal), archive_(std::move(archive)), restored_(restored) {}
+
+  Result<void> read(bool whole_ones) {
+    whole_ones_ = whole_ones;
+    folders_ = {archive_};
+    while (!folders_.empty()) {
+      const auto folder = std::move(folders_.back());
+      folders_.pop_back();
+      if (auto read = read_folder(folder); !read) return read;
     }
-    if ((clip->state == journal::State::done) != whole_ones) continue;
-    batch.push_back(std::move(*clip));
-    if (batch.size() < batch_size) continue;
-    if (auto written = write_down(journal, batch, restored); !written) return written;
+    return write_down(journal_, batch_, restored_);
   }
-  if (failed) return errno_error(failed.value(), fmt::format("cannot read {}", archive.string()));
-  return write_down(journal, batch, restored);
+
+ private:
+  Result<void> read_folder(const fs::path& folder);
+  Result<void> read_entry(const fs::directory_entry& entry);
+
+  Journal& journal_;
+  const fs::path archive_;
+  Restored& restored_;
+  bool whole_ones_ = true;
+  std::vector<fs::path> folders_;  // still to be read
+  std::vector<KnownClip> batch_;
+};
+
+Result<void> ArchiveReader::read_folder(const fs::path& folder) {
+  std::error_code failed;
+  fs::directory_iterator entry(folder, failed);
+  // Whoever may not look into a folder goes without what is in it. A disk that fails is another matter.
+  const bool may_not = failed == std::errc::permission_denied || failed == std::errc::operation_not_permitted;
+  const bool is_gone = failed == std::errc::no_such_file_or_directory;
+  if (folder != archive_ && (may_not || is_gone)) {
+    if (whole_ones_ && may_not)
+      restored_.left_out.push_back(printable(fmt::format("folder {}: {}", folder.string(), failed.message()), 400));
+    return {};
+  }
+  for (; !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
+    if (auto read = read_entry(*entry); !read) return read;
+  }
+  return failed ? errno_error(failed.value(), fmt::format("cannot read {}", folder.string())) : Result<void>{};
+}
+
+Result<void> ArchiveReader::read_entry(const fs::directory_entry& entry) {
+  const auto& path = entry.path();
+  std::error_code failed;
+  if (entry.symlink_status(failed).type() == fs::file_type::directory) {
+    if (!is_of_system(path)) {
+      folders_.push_back(path);
+    } else if (whole_ones_) {
+      restored_.passed_over.push_back(printable(path.string(), 400));
+    }
+    return {};
+  }
+  if (path.extension() != ".json" || path.filename().string().starts_with('.')) return {};
+  auto clip = read_clip(path, archive_);
+  if (!clip) {
+    if (whole_ones_) restored_.left_out.push_back(printable(clip.error().message, 400));  // said once
+    return {};
+  }
+  if ((clip->state == journal::State::done) != whole_ones_) return {};
+  batch_.push_back(std::move(*clip));
+  return batch_.size() < batch_size ? Result<void>{} : write_down(journal_, batch_, restored_);
 }
 
 }  // namespace
 
 Result<Restored> restore_from_archive(const archive::Archive& archive, Journal& journal) {
   Restored restored;
+  ArchiveReader reader(journal, archive.directory(), restored);
   for (const bool whole_ones : {true, false}) {
-    if (auto read = read_archive(journal, archive.directory(), whole_ones, restored); !read) return read.error();
+    if (auto read = reader.read(whole_ones); !read) return read.error();
   }
   return restored;
 }
