@@ -32,6 +32,22 @@ fs::path journal_for(const fs::path& journal, const fs::path& directory) {
   return journal.parent_path() / "copy-footage" / to_hex(hash).substr(0, enough) / "journal.db";
 }
 
+// Its clips would take the place of the service's: of the same alert, under the same names, and shorter.
+Result<void> check_is_not_archive(const Config& config, const fs::path& directory) {
+  const archive::Archive service(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
+  const auto marker = service.marker();
+  if (!marker || !*marker) return {};
+  std::error_code ignored;
+  for (auto folder = directory; folder.has_relative_path(); folder = folder.parent_path()) {
+    if (fs::equivalent(folder, service.directory(), ignored))
+      return wrong(
+          fmt::format("the current directory is in {}, the archive of serve (archive.directory): change to "
+                      "another directory",
+                      service.directory().string()));
+  }
+  return {};
+}
+
 Result<void> use_certificate(Config& config, const CopyFootageOptions& options) {
   if (options.cert.empty() != options.private_key.empty())
     return wrong("--cert and --private_key go together: give both or none");
@@ -131,6 +147,7 @@ Result<void> adjust_for_copy_footage(Config& config, const CopyFootageOptions& o
   std::error_code failed;
   const auto directory = fs::current_path(failed);
   if (failed) return wrong("the current directory is not there any more: " + failed.message());
+  if (auto another = check_is_not_archive(config, directory); !another) return another;
   if (!options.api_key.empty()) {
     config.rhombus.api_key = Secret(options.api_key);
     if (auto usable = check_api_key(config.rhombus.api_key); !usable)

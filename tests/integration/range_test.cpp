@@ -1,5 +1,7 @@
 // Time ranges: backup, and copy-footage as its predecessor's documentation shows it.
 
+#include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <fstream>
 #include <random>
@@ -112,6 +114,44 @@ TEST_CASE("a range that is killed again and again fetches no segment twice but t
   int twice = 0;
   for (const auto& [path, times] : segments_asked(rhombus)) twice += times - 1;
   CHECK(twice <= kills * connections);
+}
+
+TEST_CASE_METHOD(Fixture, "backup asks cameras that are offline just now like any other") {
+  const auto porch = rhombus.add_camera({.name = "Porch", .video = small, .lan = false, .status = "RED"});
+  rhombus.start();
+  std::atomic<int> refused{0};
+  rhombus.mangle([&](const Request& request, Reply& reply) {
+    const bool is_of_porch = request.server == "wan" && has(request.path, porch);
+    if (is_of_porch && ++refused <= 2) reply = {503, "rebooting", "text/plain"};
+  });
+  const Responder responder(rhombus);
+  const auto done = responder.command({"backup", "--start", std::to_string(hour), "--duration", "4"});
+  CAPTURE(done.out, done.err);
+  CHECK(done.status == 0);
+  CHECK(has(done.err, "1 camera is offline just now (Porch): what it does not give is tried again"));
+  CHECK(has(done.out, "3 files: 3 done, 0 not"));
+  CHECK(refused > 2);
+  CHECK(files_of(responder.clips(), ".mp4").contains(fmt::format("Porch_{}_{}_video.mp4", porch, hour)));
+}
+
+TEST_CASE_METHOD(Fixture, "backup ends with 1 while a camera that is offline has not given its files") {
+  const auto porch = rhombus.add_camera({.name = "Porch", .video = small, .lan = false, .status = "RED"});
+  rhombus.start();
+  rhombus.mangle([&](const Request& request, Reply& reply) {
+    // As long as a device may ask for: the rest is for later runs.
+    if (request.server != "wan" || !has(request.path, porch)) return;
+    reply = {503, "rebooting", "text/plain"};
+    reply.headers["Retry-After"] = "600";
+  });
+  const Responder responder(rhombus);
+  const auto done = responder.command({"backup", "--start", std::to_string(hour), "--duration", "4"});
+  CAPTURE(done.out, done.err);
+  CHECK(done.status == 1);
+  CHECK(has(done.out, "3 files: 2 done, 1 not"));
+  const auto events = responder.events();
+  const auto row = std::find_if(events.begin(), events.end(), [&](const Event& e) { return e.camera == porch; });
+  REQUIRE(row != events.end());
+  CHECK(row->state == "waiting");
 }
 
 TEST_CASE_METHOD(Fixture, "a running serve takes the range") {
@@ -273,6 +313,21 @@ TEST_CASE_METHOD(CopyFixture, "copy-footage leaves files of others alone, and ta
   std::filesystem::create_directory(directory);
   CHECK(copy(line).status == 0);
   CHECK(files_of(directory, ".mp4") == std::set<std::string>{name});
+}
+
+TEST_CASE_METHOD(CopyFixture, "copy-footage leaves the archive of serve alone") {
+  const Responder responder(rhombus);
+  REQUIRE(responder.command({"backup", "--start", "1672531200", "--duration", "4"}).status == 0);
+  std::filesystem::create_directory(responder.clips() / "2023");
+  for (const auto& here : {responder.clips(), responder.clips() / "2023"}) {
+    const auto refused = run_responder(
+        responder.with_config({"copy-footage", "-s", "1672531200", "-u", "4", "-a", rhombus.api_key()}), {}, here);
+    CAPTURE(refused.err);
+    CHECK(refused.status == 2);
+    CHECK(has(refused.err, "the archive of serve (archive.directory): change to another directory"));
+  }
+  CHECK(responder.command({"verify"}).status == 0);
+  CHECK(std::filesystem::is_empty(responder.clips() / "2023"));
 }
 
 TEST_CASE_METHOD(Fixture, "ranges of one start have names of their own, whatever becomes of files and sidecars") {
