@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,6 +16,14 @@ namespace fs = std::filesystem;
 
 // Of lsd: the folder is not there yet, and copying makes it.
 constexpr int not_found_status = 3;
+// No exit status of its own: it failed, and says that a name is too long for the remote.
+constexpr int name_too_long = -1;
+
+// As the local disk's error and those of clouds say it.
+bool is_about_long_name(const std::string& output) {
+  const auto text = ascii_lower(output);
+  return text.find("name too long") != std::string::npos || text.find("name is too long") != std::string::npos;
+}
 
 // "2024/01/10 14:30:22 ERROR : x: Failed …" without its time, and without what URLs carry behind a '?'.
 std::string without_time_and_queries(std::string_view text) {
@@ -34,7 +43,7 @@ class Rclone {
  public:
   Rclone(const Offsite& offsite, Clock& clock) : offsite_(offsite), clock_(clock) {}
 
-  // Its exit status, where that is one of its own.
+  // Its exit status, where that is one of its own, or name_too_long.
   Result<int> run(std::vector<std::string> words, std::string_view input, std::chrono::milliseconds timeout,
                   std::stop_token stop) const {
     words.insert(words.begin(), offsite_.rclone);
@@ -47,6 +56,7 @@ class Rclone {
     end->output = without_time_and_queries(end->output);
     for (const auto& line : split(end->output, '\n')) spdlog::debug("rclone: {}", printable(line));
     if (!end->timed_out && end->status == not_found_status) return end->status;
+    if (!end->timed_out && end->status != 0 && is_about_long_name(end->output)) return name_too_long;
     if (const auto failure = describe_failure(*end, timeout); !failure.empty())
       return Error{ErrorKind::transient, "rclone: " + failure};
     return 0;
@@ -102,41 +112,46 @@ class OffsiteTarget final : public Target {
     const auto copied = rclone_.run({"copy", archive_.directory().string(), offsite_.remote, "--files-from-raw=-",
                                      "--no-traverse", "--ignore-times", "--transfers=1"},
                                     join(files, "\n") + "\n", offsite_.timeout, stop);
-    if (!copied && is_about_long_name(copied.error())) return copy_under_shorter_names(files, copied.error(), stop);
     if (!copied) return copied.error();
-    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
+    if (*copied == name_too_long) return copy_under_shorter_names(files, stop);
+    return judge(*copied);
+  }
+
+  // Remotes that encrypt names take 143 bytes of them; others less still.
+  Result<void> copy_under_shorter_names(const std::vector<std::string>& files, const std::stop_token& stop) const {
+    constexpr std::array<std::size_t, 2> lengths{143, 100};
+    for (const auto& file : files) {
+      int status = name_too_long;
+      for (const auto most : lengths) {
+        if (status != name_too_long) break;
+        const auto copied = copy_as(file, shorter(file, most), stop);
+        if (!copied) return copied.error();
+        status = *copied;
+      }
+      if (status == name_too_long)
+        return Error{ErrorKind::permanent,
+                     fmt::format("rclone: {} finds names of {} bytes too long", offsite_.remote, lengths.back())};
+      if (auto done = judge(status); !done) return done;
+    }
     return {};
   }
 
-  // As the local disk's error and those of clouds say it.
-  static bool is_about_long_name(const Error& error) {
-    const auto message = ascii_lower(error.message);
-    return message.find("name too long") != std::string::npos ||
-           message.find("name is too long") != std::string::npos;
+  // The same for a clip and what stands beside it, up to the ending.
+  static std::string shorter(const fs::path& file, std::size_t most) {
+    constexpr std::size_t longest_ending = 5;  // .json
+    return archive::shorter_name(file.stem().string(), most - longest_ending) + file.extension().string();
   }
 
-  // Remotes that encrypt names take 143 bytes of them; others less still. `why`: what keeps the whole names from it.
-  Result<void> copy_under_shorter_names(const std::vector<std::string>& files, Error why,
-                                        const std::stop_token& stop) const {
-    for (const std::size_t most : {std::size_t{143}, std::size_t{100}}) {
-      Result<void> copied;
-      for (const auto& file : files) {
-        if (copied) copied = copy_as(file, archive::shorter_name(fs::path(file).filename().string(), most), stop);
-      }
-      if (copied || !is_about_long_name(copied.error())) return copied;
-    }
-    why.kind = ErrorKind::permanent;
-    return why;
-  }
-
-  Result<void> copy_as(const std::string& file, const std::string& name, const std::stop_token& stop) const {
+  Result<int> copy_as(const std::string& file, const std::string& name, const std::stop_token& stop) const {
     const bool is_root = offsite_.remote.ends_with(':') || offsite_.remote.ends_with('/');
     const auto to = offsite_.remote + (is_root ? "" : "/") + (fs::path(file).parent_path() / name).string();
-    const auto copied = rclone_.run({"copyto", (archive_.directory() / file).string(), to, "--ignore-times"}, {},
-                                    offsite_.timeout, stop);
-    if (!copied) return copied.error();
-    if (*copied != 0) return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
-    return {};
+    return rclone_.run({"copyto", (archive_.directory() / file).string(), to, "--ignore-times"}, {}, offsite_.timeout,
+                       stop);
+  }
+
+  Result<void> judge(int status) const {
+    if (status == 0) return {};
+    return Error{ErrorKind::transient, "rclone: it does not find " + offsite_.remote};
   }
 
   Result<void> check_clip(const std::string& clip) const {

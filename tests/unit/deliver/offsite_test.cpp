@@ -87,7 +87,7 @@ TEST_CASE_METHOD(Fixture, "a name that is too long for the remote is cut there")
   REQUIRE(std::system(
               ("rclone --config " + (folder / "rclone.conf").string() + " copy crypt: " + back.string()).c_str()) ==
           0);
-  CHECK(slurp(back / "2024" / (std::string(143 - 4 - rest.size(), 'C') + rest + ".mp4")) == "the long clip");
+  CHECK(slurp(back / "2024" / (std::string(143 - 5 - rest.size(), 'C') + rest + ".mp4")) == "the long clip");
   CHECK(slurp(back / "2024" / (std::string(143 - 5 - rest.size(), 'C') + rest + ".json")) == "{}");
 }
 
