@@ -156,8 +156,8 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   };
   const auto listing =
       rhombus::list_alerts(ask, query, {}, [&](std::vector<rhombus::ListedAlert> page) -> Result<bool> {
-        for (const auto& [alert, at] : page) {
-          const auto planned = ingest::plan_captures(alert, policy, journal::Via::catch_up, clock.wall_now());
+        for (const auto& listed : page) {
+          const auto planned = ingest::plan_captures(listed.alert, policy, journal::Via::catch_up, clock.wall_now());
           for (const auto& capture : planned) {
             if (scope->camera && capture.camera != *scope->camera) continue;
             // A page may tell again what the one before has told.

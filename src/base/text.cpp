@@ -66,9 +66,7 @@ std::optional<long long> parse_int(std::string_view text) {
   return value;
 }
 
-namespace {
-// The length of the UTF-8 sequence at the start of `text`, 0 when it is not one (overlong and surrogates included).
-std::size_t utf8_sequence(std::string_view text) {
+std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto continues = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0U) == 0x80U; };
   if (byte(0) < 0x80) return 1;
@@ -87,11 +85,15 @@ std::size_t utf8_sequence(std::string_view text) {
   }
   return 0;
 }
-}  // namespace
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF";
+  return text.starts_with(mark) ? text.substr(mark.size()) : text;
+}
 
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
-    const std::size_t length = utf8_sequence(text);
+    const std::size_t length = utf8_length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
   }
@@ -101,7 +103,7 @@ bool is_valid_utf8(std::string_view text) {
 std::string printable(std::string_view text, std::size_t limit) {
   std::string result;
   while (!text.empty()) {
-    const std::size_t length = utf8_sequence(text);
+    const std::size_t length = utf8_length(text);
     if (result.size() + std::max<std::size_t>(length, 1) > limit) return result + "…";
     const bool control = length == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F);
     if (length == 0 || control) {

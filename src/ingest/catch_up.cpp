@@ -76,7 +76,7 @@ Result<rhombus::Listing> CatchUp::plan_from(
   return rhombus::list_alerts(ask_, query, stop, [&](std::vector<rhombus::ListedAlert> page) -> Result<bool> {
     const auto now = clock_.wall_now();
     std::vector<journal::NewCapture> captures;
-    for (const auto& [alert, at] : page) {
+    for (const auto& [alert, at, at_is_told] : page) {
       if (scope.max_alerts && alerts >= *scope.max_alerts) break;
       // To a clock that is behind, all there is lies in the future: it is found when the clock has been put right.
       if (at > now + latest_future) continue;
@@ -85,7 +85,7 @@ Result<rhombus::Listing> CatchUp::plan_from(
       if (scope.camera) std::erase_if(planned, [&](const auto& one) { return one.camera != *scope.camera; });
       if (scope.camera && planned.empty()) continue;
       ++alerts;
-      newest = std::max(newest, at);
+      if (at_is_told) newest = std::max(newest, at);
       std::move(planned.begin(), planned.end(), std::back_inserter(captures));
     }
     if (auto done = each_page(std::move(captures)); !done) return done.error();

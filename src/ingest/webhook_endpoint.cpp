@@ -79,6 +79,8 @@ void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
     spdlog::warn("webhook from {} is signed but unusable: {}", from, alert.error().message);
     return reply.send(refuse(400, "malformed", alert.error().message));
   }
+  for (const auto& remark : alert->remarks)
+    spdlog::warn("webhook from {}: alert {}: {}", from, alert->id.str(), remark);
 
   // Copyable, as std::function asks of what it holds.
   auto slot = std::make_shared<net::ReplySlot>(std::move(reply));

@@ -1,9 +1,12 @@
 #include "alert_json.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
+
+#include "responder/base/text.hpp"
 
 namespace responder::rhombus {
 
@@ -11,7 +14,9 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr std::int64_t year_2200_ms = 7'258'118'400'000;
+constexpr double year_2200_ms = 7'258'118'400'000;
+constexpr double longest_duration_s = 365.0 * 86400;
+constexpr std::size_t max_remarks = 16;
 
 Result<std::string> checked_id(std::string_view id, std::string_view name) {
   if (!is_safe_id(id)) return bad(fmt::format("{} is not 1-64 characters of A-Za-z0-9._-", name));
@@ -21,6 +26,10 @@ Result<std::string> checked_id(std::string_view id, std::string_view name) {
 }  // namespace
 
 Error bad(std::string message) { return Error{ErrorKind::permanent, std::move(message)}; }
+
+void remark(Alert& alert, std::string line) {
+  if (alert.remarks.size() < max_remarks) alert.remarks.push_back(std::move(line));
+}
 
 Result<std::string> optional_id(const json::Object& object, std::string_view name) {
   const auto found = json::field(object, name);
@@ -37,21 +46,29 @@ Result<std::string> required_id(const json::Object& object, std::string_view nam
   return id;
 }
 
-Result<std::optional<WallTime>> time_ms(const json::Object& object, std::string_view name) {
-  const auto value = json::integer(object, name);
-  if (!value) return value.error();
-  if (!*value) return std::optional<WallTime>{};
-  if (**value <= 0 || **value >= year_2200_ms)
-    return bad(fmt::format("{} is not a time in epoch milliseconds", name));
-  return std::optional(WallTime(std::chrono::milliseconds(**value)));
+LocationId location_id(Alert& alert, const json::Object& object, std::string_view name) {
+  auto id = optional_id(object, name);
+  if (id) return LocationId(std::move(*id));
+  remark(alert, id.error().message + ": the alert counts as one without a location");
+  return LocationId();
 }
 
-Result<std::optional<seconds>> duration_s(const json::Object& object, std::string_view name) {
-  const auto value = json::integer(object, name);
-  if (!value) return value.error();
-  if (!*value) return std::optional<seconds>{};
-  if (**value < 0) return bad(fmt::format("{} is negative", name));
-  return std::optional(seconds(std::min<std::int64_t>(**value, 365LL * 86400)));
+std::optional<WallTime> time_ms(Alert& alert, const json::Object& object, std::string_view name) {
+  const auto value = json::number(object, name);
+  if (value && !*value) return std::nullopt;
+  if (value && **value > 0 && **value < year_2200_ms)
+    return WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(**value)));
+  remark(alert, fmt::format("{} is not a time in epoch milliseconds and counts as not told", name));
+  return std::nullopt;
+}
+
+std::optional<seconds> duration_s(Alert& alert, const json::Object& object, std::string_view name) {
+  const auto value = json::number(object, name);
+  if (value && !*value) return std::nullopt;
+  if (value && **value >= 0)
+    return seconds(static_cast<std::int64_t>(std::ceil(std::min(**value, longest_duration_s))));
+  remark(alert, fmt::format("{} is not a number of seconds and counts as not told", name));
+  return std::nullopt;
 }
 
 std::vector<std::string> enum_values(std::vector<std::string> values) {
@@ -89,24 +106,40 @@ void add_camera(Alert& alert, AlertCamera camera) {
   same->at = std::min(first, *camera.at);
 }
 
-Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_view device_type,
-                         std::optional<WallTime> at, std::optional<seconds> duration) {
+namespace {
+
+struct ClipMap {
+  std::vector<std::string> cameras;  // in the order in which they are named
+  std::map<std::string, std::string> regions;
+};
+
+void read_clip_map(Alert& alert, const json::Object& object, std::string_view name, ClipMap& read) {
+  const auto clips = json::object(object, name);
+  if (!clips) return;
+  for (const auto [camera, region] : *clips) {
+    if (!is_safe_id(camera)) {
+      remark(alert, fmt::format("{}: {} is no camera's id and is passed over", name, printable(camera, 64)));
+      continue;
+    }
+    std::string id(camera);
+    if (auto where = json::clip_region(region)) read.regions[id] = std::move(*where);
+    if (std::find(read.cameras.begin(), read.cameras.end(), id) != read.cameras.end()) continue;
+    if (read.cameras.size() >= max_cameras)
+      return remark(alert, fmt::format("{}: cameras after the first {} are passed over", name, max_cameras));
+    read.cameras.push_back(std::move(id));
+  }
+}
+
+}  // namespace
+
+void add_cameras(Alert& alert, const json::Object& object, std::string_view device_type, std::optional<WallTime> at,
+                 std::optional<seconds> duration) {
   alert.at = at;
   alert.duration = duration;
-  std::vector<std::string> clip_cameras;
-  std::map<std::string, std::string> regions;
-  for (const auto* name : {"clipLocationMap", "clipLocationMapV2"}) {
-    const auto clips = json::object(object, name);
-    if (!clips) continue;
-    for (const auto [camera, region] : *clips) {
-      auto checked = checked_id(camera, fmt::format("a camera of {}", name));
-      if (!checked) return checked.error();
-      if (auto where = json::clip_region(region)) regions[*checked] = std::move(*where);
-      if (std::find(clip_cameras.begin(), clip_cameras.end(), *checked) == clip_cameras.end())
-        clip_cameras.push_back(std::move(*checked));
-      if (clip_cameras.size() > max_cameras) return bad(fmt::format("{} names too many cameras", name));
-    }
-  }
+  ClipMap map;
+  read_clip_map(alert, object, "clipLocationMap", map);
+  read_clip_map(alert, object, "clipLocationMapV2", map);
+  auto& clip_cameras = map.cameras;
 
   // A sensor's alert names in its map the cameras that saw it; without a type, a map that leaves the device out says
   // so too.
@@ -118,9 +151,8 @@ Result<void> add_cameras(Alert& alert, const json::Object& object, std::string_v
                        .at = at,
                        .duration = duration,
                        .activities = alert.activities,
-                       .clip_region = regions[camera]});
+                       .clip_region = map.regions[camera]});
   }
-  return {};
 }
 
 }  // namespace responder::rhombus

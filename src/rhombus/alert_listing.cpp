@@ -8,6 +8,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "say_once.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -15,13 +16,12 @@ namespace {
 using std::chrono::seconds;
 
 // The older shape tells an alert's end instead of its length.
-Result<std::optional<seconds>> length(const json::Object& entry, WallTime at) {
-  auto duration = duration_s(entry, "durationSec");
-  if (!duration || *duration) return duration;
-  const auto end = time_ms(entry, "eventEndMs");
-  if (!end) return end.error();
-  if (!*end || **end < at) return std::optional<seconds>{};
-  return std::optional(std::chrono::ceil<seconds>(**end - at));
+std::optional<seconds> length(Alert& alert, const json::Object& entry, std::optional<WallTime> at) {
+  const auto duration = duration_s(alert, entry, "durationSec");
+  if (duration || !at) return duration;
+  const auto end = time_ms(alert, entry, "eventEndMs");
+  if (!end || *end < *at) return std::nullopt;
+  return std::chrono::ceil<seconds>(*end - *at);
 }
 
 // The field by its name in the present shape, or in the older one.
@@ -31,6 +31,12 @@ Result<std::string> id_of(const json::Object& entry, std::string_view name, std:
   return id;
 }
 
+std::optional<WallTime> time_of(Alert& alert, const json::Object& entry) {
+  const auto at = time_ms(alert, entry, "timestampMs");
+  return at ? at : time_ms(alert, entry, "eventStartMs");
+}
+
+// Without `at` where the alert tells no time: the page knows better.
 Result<ListedAlert> read_alert(const json::Object& entry) {
   ListedAlert listed;
   Alert& alert = listed.alert;
@@ -41,45 +47,63 @@ Result<ListedAlert> read_alert(const json::Object& entry) {
   auto device = id_of(entry, "deviceUuid", "cameraUuid");
   if (!device) return device.error();
   alert.device = DeviceId(std::move(*device));
-  auto location = optional_id(entry, "locationUuid");
-  if (!location) return location.error();
-  alert.location = LocationId(std::move(*location));
+  alert.location = location_id(alert, entry, "locationUuid");
   alert.activities = text_list(entry, "policyAlertTriggers");
   if (alert.activities.empty())
     alert.activities = enum_values(split(json::text(entry, "alertType").value_or(""), ','));
 
-  auto at = time_ms(entry, "timestampMs");
-  if (at && !*at) at = time_ms(entry, "eventStartMs");
-  if (!at) return at.error();
-  if (!*at) return bad("timestampMs is missing");
-  listed.at = **at;
-  const auto duration = length(entry, listed.at);
-  if (!duration) return duration.error();
-  const auto type = json::text(entry, "deviceType").value_or("");
-  if (auto added = add_cameras(alert, entry, type, *at, *duration); !added) return added.error();
+  const auto at = time_of(alert, entry);
+  listed.at_is_told = at.has_value();
+  listed.at = at.value_or(WallTime());
+  const auto duration = length(alert, entry, at);
+  add_cameras(alert, entry, json::text(entry, "deviceType").value_or(""), at, duration);
   return listed;
 }
 
 // Where the next page goes on, also after an entry that is of no use otherwise.
 std::optional<AlertCursor> cursor_at(const json::Object& entry) {
   const auto id = id_of(entry, "uuid", "alertId");
-  auto at = time_ms(entry, "timestampMs");
-  if (at && !*at) at = time_ms(entry, "eventStartMs");
-  if (!id || id->empty() || !at || !*at) return std::nullopt;
-  return AlertCursor{**at, AlertId(*id)};
+  Alert unused;
+  const auto at = time_of(unused, entry);
+  if (!id || id->empty() || !at) return std::nullopt;
+  return AlertCursor{*at, AlertId(*id)};
+}
+
+// An alert that tells no time gets that of the one listed before it, else of the next that tells one, else `now`.
+void guess_times(std::vector<ListedAlert>& alerts, WallTime now) {
+  const auto told = std::find_if(alerts.begin(), alerts.end(), [](const ListedAlert& one) { return one.at_is_told; });
+  WallTime near = told == alerts.end() ? now : told->at;
+  for (auto& listed : alerts) {
+    if (listed.at_is_told) {
+      near = listed.at;
+      continue;
+    }
+    listed.at = near;
+    listed.alert.at = near;
+    for (auto& camera : listed.alert.cameras) camera.at = near;
+    remark(listed.alert, "it tells no time: that of the alerts listed beside it is taken");
+  }
+}
+
+std::string name_of(const json::Object& entry, std::size_t index) {
+  auto id = json::text(entry, "uuid");
+  if (!id) id = json::text(entry, "alertId");
+  return id ? "alert " + printable(*id, 64) : fmt::format("entry {}", index);
 }
 
 }  // namespace
 
-AlertPage read_alert_page(const json::Object& answer) {
+AlertPage read_alert_page(const json::Object& answer, WallTime now) {
   AlertPage page;
   auto entries = json::array(answer, "policyAlerts");
   if (!entries) entries = json::array(answer, "alerts");
   if (!entries) return page;
+  std::size_t index = 0;
   for (const auto item : *entries) {
+    const auto number = index++;
     json::Object entry;
     if (item.get(entry) != simdjson::SUCCESS) {
-      page.unusable.emplace_back("an entry is not an object");
+      page.unusable.push_back(fmt::format("entry {} is not an object", number));
       continue;
     }
     if (auto cursor = cursor_at(entry)) page.last = std::move(cursor);
@@ -87,10 +111,10 @@ AlertPage read_alert_page(const json::Object& answer) {
     if (listed) {
       page.alerts.push_back(std::move(*listed));
     } else {
-      const auto id = json::text(entry, "uuid").value_or("without a uuid");
-      page.unusable.push_back(fmt::format("alert {}: {}", printable(id, 64), listed.error().message));
+      page.unusable.push_back(fmt::format("{}: {}", name_of(entry, number), listed.error().message));
     }
   }
+  guess_times(page.alerts, now);
   return page;
 }
 
@@ -105,19 +129,19 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
     ++listing.pages;
     listing.unusable += page->unusable.size();
     for (const auto& why : page->unusable) spdlog::warn("listed by Rhombus, but of no use: {}", why);
-    if (!page->last) {
-      listing.complete = page->unusable.empty();
-      return listing;
+    for (const auto& listed : page->alerts) {
+      for (const auto& remark : listed.alert.remarks)
+        say_once(fmt::format("alert {}, listed by Rhombus: {}", listed.alert.id.str(), remark));
     }
-    const auto& last = *page->last;
-    if (query.cursor && (last.at > query.cursor->at || last == *query.cursor)) {
+    const auto& last = page->last;
+    if (last && query.cursor && (last->at > query.cursor->at || *last == *query.cursor)) {
       // One that minds times alone ends with the alert that it ended with before.
       const bool minds_time = std::all_of(page->alerts.begin(), page->alerts.end(),
                                           [&](const ListedAlert& listed) { return listed.at <= *query.before; });
       listing.complete = minds_time && page->alerts.size() < page_size;
       if (!listing.complete)
         spdlog::error("Rhombus lists the same alerts again and again; what was before alert {} is not known",
-                      last.id.str());
+                      last->id.str());
       return listing;
     }
     // The server may mind fewer bounds than it was given.
@@ -130,10 +154,14 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
       if (!go_on) return go_on.error();
       listing.complete = *go_on;
     }
-    if (last.at < after || !listing.complete) return listing;
+    if (!last) {
+      listing.complete = listing.complete && page->unusable.empty();
+      return listing;
+    }
+    if (last->at < after || !listing.complete) return listing;
     // Said in two ways: one that knows only times gets on as well. One millisecond more, so that alerts of the same
     // one are not passed over, however the server takes `before`.
-    query.before = std::min(before, last.at + std::chrono::milliseconds(1));
+    query.before = std::min(before, last->at + std::chrono::milliseconds(1));
     query.cursor = last;
   }
 }

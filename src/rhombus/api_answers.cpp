@@ -1,12 +1,14 @@
 #include "api_answers.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "say_once.hpp"
 #include "webhook_json.hpp"
 
 namespace responder::rhombus {
@@ -18,7 +20,8 @@ class Answer {
   static Result<Answer> parse(const std::string& path, const std::string& text) {
     Answer answer;
     json::Element root;
-    if (answer.parser_->parse(text).get(root) != simdjson::SUCCESS || root.get(answer.object_) != simdjson::SUCCESS) {
+    if (json::parse(*answer.parser_, text, root, &answer.repaired_) != simdjson::SUCCESS ||
+        root.get(answer.object_) != simdjson::SUCCESS) {
       // Some answers hold secrets: none is quoted.
       return Error{ErrorKind::transient,
                    fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
@@ -31,10 +34,13 @@ class Answer {
   }
 
   const json::Object& object() const { return object_; }
+  // Whether something had to be replaced to read it.
+  bool repaired() const { return repaired_; }
 
  private:
   std::unique_ptr<simdjson::dom::parser> parser_ = std::make_unique<simdjson::dom::parser>();
   json::Object object_;
+  bool repaired_ = false;
 };
 
 Error lacks(std::string_view path, std::string_view name) {
@@ -49,17 +55,71 @@ std::optional<DeviceId> device_id(const json::Object& object) {
 
 bool is_online(const json::Object& state) { return json::text(state, "connectionStatus").value_or("") != "RED"; }
 
-// Calls `take` with each object of the named list; entries of other types are passed over.
+void pass_over(std::string_view path, std::string_view list, std::size_t index, std::string_view why) {
+  say_once(fmt::format("{}: {}[{}] is passed over: {}", path, list, index, why));
+}
+
+// Calls `take` with each object of an array and names those of which it says false: `needed` is what they lack.
 template <class Take>
-Result<void> each_in_list(const Answer& answer, std::string_view path, std::string_view name, Take take) {
+void each_object(const json::Array& array, std::string_view path, std::string_view name, std::string_view needed,
+                 Take take) {
+  std::size_t index = 0;
+  for (const auto item : array) {
+    json::Object entry;
+    if (item.get(entry) != simdjson::SUCCESS) {
+      pass_over(path, name, index, "it is not an object");
+    } else if (!take(entry)) {
+      pass_over(path, name, index, fmt::format("it has no usable {}", needed));
+    }
+    ++index;
+  }
+}
+
+// The same for the named list, which has to be there.
+template <class Take>
+Result<void> each_in_list(const Answer& answer, std::string_view path, std::string_view name, std::string_view needed,
+                          Take take) {
   const auto list = json::array(answer.object(), name);
   if (!list) return lacks(path, name);
-  for (const auto item : *list) {
-    json::Object entry;
-    if (item.get(entry) == simdjson::SUCCESS) take(entry);
-  }
+  each_object(*list, path, name, needed, take);
   return {};
 }
+
+// The texts of a list that may be absent; `is_usable` says which are.
+template <class IsUsable>
+std::vector<std::string> texts(const json::Object& object, std::string_view path, std::string_view name,
+                               IsUsable is_usable) {
+  std::vector<std::string> found;
+  const auto list = json::array(object, name);
+  if (!list) return found;
+  std::size_t index = 0;
+  for (const auto item : *list) {
+    std::string_view text;
+    if (item.get(text) == simdjson::SUCCESS && is_usable(text)) {
+      found.emplace_back(text);
+    } else {
+      pass_over(path, name, index, "it is no text, or not one of that kind");
+    }
+    ++index;
+  }
+  return found;
+}
+
+LocationId location_of(const json::Object& state) {
+  auto id = json::text(state, "locationUuid").value_or("");
+  return LocationId(is_safe_id(id) ? std::move(id) : std::string());
+}
+
+// A whole number of seconds within what can be meant, rounded by `round`; nullopt where there is none.
+std::optional<std::chrono::seconds> seconds_of(const json::Object& object, std::string_view name, std::int64_t most,
+                                               double (*round)(double)) {
+  const auto value = json::number(object, name);
+  if (!value || !*value || **value < 0 || **value > static_cast<double>(most)) return std::nullopt;
+  return std::chrono::seconds(static_cast<std::int64_t>(round(**value)));
+}
+
+double down(double value) { return std::floor(value); }
+double up(double value) { return std::ceil(value); }
 
 }  // namespace
 
@@ -67,11 +127,11 @@ Result<std::vector<Camera>> read_cameras(const std::string& path, const std::str
   auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   std::vector<Camera> cameras;
-  const auto read = each_in_list(*answer, path, "cameraStates", [&](const json::Object& state) {
+  const auto read = each_in_list(*answer, path, "cameraStates", "uuid", [&](const json::Object& state) {
     const auto id = device_id(state);
-    if (!id) return;
-    cameras.push_back({*id, json::text(state, "name").value_or(""),
-                       LocationId(json::text(state, "locationUuid").value_or("")), is_online(state)});
+    if (!id) return false;
+    cameras.push_back({*id, json::text(state, "name").value_or(""), location_of(state), is_online(state)});
+    return true;
   });
   if (!read) return read.error();
   return cameras;
@@ -83,18 +143,13 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
   std::vector<AudioGateway> gateways;
   // An organization without any may have null there.
   if (!json::array(answer->object(), "audioGatewayStates")) return gateways;
-  const auto read = each_in_list(*answer, path, "audioGatewayStates", [&](const json::Object& state) {
+  const auto read = each_in_list(*answer, path, "audioGatewayStates", "uuid", [&](const json::Object& state) {
     const auto id = device_id(state);
-    if (!id) return;
+    if (!id) return false;
     AudioGateway gateway{*id, json::text(state, "name").value_or(""), {}, is_online(state)};
-    if (const auto cameras = json::array(state, "associatedCameras")) {
-      for (const auto item : *cameras) {
-        std::string_view camera;
-        if (item.get(camera) == simdjson::SUCCESS && is_safe_id(camera))
-          gateway.cameras.emplace_back(std::string(camera));
-      }
-    }
+    for (auto& camera : texts(state, path, "associatedCameras", is_safe_id)) gateway.cameras.emplace_back(camera);
     gateways.push_back(std::move(gateway));
+    return true;
   });
   if (!read) return read.error();
   return gateways;
@@ -105,16 +160,9 @@ Result<MediaUris> read_media_uris(const std::string& path, const std::string& te
   if (!answer) return answer.error();
 
   MediaUris uris;
-  const auto read_list = [&](std::string_view name, std::vector<std::string>& into) {
-    const auto list = json::array(answer->object(), name);
-    if (!list) return;
-    for (const auto item : *list) {
-      std::string_view uri;
-      if (item.get(uri) == simdjson::SUCCESS && !uri.empty()) into.emplace_back(uri);
-    }
-  };
-  read_list("lanVodMpdUrisTemplates", uris.lan);
-  read_list("lanCheckUrls", uris.lan_checks);
+  const auto is_some = [](std::string_view uri) { return !uri.empty(); };
+  uris.lan = texts(answer->object(), path, "lanVodMpdUrisTemplates", is_some);
+  uris.lan_checks = texts(answer->object(), path, "lanCheckUrls", is_some);
   uris.wan = json::text(answer->object(), "wanVodMpdUriTemplate");
   if (uris.wan && uris.wan->empty()) uris.wan.reset();
   return uris;
@@ -129,18 +177,17 @@ Result<std::optional<std::vector<Presence>>> read_presence(const std::string& pa
   for (const auto [kind, list] : *by_kind) {
     json::Array windows;
     if (list.get(windows) != simdjson::SUCCESS) continue;
-    for (const auto item : windows) {
-      json::Object window;
-      if (item.get(window) != simdjson::SUCCESS) continue;
-      const auto from = json::integer(window, "startSeconds");
-      const auto length = json::integer(window, "durationSeconds");
-      constexpr std::int64_t end_of_time = 100'000'000'000;
-      if (!from || !*from || !length || !*length || **from < 0 || **from > end_of_time || **length < 0 ||
-          **length > end_of_time)
-        continue;
-      const std::chrono::sys_seconds begin{std::chrono::seconds(**from)};
-      held.push_back({begin, begin + std::chrono::seconds(**length)});
-    }
+    each_object(windows, path, "presenceWindows", "startSeconds and durationSeconds",
+                [&](const json::Object& window) {
+                  constexpr std::int64_t end_of_time = 100'000'000'000;
+                  // Inward, where there are fractions: footage is not said to be there that may not be.
+                  const auto from = seconds_of(window, "startSeconds", end_of_time, up);
+                  const auto length = seconds_of(window, "durationSeconds", end_of_time, down);
+                  if (!from || !length) return false;
+                  const std::chrono::sys_seconds begin{*from};
+                  held.push_back({begin, begin + *length});
+                  return true;
+                });
   }
   return std::optional(std::move(held));
 }
@@ -151,10 +198,8 @@ Result<AlertDetails> read_alert_details(const std::string& path, const std::stri
   const auto described = json::object(answer->object(), "policyAlert");
   if (!described) return lacks(path, "policyAlert");
   AlertDetails details;
-  const auto duration = json::integer(*described, "durationSec");
   constexpr std::int64_t longest = 86'400;
-  if (duration && *duration && **duration >= 0 && **duration <= longest)
-    details.duration = std::chrono::seconds(**duration);
+  details.duration = seconds_of(*described, "durationSec", longest, up);
   details.finalized = json::boolean(*described, "finalized").value_or(true);
   for (const auto* name : {"clipLocationMap", "clipLocationMapV2"}) {
     const auto map = json::object(*described, name);
@@ -167,10 +212,10 @@ Result<AlertDetails> read_alert_details(const std::string& path, const std::stri
   return details;
 }
 
-Result<AlertPage> read_alerts(const std::string& path, const std::string& text) {
+Result<AlertPage> read_alerts(const std::string& path, const std::string& text, WallTime now) {
   auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
-  return read_alert_page(answer->object());
+  return read_alert_page(answer->object(), now);
 }
 
 Result<Secret> read_token(const std::string& path, const std::string& text) {
@@ -187,7 +232,9 @@ Result<Secret> read_token(const std::string& path, const std::string& text) {
 Result<WebhookSettings> read_webhook_settings(const std::string& path, const std::string& text) {
   const auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
-  return read_webhook_settings(answer->object());
+  auto settings = read_webhook_settings(answer->object());
+  settings.is_exact = !answer->repaired();
+  return settings;
 }
 
 Result<std::optional<Secret>> read_registration(const std::string& path, const std::string& text) {
@@ -206,12 +253,13 @@ Result<void> read_failures(const std::string& path, const std::string& text, std
   const auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   if (!json::array(answer->object(), list)) return {};
-  return each_in_list(*answer, path, list, [&](const json::Object& event) {
+  return each_in_list(*answer, path, list, "activity", [&](const json::Object& event) {
     if (json::text(event, "activity") != "EXTERNAL_WEBHOOK_FAILURE" && json::text(event, "integration") != "WEBHOOKS")
-      return;
+      return true;
     ++failed.count;
     auto at = json::text(event, "timestamp");
     if (at && (!failed.last || *at > *failed.last)) failed.last = printable(*at, 40);
+    return true;
   });
 }
 

@@ -1,4 +1,5 @@
-// What Rhombus's answers say, apart from the asking. Pure: text in, values out. `path` is the call's, for the Errors.
+// What Rhombus's answers say, apart from the asking: text in, values out. `path` is the call's, for the Errors. An
+// entry of a list that is odd costs itself only: it is passed over and named in the log, once.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,8 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
 Result<MediaUris> read_media_uris(const std::string& path, const std::string& text);
 Result<std::optional<std::vector<Presence>>> read_presence(const std::string& path, const std::string& text);
 Result<AlertDetails> read_alert_details(const std::string& path, const std::string& text);
-Result<AlertPage> read_alerts(const std::string& path, const std::string& text);
+// `now` is for alerts that tell no time (read_alert_page).
+Result<AlertPage> read_alerts(const std::string& path, const std::string& text, WallTime now);
 Result<WebhookSettings> read_webhook_settings(const std::string& path, const std::string& text);
 // Adds what the named list of diagnostics says.
 Result<void> read_failures(const std::string& path, const std::string& text, std::string_view list,

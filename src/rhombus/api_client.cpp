@@ -169,7 +169,7 @@ Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::
                                             bool* answered) {
   auto text = call(path, body, stop, Urgency::background, answered);
   if (!text) return text.error();
-  return read_alerts(path, *text);
+  return read_alerts(path, *text, clock_.wall_now());
 }
 
 Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_token stop) {
@@ -225,6 +225,11 @@ Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
 Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
                                            std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
+  if (!now.is_exact)
+    return Error{
+        ErrorKind::permanent,
+        "Rhombus's webhook settings have a character or number that cannot be sent back as it is: register the "
+        "URL in Rhombus's console"};
   auto text = call(path, registration_body(now, url, diagnostic), stop);
   if (!text) return text.error();
   auto secret = read_registration(path, *text);

@@ -1,6 +1,7 @@
 #include "json.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <vector>
 
@@ -9,7 +10,20 @@
 #include "responder/base/ids.hpp"
 #include "responder/base/text.hpp"
 
+#include "json_repair.hpp"
+
 namespace responder::rhombus::json {
+
+simdjson::error_code parse(simdjson::dom::parser& parser, std::string_view text, Element& root, bool* repaired) {
+  text = without_byte_order_mark(text);
+  const auto error = parser.parse(text.data(), text.size()).get(root);
+  if (repaired != nullptr) *repaired = false;
+  if (error == simdjson::SUCCESS || error == simdjson::CAPACITY || error == simdjson::MEMALLOC) return error;
+  const auto better = repair(text);
+  if (better == text) return error;
+  if (repaired != nullptr) *repaired = true;
+  return parser.parse(better).get(root);
+}
 
 std::optional<Element> field(const Object& object, std::string_view name) {
   Element found;
@@ -36,20 +50,19 @@ std::optional<Object> object(const Object& from, std::string_view name) { return
 std::optional<Array> array(const Object& from, std::string_view name) { return typed<Array>(from, name); }
 std::optional<bool> boolean(const Object& from, std::string_view name) { return typed<bool>(from, name); }
 
-Result<std::optional<std::int64_t>> integer(const Object& from, std::string_view name) {
+Result<std::optional<double>> number(const Object& from, std::string_view name) {
   const auto found = field(from, name);
-  if (!found) return std::optional<std::int64_t>{};
-  std::int64_t value = 0;
+  if (!found) return std::optional<double>{};
+  double value = 0;
   if (found->get(value) == simdjson::SUCCESS) return std::optional(value);
   std::string_view written;
   if (found->get(written) == simdjson::SUCCESS) {
-    if (const auto parsed = parse_int(trim(written))) return std::optional<std::int64_t>(*parsed);
+    written = trim(written);
+    const auto* const end = written.data() + written.size();
+    const auto [stop, error] = std::from_chars(written.data(), end, value);
+    if (error == std::errc{} && stop == end && std::isfinite(value)) return std::optional(value);
   }
-  double number = 0;
-  if (found->get(number) == simdjson::SUCCESS && std::trunc(number) == number && std::abs(number) < 9e15) {
-    return std::optional(static_cast<std::int64_t>(number));
-  }
-  return Error{ErrorKind::permanent, fmt::format("{} is not an integer", name)};
+  return Error{ErrorKind::permanent, fmt::format("{} is not a number", name)};
 }
 
 std::optional<std::string> clip_region(Element value) {

@@ -1,4 +1,4 @@
-// Reading the vendor's JSON: any field may be absent or null, integers may come as strings.
+// Reading the vendor's JSON: any field may be absent or null, numbers may come as strings.
 #pragma once
 
 #include <optional>
@@ -15,6 +15,12 @@ using Element = simdjson::dom::element;
 using Object = simdjson::dom::object;
 using Array = simdjson::dom::array;
 
+// Parses a whole document into `root`, which lives as long as `parser` parses nothing else. What repair() can replace
+// does not make it fail; neither does a byte order mark in front. `repaired`, if given, is told whether anything was
+// replaced. Documents that are valid are parsed once and not copied.
+simdjson::error_code parse(simdjson::dom::parser& parser, std::string_view text, Element& root,
+                           bool* repaired = nullptr);
+
 // The field, nullopt when it is absent or null.
 std::optional<Element> field(const Object& object, std::string_view name);
 
@@ -24,8 +30,8 @@ std::optional<Object> object(const Object& object, std::string_view name);
 std::optional<Array> array(const Object& object, std::string_view name);
 std::optional<bool> boolean(const Object& object, std::string_view name);
 
-// 2, "2" and 2.0. An Error when the field is there and is no integer.
-Result<std::optional<std::int64_t>> integer(const Object& object, std::string_view name);
+// 2, 2.5, "2" and "2.5"; nullopt when it is absent or null. An Error when the field is there and is no finite number.
+Result<std::optional<double>> number(const Object& object, std::string_view name);
 
 // A cloud region of a clipLocationMap ("us-west-2", or {"region": "us-west-2"}) that can stand in a path.
 std::optional<std::string> clip_region(Element value);

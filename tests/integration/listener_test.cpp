@@ -43,6 +43,22 @@ struct Fixture {
 
 }  // namespace
 
+TEST_CASE_METHOD(Fixture, "a signed webhook is taken whatever its fields hold that nobody needs") {
+  int count = 0;
+  for (const std::string odd :
+       {R"("summary":"\ud83d")", R"("x":18446744073709551616)", R"("x":[1e400])", "\"name\":\"Caf\xe9\"",
+        R"("location":7)", R"("durationSec":-1)", R"("timestampMs":0)", R"("clipLocationMap":{"a/b":"r"})"}) {
+    CAPTURE(odd);
+    const auto answer = signed_post(
+        fmt::format("\xEF\xBB\xBF{{\"alertUuid\":\"odd{}\",\"deviceUuid\":\"{}\",{}}}", ++count, camera, odd));
+    CHECK(answer->status == 200);
+    CHECK(answer->body == R"({"status":"accepted"})");
+  }
+  CHECK(responder->events().size() == static_cast<std::size_t>(count));
+  CHECK(signed_post(R"({"alertUuid":"A1","deviceUuid":"C1","x":1e400,"\u0061lertUuid":"A2"})")->status == 400);
+  CHECK(signed_post(R"({"alertUuid":"\ud83d","deviceUuid":"C1"})")->status == 400);
+}
+
 TEST_CASE_METHOD(Fixture, "the table of answers") {
   auto answer = signed_post(body());
   CHECK(answer->status == 200);

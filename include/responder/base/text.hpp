@@ -21,7 +21,14 @@ std::optional<long long> parse_int(std::string_view text);  // decimal, the whol
 // Text from outside made fit for one log line: control characters and broken UTF-8 become '?', at most `limit` bytes.
 std::string printable(std::string_view text, std::size_t limit = 200);
 
+// The text after the mark that some editors put in front of UTF-8.
+std::string_view without_byte_order_mark(std::string_view text);
+
 bool is_valid_utf8(std::string_view text);
+
+// The length of the UTF-8 sequence at the start of `text`, which is not empty; 0 when there is none (overlong forms
+// and surrogates are none).
+std::size_t utf8_length(std::string_view text);
 
 // The candidate nearest to `word` by edit distance, if near enough to be what was meant.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);

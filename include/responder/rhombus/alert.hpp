@@ -34,11 +34,15 @@ struct Alert {
   // Of what the device saw, where it is said at once for the whole alert.
   std::optional<WallTime> at = {};
   std::optional<std::chrono::seconds> duration = {};
+  // What was odd and was passed over, one printable line each: for the log.
+  std::vector<std::string> remarks = {};
 };
 
 // A webhook's body: the organization webhook's form (`alertUuid`) or the rule action's (`uuid`, `deviceEvents`).
-// Unknown fields, nulls and unknown enum values are normal. An Error names the field that makes it unusable: not a
-// JSON object, a key twice, an id missing or not 1-64 of A-Za-z0-9._-, a number that is none.
+// Unknown fields, nulls and unknown enum values are normal. An Error names what makes it unusable: not a JSON object,
+// a key twice, an id missing or not 1-64 of A-Za-z0-9._-. What only helps never makes it unusable: an odd time,
+// duration or location counts as not told, an entry of a list that is odd is passed over, and a character or number
+// that JSON does not allow is replaced (json::repair). The alert's remarks name what was.
 //
 // Not thread-safe: it keeps a parser's memory. One object for each thread.
 class WebhookParser {

@@ -30,13 +30,14 @@ struct AlertQuery {
 
 struct ListedAlert {
   Alert alert;
-  WallTime at;  // when it began
+  WallTime at;             // when it began
+  bool at_is_told = true;  // false: the alert tells no time, and `at` is near those that are listed beside it
 };
 
 struct AlertPage {
   std::vector<ListedAlert> alerts;
   std::vector<std::string> unusable;  // why, one for each entry that cannot be used
-  std::optional<AlertCursor> last;    // none: the page is empty
+  std::optional<AlertCursor> last;    // none: no entry tells its id and time
 };
 
 // One page; ApiClient::policy_alerts.
@@ -50,8 +51,8 @@ struct Listing {
   bool complete = true;
 };
 
-// Goes through all alerts of `query`, the newest first, page by page; unusable entries are logged. `visit` may end it
-// by returning false. An Error of a page or of `visit` ends it too.
+// Goes through all alerts of `query`, the newest first, page by page; unusable entries and remarks are logged.
+// `visit` may end it by returning false. An Error of a page or of `visit` ends it too.
 Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop_token stop,
                             const std::function<Result<bool>(std::vector<ListedAlert>)>& visit);
 

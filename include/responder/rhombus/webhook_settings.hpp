@@ -20,6 +20,8 @@ struct WebhookSettings {
   bool enabled = true;  // off: none of them is called
   std::vector<RegisteredWebhook> webhooks = {};
   Secret as_given = {};  // the JSON object, with every secret: it is sent back with a change
+  bool is_exact =
+      true;  // false: something in `as_given` had to be replaced (json::repair), and it must not be sent back
 };
 
 // The body of updateWebhookIntegrationV2 that adds the URL, or renews its registration. What else there is stays as

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "responder/rhombus/alert.hpp"
@@ -84,15 +86,16 @@ TEST_CASE("what is unusable is refused with the field's name") {
       {R"({"alertUuid":")" + std::string(10000, 'a') + R"(","deviceUuid":"C1"})", "alertUuid"},
       {R"({"alertUuid":7,"deviceUuid":"C1"})", "alertUuid"},
       {R"({"alertUuid":"A1","deviceUuid":"C 1"})", "deviceUuid"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","clipLocationMap":{"a/b":"r"}})", "clipLocationMap"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","timestampMs":{}})", "timestampMs"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","timestampMs":-5})", "timestampMs"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","timestampMs":99999999999999999})", "timestampMs"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","durationSec":"long"})", "durationSec"},
-      {R"({"alertUuid":"A1","deviceUuid":"C1","durationSec":-1})", "durationSec"},
       {R"({"uuid":"R1","deviceEvents":[{"deviceUuid":"a b"}]})", "deviceUuid"},
       {R"({"uuid":"R1","deviceEvents":["x"]})", "deviceEvents"},
-      {"{" + base + ",\"x\":\"\xff\"}", "not JSON"},
+      {"{" + base + ",\xff\"x\":1}", "not JSON"},
+      {"{" + base + ",\"x\":NaN}", "not JSON"},
+      {"{" + base + ",\"x\":01}", "not JSON"},
+      {R"({"alertUuid":"A\ud83d","deviceUuid":"C1"})", "alertUuid"},
+      {"{\"alertUuid\":\"A\xe9\",\"deviceUuid\":\"C1\"}", "alertUuid"},
+      {R"({"alertUuid":1e400,"deviceUuid":"C1"})", "neither alertUuid nor uuid"},
+      {"{" + base + ",\"x\":1e400,\"\\u0061lertUuid\":\"A2\"}", "twice"},
+      {"\xEF\xBB\xBF{" + base + ",\"x\":\"\xff\",\"x\":1}", "twice"},
       {"{" + base + ",\"x\":" + std::string(1000, '[') + std::string(1000, ']') + "}", "not JSON"},
   };
   for (const auto& [body, expected] : table) {
@@ -106,4 +109,105 @@ TEST_CASE("what is unusable is refused with the field's name") {
 TEST_CASE("a valid body cut anywhere is refused, never misread") {
   const std::string body = "{" + base + R"(,"durationSec":5})";
   for (std::size_t cut = 0; cut < body.size(); ++cut) CHECK_FALSE(parse(body.substr(0, cut)));
+}
+
+TEST_CASE("what only helps never loses an alert") {
+  struct Odd {
+    std::string fields, remark;
+    std::optional<std::chrono::seconds> duration;
+    bool has_time = true;
+  };
+  const Odd table[] = {
+      {R"("durationSec":7.5)", "", 8s},
+      {R"("durationSec":"7.5")", "", 8s},
+      {R"("durationSec":"7")", "", 7s},
+      {R"("durationSec":-1)", "durationSec", {}},
+      {R"("durationSec":"long")", "durationSec", {}},
+      {R"("durationSec":"nan")", "durationSec", {}},
+      {R"("durationSec":[7])", "durationSec", {}},
+      {R"("durationSec":1e400)", "", {}},
+      {R"("durationSec":99999999999999999999999)", "", {}},
+      {R"("durationSec":1e300)", "", 365 * 24h},
+      {R"("timestampMs":0)", "timestampMs", {}, false},
+      {R"("timestampMs":-5)", "timestampMs", {}, false},
+      {R"("timestampMs":{})", "timestampMs", {}, false},
+      {R"("timestampMs":99999999999999999)", "timestampMs", {}, false},
+      {R"("timestampMs":"soon")", "timestampMs", {}, false},
+      {R"("timestampMs":1700000000000.9)", "", {}},
+      {R"("location":"not/an/id")", "location", {}},
+      {R"("location":["L1"])", "location", {}},
+      {R"("clipLocationMap":{"a/b":"r"})", "a/b", {}},
+      {R"("clipLocationMap":{"a/b":"r","C1":7},"clipLocationMapV2":[])", "a/b", {}},
+  };
+  for (const auto& odd : table) {
+    CAPTURE(odd.fields);
+    const bool tells_time = odd.fields.find("timestampMs") != std::string::npos;
+    const auto alert = parse(R"({"alertUuid":"A1","deviceUuid":"C1",)" +
+                             (tells_time ? "" : std::string(R"("timestampMs":1700000000000,)")) + odd.fields + "}");
+    REQUIRE(alert);
+    REQUIRE(alert->cameras.size() == 1);
+    CHECK(alert->cameras[0].camera.str() == "C1");
+    CHECK(alert->cameras[0].duration == odd.duration);
+    CHECK(alert->cameras[0].at.has_value() == odd.has_time);
+    CHECK(alert->location.empty());
+    CHECK(alert->remarks.size() == (odd.remark.empty() ? 0 : 1));
+    if (!odd.remark.empty()) CHECK(alert->remarks.at(0).find(odd.remark) != std::string::npos);
+  }
+}
+
+TEST_CASE("a field that nobody reads may hold anything, and what is beside it is read") {
+  for (const std::string odd :
+       {R"("summary":"\ud83d")", R"("summary":"\ude00 \ud83d!")", R"("count":18446744073709551616)",
+        R"("count":-9223372036854775809)", R"("count":1e400)", R"("count":[-1E+999,1e-999])", "\"name\":\"Caf\xe9\"",
+        "\"name\":\"\xc3\"", "\"name\":\"a\nb\"", "\"Caf\xe9\":{\"x\":\"\xff\"}", R"("summary":null)",
+        R"("summary":[[["\udfff"]]],"activityTrigger":{"x":1})"}) {
+    for (const std::string mark : {"", "\xEF\xBB\xBF"}) {
+      CAPTURE(odd);
+      const auto alert = parse(mark + "{" + odd + "," + base + R"(,"durationSec":12})");
+      REQUIRE(alert);
+      CHECK(alert->id.str() == "A1");
+      REQUIRE(alert->cameras.size() == 1);
+      CHECK(alert->cameras[0].at == WallTime(1'700'000'000s));
+      CHECK(alert->cameras[0].duration == 12s);
+    }
+  }
+}
+
+TEST_CASE("an event of a rule action that is of no use costs itself only, and is named") {
+  const auto alert = parse(
+      R"({"uuid":"R1","triggeredTimestampMs":1700000005000,"deviceEvents":["x",{"deviceUuid":"a b"},7,)"
+      R"({"deviceUuid":"C1","timestampMs":0,"durationSec":"long","locationUuid":"no/id"},{"deviceUuid":"C2"}]})");
+  REQUIRE(alert);
+  REQUIRE(alert->cameras.size() == 2);
+  CHECK(alert->cameras[0].camera.str() == "C1");
+  CHECK(alert->cameras[0].at == WallTime(1'700'000'005s));
+  CHECK(alert->cameras[1].camera.str() == "C2");
+  const auto named = [&](std::string_view what) {
+    return std::count_if(alert->remarks.begin(), alert->remarks.end(),
+                         [&](const auto& line) { return line.find(what) != std::string::npos; });
+  };
+  CHECK(named("deviceEvents[0]") == 1);
+  CHECK(named("deviceEvents[1]") == 1);
+  CHECK(named("deviceEvents[2]") == 1);
+  CHECK(named("timestampMs") == 1);
+  CHECK(named("durationSec") == 1);
+  CHECK(named("locationUuid") == 1);
+}
+
+TEST_CASE("of more cameras than an alert has, the first are taken") {
+  std::string events;
+  std::string map;
+  for (int i = 0; i < 300; ++i) {
+    const auto name = "C" + std::to_string(i);
+    events += (i == 0 ? "" : ",") + (R"({"deviceUuid":")" + name) + "\"}";
+    map += (i == 0 ? "" : ",") + ("\"" + name) + R"(":"us-west-2")";
+  }
+  const auto rule = parse(R"({"uuid":"R1","deviceEvents":[)" + events + "]}");
+  REQUIRE(rule);
+  CHECK(rule->cameras.size() == 256);
+  CHECK(rule->remarks.size() == 1);
+  const auto organization = parse("{" + base + R"(,"clipLocationMap":{)" + map + "}}");
+  REQUIRE(organization);
+  CHECK(organization->cameras.size() == 256);
+  CHECK(organization->remarks.size() == 1);
 }

@@ -1,0 +1,150 @@
+#include "api_answers.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace responder;
+using namespace responder::rhombus;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string path = "/api/x";
+const WallTime now(1'700'009'000s);
+
+std::string alert(const std::string& id, const std::string& more, std::int64_t at_ms = 1'700'000'000'000) {
+  return R"({"uuid":")" + id + R"(","deviceUuid":"C1","timestampMs":)" + std::to_string(at_ms) + "," + more + "}";
+}
+
+AlertPage page_of(const std::vector<std::string>& entries) {
+  std::string text = R"({"policyAlerts":[)";
+  for (std::size_t i = 0; i < entries.size(); ++i) text += (i == 0 ? "" : ",") + entries[i];
+  const auto page = read_alerts(path, text + "]}", now);
+  REQUIRE(page);
+  return *page;
+}
+
+}  // namespace
+
+TEST_CASE("one odd alert of a list costs the others nothing, and what of it is needed is read") {
+  for (const std::string odd :
+       {R"("textDescription":"\ud83d")", R"("x":99999999999999999999)", R"("x":1e400)", "\"x\":\"Caf\xe9\"",
+        R"("durationSec":7.5)", R"("durationSec":-1)", R"("durationSec":"long")", R"("locationUuid":"no/id")",
+        R"("policyAlertTriggers":[null,7,{"x":[]}])", R"("policyAlertTriggers":"FACE")",
+        R"("clipLocationMap":{"a/b":"r"})", R"("clipLocationMap":[1])", R"("deviceType":7)"}) {
+    CAPTURE(odd);
+    const auto page = page_of({alert("A1", R"("durationSec":5)"), alert("A2", R"("x":1)"), alert("A3", odd),
+                               alert("A4", R"("x":1)"), alert("A5", R"("x":1)")});
+    CHECK(page.unusable.empty());
+    REQUIRE(page.alerts.size() == 5);
+    CHECK(page.alerts[2].alert.id.str() == "A3");
+    REQUIRE(page.alerts[2].alert.cameras.size() == 1);
+    CHECK(page.alerts[2].at == WallTime(1'700'000'000s));
+  }
+}
+
+TEST_CASE("an alert that cannot be used is named by its id, or by its place") {
+  const auto page = page_of({alert("A1", R"("x":1)"), R"("text")", R"({"uuid":7,"deviceUuid":"C1"})",
+                             R"({"uuid":"A3","deviceUuid":"no/id"})", "null", alert("A5", R"("x":1)")});
+  REQUIRE(page.alerts.size() == 2);
+  REQUIRE(page.unusable.size() == 4);
+  CHECK(page.unusable[0].find("entry 1") != std::string::npos);
+  CHECK(page.unusable[1].find("entry 2") != std::string::npos);
+  CHECK(page.unusable[2].find("A3") != std::string::npos);
+  CHECK(page.unusable[3].find("entry 4") != std::string::npos);
+}
+
+TEST_CASE("an alert that tells no time is taken for one of those beside it") {
+  const auto timeless = [](const std::string& id, const std::string& at) {
+    return R"({"uuid":")" + id + R"(","deviceUuid":"C1","timestampMs":)" + at + "}";
+  };
+  const auto page = page_of({timeless("A0", "0"), alert("A1", R"("x":1)", 1'700'000'500'000), timeless("A2", "-1"),
+                             alert("A3", R"("x":1)"), timeless("A4", "\"soon\"")});
+  REQUIRE(page.alerts.size() == 5);
+  CHECK(page.alerts[0].at == WallTime(1'700'000'500s));
+  CHECK(page.alerts[2].at == WallTime(1'700'000'500s));
+  CHECK(page.alerts[4].at == WallTime(1'700'000'000s));
+  CHECK(page.alerts[4].alert.cameras.at(0).at == WallTime(1'700'000'000s));
+  CHECK_FALSE(page.alerts[4].at_is_told);
+  CHECK(page.alerts[3].at_is_told);
+  REQUIRE(page.last);
+  CHECK(page.last->id.str() == "A3");
+  CHECK_FALSE(page.alerts[4].alert.remarks.empty());
+}
+
+TEST_CASE("a list of one alert without a time is a whole list") {
+  std::vector<std::string> seen;
+  const auto listing = list_alerts(
+      [](const AlertQuery&, std::stop_token) {
+        return read_alerts(path, R"({"policyAlerts":[{"uuid":"A1","deviceUuid":"C1"}]})", now);
+      },
+      {}, {},
+      [&](std::vector<ListedAlert> page) -> Result<bool> {
+        for (const auto& listed : page) {
+          seen.push_back(listed.alert.id.str());
+          CHECK(listed.at == now);
+        }
+        return true;
+      });
+  REQUIRE(listing);
+  CHECK(listing->complete);
+  CHECK(seen == std::vector<std::string>{"A1"});
+}
+
+TEST_CASE("one odd device of a list costs the others nothing") {
+  const auto cameras = read_cameras(
+      path,
+      "{\"cameraStates\":[7,null,{\"uuid\":\"no/id\"},{\"uuid\":\"C1\",\"name\":\"Caf\xe9 \\ud83d\",\"x\":1e400},"
+      "{\"uuid\":\"C2\",\"name\":7,\"locationUuid\":\"no/id\",\"connectionStatus\":[]}]}");
+  REQUIRE(cameras);
+  REQUIRE(cameras->size() == 2);
+  CHECK((*cameras)[0].name == "Caf\xEF\xBF\xBD \xEF\xBF\xBD");
+  CHECK((*cameras)[1].id.str() == "C2");
+  CHECK((*cameras)[1].location.empty());
+
+  const auto gateways = read_audio_gateways(path,
+                                            "{\"audioGatewayStates\":[{},{\"uuid\":\"G1\",\"name\":\"\xff\","
+                                            "\"associatedCameras\":[null,\"a/b\",\"C1\"]}]}");
+  REQUIRE(gateways);
+  REQUIRE(gateways->size() == 1);
+  CHECK((*gateways)[0].cameras == std::vector{DeviceId("C1")});
+}
+
+TEST_CASE("one odd window, address or map entry costs the others nothing") {
+  const auto presence = read_presence(
+      path, R"({"presenceWindows":{"x":7,"video":[null,{"startSeconds":"soon","durationSeconds":5},)"
+            R"({"startSeconds":1e400,"durationSeconds":5},{"startSeconds":"1700000000","durationSeconds":10.9}]}})");
+  REQUIRE(presence);
+  REQUIRE(*presence);
+  REQUIRE((*presence)->size() == 1);
+  CHECK((*presence)->front().start == std::chrono::sys_seconds(1'700'000'000s));
+  CHECK((*presence)->front().end == std::chrono::sys_seconds(1'700'000'010s));
+
+  const auto uris = read_media_uris(path, R"({"lanVodMpdUrisTemplates":[7,"https://h/x",""],"lanCheckUrls":{}})");
+  REQUIRE(uris);
+  CHECK(uris->lan == std::vector<std::string>{"https://h/x"});
+  CHECK(uris->lan_checks.empty());
+
+  const auto details = read_alert_details(
+      path,
+      "{\"policyAlert\":{\"durationSec\":7.2,\"finalized\":\"no\",\"x\":\"\xff\",\"clipLocationMap\":"
+      "{\"a/b\":\"r\",\"C1\":\"us-west-2\",\"C2\":[]}}}");
+  REQUIRE(details);
+  CHECK(details->duration == 8s);
+  CHECK(details->clip_regions.size() == 1);
+  CHECK_FALSE(read_alert_details(path, R"({"policyAlert":{"durationSec":"long"}})")->duration);
+}
+
+TEST_CASE("webhook settings that had to be repaired are read, and not sent back") {
+  const auto settings = [](const std::string& more) {
+    const auto read = read_webhook_settings(
+        path, R"({"orgIntegrationV2":{"activityWebhooksV2":{"https://a/x":7,"https://b/x":{"webhookSecret":"s"}},)" +
+                  more + "}}");
+    REQUIRE(read);
+    REQUIRE(read->webhooks.size() == 2);
+    CHECK(read->webhooks[1].secret.reveal() == "s");
+    return *read;
+  };
+  CHECK(settings("\"x\":1").is_exact);
+  CHECK_FALSE(settings("\"x\":\"\xff\"").is_exact);
+  CHECK_FALSE(settings("\"x\":1e400").is_exact);
+}
