@@ -41,7 +41,15 @@ void check_journal(const Config& config, Findings& findings, std::optional<journ
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   auto sound = journal ? journal->check() : Result<void>(journal.error());
   if (!sound) return findings.wrong("journal", "journal.path: " + sound.error().message);
-  findings.good("journal", config.journal.path);
+  const auto has_log = journal->has_write_ahead_log();
+  if (has_log && !*has_log) {
+    findings.wrong("journal",
+                   fmt::format("journal.path: {} is on a file system where SQLite cannot have a write-ahead "
+                               "log, so that who reads keeps serve from writing: use a local disk",
+                               config.journal.path));
+  } else {
+    findings.good("journal", config.journal.path);
+  }
   opened.emplace(std::move(*journal));
 }
 

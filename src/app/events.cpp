@@ -7,6 +7,7 @@
 #include "responder/journal/capture_json.hpp"
 
 #include "commands.hpp"
+#include "set_up.hpp"
 #include "table.hpp"
 
 namespace responder::app {
@@ -84,8 +85,8 @@ Result<journal::Filter> read_filter(const EventsOptions& options, WallTime now) 
 int events(const Config& config, const EventsOptions& options) {
   const auto filter = read_filter(options, SystemClock().wall_now());
   if (!filter) return complain(filter.error().message);
-  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
-  if (!journal) return complain(journal.error().message + " (journal.path; has serve run yet?)");
+  auto journal = open_known_journal_to_look(config);
+  if (!journal) return complain(journal.error().message);
   // Read first, printed then: whoever looks at the pages of it keeps nobody from the journal.
   std::vector<std::string> lines;
   auto table = empty_table();

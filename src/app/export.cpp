@@ -173,7 +173,7 @@ Result<std::vector<Capture>> find_captures(journal::Journal& journal, const std:
 }  // namespace
 
 int export_clips(const Config& config, const ExportOptions& options, const Signals& signals) {
-  auto journal = open_known_journal(config);
+  auto journal = open_known_journal_to_look(config);
   if (!journal) return complain(journal.error().message);
   const auto captures = find_captures(*journal, options.alerts);
   if (!captures) return complain(captures.error().message);

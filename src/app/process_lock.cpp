@@ -41,8 +41,14 @@ std::filesystem::path serve_lock(std::filesystem::path journal) {
   return journal;
 }
 
-Result<std::optional<WorkLocks>> take_work_locks(std::filesystem::path journal, const std::filesystem::path& spool) {
-  auto of_journal = ProcessLock::try_take(journal += ".work-lock");
+std::filesystem::path work_lock(std::filesystem::path journal) {
+  journal += ".work-lock";
+  return journal;
+}
+
+Result<std::optional<WorkLocks>> take_work_locks(const std::filesystem::path& journal,
+                                                 const std::filesystem::path& spool) {
+  auto of_journal = ProcessLock::try_take(work_lock(journal));
   if (!of_journal) return with_context(of_journal.error(), "journal.path");
   if (!*of_journal) return std::optional<WorkLocks>{};
   auto of_spool = ProcessLock::try_take(spool / ".lock");

@@ -33,6 +33,9 @@ struct WorkLocks {
   ProcessLock spool;
 };
 // nullopt: another process has one of them.
-Result<std::optional<WorkLocks>> take_work_locks(std::filesystem::path journal, const std::filesystem::path& spool);
+Result<std::optional<WorkLocks>> take_work_locks(const std::filesystem::path& journal,
+                                                 const std::filesystem::path& spool);
+// The one on the journal.
+std::filesystem::path work_lock(std::filesystem::path journal);
 
 }  // namespace responder::app

@@ -60,9 +60,10 @@ struct EngineStart {
 // uses.
 class Daemon {
  public:
-  Daemon(const Config& config, journal::Journal writing, journal::Journal counting)
+  Daemon(const Config& config, journal::Journal writing, journal::Journal counting, journal::Journal for_poller)
       : config_(config),
         counting_(std::move(counting)),
+        for_poller_(std::move(for_poller)),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
         api_(api_options(config), clock_,
@@ -106,7 +107,8 @@ class Daemon {
 
   const Config& config_;
   SystemClock clock_;
-  journal::Journal counting_;  // of the admin endpoint's thread
+  journal::Journal counting_;    // of the admin endpoint's thread
+  journal::Journal for_poller_;  // until it is started
   ops::Metrics metrics_;
   journal::Writer writer_;
   rhombus::ApiClient api_;
@@ -328,7 +330,7 @@ Result<void> Daemon::start() {
 
 void Daemon::start_polling() {
   poller_ = std::make_unique<ingest::CatchUpPoller>(
-      catch_up_, writer_, clock_, seconds(config_.catch_up.interval_seconds),
+      catch_up_, std::move(for_poller_), clock_, seconds(config_.catch_up.interval_seconds),
       ingest::CatchUpPoller::Events{
           .succeeded = [this](WallTime at) { metrics_.set_catch_up_last_success(at); },
           .silent = [this](const ingest::SilenceReport& report,
@@ -406,7 +408,10 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   auto counting = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!counting) return complain("journal.path: " + counting.error().message);
 
-  Daemon daemon(config, std::move(*writing), std::move(*counting));
+  auto for_poller = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!for_poller) return complain("journal.path: " + for_poller.error().message);
+
+  Daemon daemon(config, std::move(*writing), std::move(*counting), std::move(*for_poller));
   if (auto started = daemon.start(); !started) {
     complain(started.error().message);
     if (!daemon.stop()) end_at_once(exit_usage);

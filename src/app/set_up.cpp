@@ -10,6 +10,7 @@
 
 #include "responder/base/log.hpp"
 
+#include "process_lock.hpp"
 #include "rules.hpp"
 
 namespace responder::app {
@@ -63,20 +64,44 @@ void set_process_up() {
   }
 }
 
+namespace {
+
+// Whoever works on captures has seen to what the journal's log holds, and goes on adding to it.
+journal::Journal::Mode mode_to_write(const Config& config) {
+  return ProcessLock::is_held(work_lock(config.journal.path)) ? journal::Journal::Mode::read_write_beside
+                                                              : journal::Journal::Mode::read_write;
+}
+
+// Whether it is known not to be there: what may not be looked at may be.
+bool is_absent(const std::filesystem::path& file) {
+  std::error_code failed;
+  return !std::filesystem::exists(file, failed) && !failed;
+}
+
+Error no_journal(const Config& config) {
+  return {ErrorKind::permanent,
+          fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
+}
+
+}  // namespace
+
 Result<journal::Journal> open_sound_journal(const Config& config) {
-  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
+  auto journal = journal::Journal::open(config.journal.path, mode_to_write(config));
   if (!journal) return journal;
   if (auto sound = journal->check(); !sound) return sound.error();
   return journal;
 }
 
 Result<journal::Journal> open_known_journal(const Config& config) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(config.journal.path, ignored)) {
-    return Error{ErrorKind::permanent,
-                 fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
-  }
-  return journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
+  if (is_absent(config.journal.path)) return no_journal(config);
+  return journal::Journal::open(config.journal.path, mode_to_write(config));
+}
+
+Result<journal::Journal> open_known_journal_to_look(const Config& config) {
+  if (is_absent(config.journal.path)) return no_journal(config);
+  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!journal) return with_context(journal.error(), "journal.path");
+  return journal;
 }
 
 Result<journal::Journal> open_journal_to_look(const Config& config) {
@@ -85,7 +110,7 @@ Result<journal::Journal> open_journal_to_look(const Config& config) {
   const auto folder = std::filesystem::absolute(path, ignored).parent_path();
   const bool can_be_made =
       !std::filesystem::exists(folder, ignored) || std::filesystem::is_directory(folder, ignored);
-  if (!std::filesystem::exists(path, ignored) && can_be_made) return journal::Journal::in_memory();
+  if (is_absent(path) && can_be_made) return journal::Journal::in_memory();
   return journal::Journal::open(path, journal::Journal::Mode::read_only);
 }
 

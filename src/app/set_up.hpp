@@ -25,6 +25,9 @@ Result<journal::Journal> open_known_journal(const Config& config);
 // The journal as it is, for looking; where there is none, one in memory that knows nothing.
 Result<journal::Journal> open_journal_to_look(const Config& config);
 
+// The journal there is, for looking; where there is none, an Error.
+Result<journal::Journal> open_known_journal_to_look(const Config& config);
+
 // Ends the process without waiting for threads that something outside holds.
 [[noreturn]] void end_at_once(int status);
 

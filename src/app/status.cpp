@@ -9,6 +9,7 @@
 #include "commands.hpp"
 #include "process_lock.hpp"
 #include "push_path.hpp"
+#include "set_up.hpp"
 
 namespace responder::app {
 namespace {
@@ -29,8 +30,8 @@ std::string describe_deliveries(const journal::DeliveryCounts& counts) {
 }  // namespace
 
 int status(const Config& config, bool as_json) {
-  auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
-  if (!journal) return complain(journal.error().message + " (journal.path; has serve run yet?)");
+  auto journal = open_known_journal_to_look(config);
+  if (!journal) return complain(journal.error().message);
   const auto counts = journal->counts();
   if (!counts) return complain(counts.error().message);
   const bool serving = ProcessLock::is_held(serve_lock(config.journal.path));

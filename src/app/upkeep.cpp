@@ -13,7 +13,7 @@
 namespace responder::app {
 
 int list_pins(const Config& config) {
-  auto journal = open_known_journal(config);
+  auto journal = open_known_journal_to_look(config);
   if (!journal) return complain(journal.error().message);
   const auto pins = journal->pins();
   if (!pins) return complain(pins.error().message);

@@ -50,7 +50,8 @@ struct Position {
 class Verification {
  public:
   Verification(const Config& config, const VerifyOptions& options, journal::Journal journal, const Signals& signals)
-      : options_(options),
+      : config_(config),
+        options_(options),
         signals_(signals),
         journal_(std::move(journal)),
         archive_(config.archive.directory, config.archive.layout, config.archive.timezone, 0),
@@ -69,13 +70,16 @@ class Verification {
   Result<void> tell(const journal::Capture& row, const ClipFinding& finding);
   Result<std::string> repair(const journal::Capture& row, Damage damage);
   Result<void> welcome_back(const journal::Capture& row);
+  Result<journal::Journal*> to_write();
   void save(const std::string& position);
   int conclude(const Result<void>& worked);
 
+  const Config& config_;
   const VerifyOptions& options_;
   const Signals& signals_;
   SystemClock clock_;
-  journal::Journal journal_;
+  journal::Journal journal_;                 // for looking
+  std::optional<journal::Journal> writing_;  // once there is something to write
   archive::Archive archive_;
   archive::BulkDigest digests_;
   std::deque<journal::Capture> ahead_;  // whose clips are in line to be read, in that order
@@ -88,6 +92,7 @@ class Verification {
   std::int64_t told_before_ = 0;  // wrong ones, by the run that was interrupted
   std::int64_t put_in_line_ = 0;
   bool interrupted_ = false;
+  bool said_not_saved_ = false;
 };
 
 Result<void> Verification::begin() {
@@ -178,7 +183,9 @@ Result<void> Verification::tell(const journal::Capture& row, const ClipFinding& 
 
 // Puts the capture back in line: whoever works on captures takes it, a serve or the next catch-up. What came of it.
 Result<std::string> Verification::repair(const journal::Capture& row, Damage damage) {
-  const auto put_in_line = journal_.repair(row, damage, clock_.wall_now());
+  const auto writing = to_write();
+  if (!writing) return writing.error();
+  const auto put_in_line = (*writing)->repair(row, damage, clock_.wall_now());
   if (!put_in_line) return put_in_line.error();
   if (*put_in_line) {
     ++put_in_line_;
@@ -196,18 +203,38 @@ Result<std::string> Verification::repair(const journal::Capture& row, Damage dam
 
 // A clip that was wrong and is not any more: somebody has put it back.
 Result<void> Verification::welcome_back(const journal::Capture& row) {
-  const auto sound = journal_.set_sound(row, clock_.wall_now());
+  const auto writing = to_write();
+  if (!writing) return writing.error();
+  const auto sound = (*writing)->set_sound(row, clock_.wall_now());
   if (!sound) return sound.error();
   progress_.clear();
   if (*sound) fmt::print("{}  alert {}  is sound again\n", printable(row.published->clip, 400), row.alert.str());
   return {};
 }
 
-// Not worth ending for: then the next verify begins a little earlier.
+Result<journal::Journal*> Verification::to_write() {
+  if (!writing_) {
+    auto opened = open_known_journal(config_);
+    if (!opened) return opened.error();
+    writing_.emplace(std::move(*opened));
+  }
+  return &*writing_;
+}
+
+// Not worth ending for, nor waiting long: then the next verify begins a little earlier.
 void Verification::save(const std::string& position) {
+  constexpr milliseconds patience{200};
   saved_at_ = clock_.steady_now();
-  const auto saved = journal_.set_fact(position_fact, position);
-  if (!saved) spdlog::warn("not written down how far verify is: {}", saved.error().message);
+  const auto writing = to_write();
+  auto saved = writing ? Result<void>{} : writing.error();
+  if (writing) {
+    (*writing)->set_patience(patience);
+    saved = (*writing)->set_fact(position_fact, position);
+    (*writing)->set_patience(journal::Journal::usual_patience);
+  }
+  if (saved) return;
+  if (!std::exchange(said_not_saved_, true))
+    spdlog::warn("not written down how far verify is: {}", saved.error().message);
 }
 
 int Verification::conclude(const Result<void>& worked) {
@@ -238,12 +265,13 @@ int Verification::run() {
 }  // namespace
 
 int verify(const Config& config, const VerifyOptions& options, const Signals& signals) {
-  auto journal = open_known_journal(config);
+  auto journal = open_known_journal_to_look(config);
   if (!journal) return complain(journal.error().message);
   fs::path lock_file = config.journal.path;
   const auto lock = ProcessLock::try_take(lock_file += ".verify-lock");
-  if (!lock) return complain("journal.path: " + lock.error().message);
-  if (!*lock) return complain("another verify is at work on this journal: wait for it, or end it");
+  // Who may not write beside the journal can do without: nothing is written then.
+  if (!lock && options.repair) return complain("journal.path: " + lock.error().message);
+  if (lock && !*lock) return complain("another verify is at work on this journal: wait for it, or end it");
   return Verification(config, options, std::move(*journal), signals).run();
 }
 

@@ -175,7 +175,7 @@ Result<std::optional<WallTime>> last_catch_up(Journal& journal) { return time_fa
 
 struct CatchUpPoller::Impl {
   CatchUp& catch_up;
-  journal::Writer& writer;
+  journal::Journal reading;
   Clock& clock;
   const seconds interval;
   const Events events;
@@ -183,8 +183,12 @@ struct CatchUpPoller::Impl {
   std::stop_source stopping;
   std::thread thread;
 
-  Impl(CatchUp& catch_up_, journal::Writer& writer_, Clock& clock_, seconds interval_, Events events_)
-      : catch_up(catch_up_), writer(writer_), clock(clock_), interval(interval_), events(std::move(events_)) {}
+  Impl(CatchUp& catch_up_, journal::Journal reading_, Clock& clock_, seconds interval_, Events events_)
+      : catch_up(catch_up_),
+        reading(std::move(reading_)),
+        clock(clock_),
+        interval(interval_),
+        events(std::move(events_)) {}
 
   void run();
   bool pass(bool deep);
@@ -241,22 +245,17 @@ bool CatchUpPoller::Impl::pass(bool deep) {
   return true;
 }
 
+// Without the writer: while webhooks stay away, it goes through all that came since.
 void CatchUpPoller::Impl::listen_for_silence() {
-  SilenceReport report;
-  const auto read = writer.run([&](Journal& journal) -> Result<void> {
-    auto found = silence(journal, clock.wall_now());
-    if (!found) return found.error();
-    report = *found;
-    return {};
-  });
-  if (!read) return spdlog::warn("missed webhooks not counted: {}", read.error().message);
-  const auto before = std::exchange(missed_before, report.missed);
-  if (report.missed > before && events.silent) events.silent(report, stopping.get_token());
+  const auto report = silence(reading, clock.wall_now());
+  if (!report) return spdlog::warn("missed webhooks not counted: {}", report.error().message);
+  const auto before = std::exchange(missed_before, report->missed);
+  if (report->missed > before && events.silent) events.silent(*report, stopping.get_token());
 }
 
-CatchUpPoller::CatchUpPoller(CatchUp& catch_up, journal::Writer& writer, Clock& clock, seconds interval,
+CatchUpPoller::CatchUpPoller(CatchUp& catch_up, journal::Journal reading, Clock& clock, seconds interval,
                              Events events)
-    : impl_(std::make_unique<Impl>(catch_up, writer, clock, interval, std::move(events))) {
+    : impl_(std::make_unique<Impl>(catch_up, std::move(reading), clock, interval, std::move(events))) {
   impl_->thread = std::thread([loop = impl_.get()] { loop->run(); });
 }
 

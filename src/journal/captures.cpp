@@ -110,8 +110,12 @@ Result<std::vector<Due>> Journal::due(WallTime now, std::size_t limit) {
       "AND id NOT IN (SELECT capture FROM ready) "
       "UNION ALL SELECT * FROM (SELECT id, 1 FROM captures WHERE via = 'webhook' AND next_attempt_ms <= ?1 "
       "AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
-      "UNION ALL SELECT * FROM (SELECT id, 0 FROM captures WHERE via IN ('catch-up', 'manual') "
+      // Each through the index and no further than the limit: the backlog may be long.
+      "UNION ALL SELECT id, 0 FROM (SELECT * FROM (SELECT id, next_attempt_ms FROM captures WHERE via = 'catch-up' "
       "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
+      "UNION ALL SELECT * FROM (SELECT id, next_attempt_ms FROM captures WHERE via = 'manual' "
+      "AND next_attempt_ms <= ?1 AND id NOT IN (SELECT capture FROM ready) ORDER BY next_attempt_ms LIMIT ?2) "
+      "ORDER BY next_attempt_ms LIMIT ?2) "
       "UNION ALL SELECT * FROM (SELECT id, via = 'webhook' FROM captures WHERE "
       "via IN ('webhook', 'catch-up', 'manual') AND next_attempt_ms > ?3 AND id NOT IN (SELECT capture FROM ready) "
       "LIMIT ?2)");

@@ -20,16 +20,34 @@ constexpr std::array<std::pair<State, std::string_view>, 6> state_names{{{State:
                                                                          {State::failed, "failed"},
                                                                          {State::ignored, "ignored"}}};
 
-constexpr std::chrono::milliseconds usual_patience{10'000};  // with other processes at work on the journal
-
-Result<void> migrate(Database& database) {
-  auto transaction = Transaction::begin(database);
-  if (!transaction) return transaction.error();
+Result<std::int64_t> version_of(Database& database) {
   auto query = database.prepare("PRAGMA user_version");
   if (!query) return query.error();
   if (auto row = query->step(); !row) return row.error();
-  const auto version = query->integer(0);
-  query->reset();
+  return query->integer(0);
+}
+
+// Who only looks leaves a journal as it is.
+Result<void> check_version(Database& database) {
+  const auto found = version_of(database);
+  if (!found) return found.error();
+  if (*found == schema_version) return {};
+  if (*found == 0) return Error{ErrorKind::permanent, "it is no journal yet: serve and catch-up make it one"};
+  return Error{ErrorKind::permanent,
+               fmt::format("the journal has version {}, this program knows {}: use the program that serve runs",
+                           *found, schema_version)};
+}
+
+Result<void> migrate(Database& database) {
+  const auto found = version_of(database);
+  if (!found) return found.error();
+  if (*found == schema_version) return {};
+  auto transaction = Transaction::begin(database);
+  if (!transaction) return transaction.error();
+  // Again: another process may have been faster.
+  const auto now = version_of(database);
+  if (!now) return now.error();
+  const auto version = *now;
   if (version > schema_version) {
     return Error{
         ErrorKind::permanent,
@@ -38,6 +56,7 @@ Result<void> migrate(Database& database) {
             "or name another journal.path",
             version, schema_version)};
   }
+  if (version == schema_version) return {};
   const auto execute = [&](bool needed, const char* sql) { return needed ? database.execute(sql) : Result<void>{}; };
   if (auto done = execute(version == 1, set_version_1_aside); !done) return done.error();
   if (auto done = execute(version < 2, create_schema); !done) return done.error();
@@ -48,11 +67,12 @@ Result<void> migrate(Database& database) {
 }
 
 // To become a write-ahead log's, a database that is new is locked twice, and SQLite does not wait for the second
-// lock: processes that begin at once in a new place would not all get it.
+// lock: processes that begin at once in a new place would not all get it. Where there can be no such log SQLite goes
+// on without (has_write_ahead_log).
 Result<void> use_write_ahead_log(Database& database) {
   constexpr std::chrono::milliseconds interval{10};
   SystemClock clock;
-  const auto until = clock.steady_now() + usual_patience;
+  const auto until = clock.steady_now() + Journal::usual_patience;
   while (true) {
     auto done = database.execute("PRAGMA journal_mode = WAL;");
     const bool is_taken = !done && done.error().kind == ErrorKind::transient;
@@ -67,9 +87,9 @@ Result<void> settle(Database& database) {
   auto query = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)");
   if (!query) return query.error();
   // It would hold writers up while it waits for readers.
-  database.set_patience(std::chrono::milliseconds(0));
+  const auto patience = database.set_patience(std::chrono::milliseconds(0));
   const auto row = query->step();
-  database.set_patience(usual_patience);
+  database.set_patience(patience);
   if (!row) return row.error();
   const bool busy = query->integer(0) != 0;
   query->reset();
@@ -133,38 +153,67 @@ Journal::~Journal() = default;
 Journal::Journal(Journal&&) noexcept = default;
 Journal& Journal::operator=(Journal&&) noexcept = default;
 
-Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
-  const bool writes = mode == Mode::read_write;
-  if (writes && path.has_parent_path()) {
+namespace {
+
+// FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
+const std::string set_up_to_write =
+    fmt::format("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA journal_size_limit = {};",
+                Journal::usual_log_bytes);
+constexpr const char* set_up = "PRAGMA cache_size = -8192;";
+
+Result<Database> open_to_write(const std::filesystem::path& path, bool settles) {
+  if (path.has_parent_path()) {
     if (auto made = make_directories(path.parent_path()); !made) return made.error();
   }
-  // A reader of a WAL database needs to write its shared-memory file, so both modes open it alike.
-  auto database = Database::open(path, SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0));
-  if (!database) return database.error();
-  database->set_patience(usual_patience);
-  // FULL: in WAL mode anything less does not sync each commit, and a 200 must mean "on disk".
-  constexpr const char* set_up =
-      "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -8192;";
+  auto database = Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (!database) return database;
+  database->set_patience(Journal::usual_patience);
   auto usable = use_write_ahead_log(*database);
   if (usable) usable = database->execute(set_up);
+  if (usable) usable = database->execute(set_up_to_write.c_str());
+  if (usable) usable = migrate(*database);
   if (!usable) return with_context(usable.error(), fmt::format("cannot use {}", path.string()));
-  if (auto migrated = migrate(*database); !migrated)
-    return with_context(migrated.error(), fmt::format("cannot use {}", path.string()));
   // The process that wrote last may have died of a sync that failed. With somebody else at work on it, that somebody
   // has seen to it.
-  if (writes) {
-    const auto settled = settle(*database);
-    if (!settled && settled.error().kind != ErrorKind::transient)
-      return with_context(settled.error(), fmt::format("cannot use {}", path.string()));
-  }
-  return Journal(std::make_unique<Impl>(std::move(*database)));
+  if (!settles) return database;
+  const auto settled = settle(*database);
+  if (!settled && settled.error().kind != ErrorKind::transient)
+    return with_context(settled.error(), fmt::format("cannot use {}", path.string()));
+  return database;
+}
+
+Result<Database> open_to_read(const std::filesystem::path& path) {
+  auto database = Database::open_to_read(path);
+  if (!database) return database;
+  database->set_patience(Journal::usual_patience);
+  auto usable = database->execute(set_up);
+  if (usable) usable = check_version(*database);
+  if (!usable) return with_context(usable.error(), fmt::format("cannot use {}", path.string()));
+  return database;
+}
+
+}  // namespace
+
+Result<Journal> Journal::open(const std::filesystem::path& path, Mode mode) {
+  auto database = mode == Mode::read_only ? open_to_read(path) : open_to_write(path, mode == Mode::read_write);
+  if (!database) return database.error();
+  return Journal(std::make_unique<Impl>(std::move(*database), path));
+}
+
+Result<void> Journal::Impl::stay_current() {
+  if (!database.must_be_reopened()) return {};
+  auto again = open_to_read(path);
+  if (!again) return again.error();
+  statements.clear();
+  database = std::move(*again);
+  return {};
 }
 
 Result<Journal> Journal::in_memory() {
   auto database = Database::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   if (!database) return database.error();
   if (auto migrated = migrate(*database); !migrated) return migrated.error();
-  return Journal(std::make_unique<Impl>(std::move(*database)));
+  return Journal(std::make_unique<Impl>(std::move(*database), std::filesystem::path()));
 }
 
 Result<void> Journal::check() {
@@ -184,9 +233,32 @@ Result<bool> Journal::is_damaged(const std::filesystem::path& path) {
   return verdict.error();
 }
 
+Result<bool> Journal::has_write_ahead_log() {
+  if (impl_->database.is_unattended()) return true;  // only such a one is read without locks
+  auto query = impl_->statement("PRAGMA journal_mode");
+  if (!query) return query.error();
+  (*query)->bind();
+  const auto row = (*query)->step();
+  if (!row) return row.error();
+  const bool has = (*query)->text(0) == "wal";
+  (*query)->reset();
+  return has;
+}
+
+std::uint64_t Journal::log_bytes() const {
+  if (impl_->path.empty()) return 0;
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(impl_->path.string() + "-wal", failed);
+  return failed ? 0 : bytes;
+}
+
+Result<void> Journal::settle() { return journal::settle(impl_->database); }
+
+void Journal::set_patience(std::chrono::milliseconds longest) { impl_->database.set_patience(longest); }
+
 Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
   if (impl_->doubtful) {
-    if (auto settled = settle(impl_->database); !settled) return settled;
+    if (auto settled = settle(); !settled) return settled;
     impl_->doubtful = false;
   }
   auto transaction = Transaction::begin(impl_->database);
@@ -197,7 +269,45 @@ Result<void> Journal::transaction(const std::function<Result<void>()>& work) {
   return committed;
 }
 
+Result<std::vector<Result<void>>> Journal::commit_each(std::size_t count,
+                                                       const std::function<Result<void>(std::size_t)>& change) {
+  std::vector<Result<void>> each(count);
+  bool one_failed = false;
+  const auto together = transaction([&]() -> Result<void> {
+    for (std::size_t i = 0; i < count; ++i) {
+      each[i] = change(i);
+      one_failed = !each[i];
+      if (one_failed) return each[i];
+    }
+    return {};
+  });
+  if (!together && !one_failed) return together.error();
+  if (together || count == 1) return each;
+  // Seldom, and so not made ready for each time: again, in such a way that each can be undone alone.
+  const auto apart = transaction([&]() -> Result<void> {
+    for (std::size_t i = 0; i < count; ++i) {
+      each[i] = impl_->apart([&] { return change(i); });
+      // SQLite has undone all of it: the disk is full, say.
+      if (!each[i] && !impl_->database.in_transaction()) return each[i];
+    }
+    return {};
+  });
+  if (!apart) return apart.error();
+  return each;
+}
+
+Result<void> Journal::Impl::apart(const std::function<Result<void>()>& work) {
+  if (auto begun = run("SAVEPOINT apart"); !begun) return begun;
+  auto done = work();
+  if (!done) {
+    if (auto undone = run("ROLLBACK TO apart"); !undone) return done;
+  }
+  if (auto released = run("RELEASE apart"); !released && done) return released;
+  return done;
+}
+
 Result<void> Journal::snapshot(const std::function<Result<void>()>& work) {
+  if (auto current = impl_->stay_current(); !current) return current;
   auto transaction = Transaction::begin(impl_->database, Transaction::Purpose::read);
   if (!transaction) return transaction.error();
   if (auto done = work(); !done) return done.error();

@@ -1,5 +1,6 @@
 // What the parts of the journal's implementation share: its connection, and how its rows are read and written.
 //
+//   look.cpp       how it is opened by who only looks at it
 //   journal.cpp    opening, versions, damage, transactions; facts and pins
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
 //   deliveries.cpp who is told of finished captures
@@ -41,14 +42,19 @@ std::vector<Gap> decode_gaps(std::string_view text);
 Capture read_capture(const Statement& row);
 
 struct Journal::Impl {
-  explicit Impl(Database opened) : database(std::move(opened)) {}
+  Impl(Database opened, std::filesystem::path file) : path(std::move(file)), database(std::move(opened)) {}
 
+  const std::filesystem::path path;  // empty: in memory
   Database database;
   // Prepared once each, keyed by their text, which are string literals.
   std::map<std::string_view, Statement> statements;
   bool doubtful = false;  // a commit failed: the log is settled before anything is added to it
 
+  // A journal that was opened while nobody had it open is opened again when somebody has.
+  Result<void> stay_current();
+
   Result<Statement*> statement(std::string_view sql) {
+    if (auto current = stay_current(); !current) return current.error();
     if (const auto found = statements.find(sql); found != statements.end()) return &found->second;
     auto prepared = database.prepare(sql);
     if (!prepared) return prepared.error();
@@ -87,6 +93,9 @@ struct Journal::Impl {
     (*query)->reset();
     return found;
   }
+
+  // Undoes `work` alone when it fails. Inside a transaction.
+  Result<void> apart(const std::function<Result<void>()>& work);
 
   Result<Accepted> accept_known(const NewCapture& capture);
   Result<std::optional<ReadyCapture>> claim_ready(Kind kind, std::string_view owner, WallTime now,

@@ -1,15 +1,21 @@
 // Measures the journal and the catch-up.
 //
 //   journal-bench scale               one accept, one claim and the start, with 100 and with 100,000 alerts
+//   journal-bench accept SECONDS      accepted alerts a second through the writer, submitted by 64 threads and by one
+//   journal-bench status RUNS         `status` beside a writer that commits back to back: the median and the worst
+//   time journal-bench due WAITING         one look for what is due, and one at open windows, with so many that wait
 //   journal-bench syncs SECONDS DIR   a plain loop of one fsync for each record, on the disk of DIR
 //   journal-bench catch-up ALERTS     one pass over so many alerts at 10 requests a second: time and memory
 //   journal-bench events CAPTURES     pages of `events`, common and rare ones, with so many captures in the journal
 //   journal-bench prune CAPTURES      prune --dry-run with so many clips, limited by age, by bytes and by rules
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <iostream>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -139,24 +145,6 @@ int scale() {
   return 0;
 }
 
-int syncs(int seconds, const std::filesystem::path& folder) {
-  const auto path = folder / "syncs";
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const std::string record(500, 'x');
-  const auto began = Clock::now();
-  std::size_t count = 0;
-  while (Clock::now() - began < std::chrono::seconds(seconds)) {
-    if (::write(fd, record.data(), record.size()) < 0 || ::fsync(fd) != 0) throw std::runtime_error("cannot sync");
-    ++count;
-  }
-  const double elapsed = ms(Clock::now() - began) / 1000;
-  ::close(fd);
-  std::filesystem::remove(path);
-  std::cout << fmt::format("RESULT {:.0f} synced records a second, one fsync each\n",
-                           static_cast<double>(count) / elapsed);
-  return 0;
-}
-
 // The peak of the last child's memory, MiB; waits for it. What it says goes to `out`, written anew.
 double run(const std::vector<std::string>& words, const std::filesystem::path& out = {}) {
   const pid_t child = ::fork();
@@ -173,6 +161,115 @@ double run(const std::vector<std::string>& words, const std::filesystem::path& o
   ::wait4(child, &status, 0, &usage);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw std::runtime_error(words.back() + " failed");
   return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+// What so many threads get accepted, each waiting for its answer.
+double accepted_a_second(const std::filesystem::path& path, std::size_t threads, int seconds) {
+  journal::Writer writer(must(journal::Journal::open(path, journal::Journal::Mode::read_write)), 100'000);
+  std::atomic<std::size_t> number{0};
+  std::atomic<bool> over{false};
+  std::vector<std::thread> submitting;
+  const auto began = Clock::now();
+  for (std::size_t t = 0; t < threads; ++t) {
+    submitting.emplace_back([&] {
+      while (!over) {
+        must(writer.run([made = capture(number++)](journal::Journal& journal) -> Result<void> {
+          const auto accepted = journal.accept(made);
+          return accepted ? Result<void>{} : accepted.error();
+        }));
+      }
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::seconds(seconds));
+  over = true;
+  for (auto& thread : submitting) thread.join();
+  return static_cast<double>(number) / (ms(Clock::now() - began) / 1000);
+}
+
+int accept(int seconds) {
+  for (const std::size_t threads : {std::size_t{64}, std::size_t{1}}) {
+    const test::TempFolder folder;
+    std::cout << fmt::format("{:>2} threads: {:.0f} accepted a second\n", threads,
+                             accepted_a_second(folder / "journal.db", threads, seconds));
+  }
+  return 0;
+}
+
+// Ends with the process that began it.
+pid_t commit_back_to_back(const std::filesystem::path& path) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
+  for (std::size_t i = 1'000'000; ::getppid() != 1; ++i) must(journal.accept(capture(i)));
+  ::_exit(0);
+}
+
+int status(std::size_t runs) {
+  const test::TempFolder folder;
+  const auto path = folder / "journal.db";
+  {
+    auto journal = must(journal::Journal::open(path, journal::Journal::Mode::read_write));
+    fill(journal, 0, 10'000);
+  }
+  const auto config = folder / "config.toml";
+  std::ofstream(config) << fmt::format("[archive]\ndirectory = \"{}\"\n[journal]\npath = \"{}\"\n",
+                                       (folder / "clips").string(), path.string());
+  const pid_t writer = commit_back_to_back(path);
+  std::vector<double> times;
+  for (std::size_t i = 0; i < runs; ++i) {
+    const auto began = Clock::now();
+    run({RESPONDER_PROGRAM, "--config", config.string(), "status"}, "/dev/null");
+    times.push_back(ms(Clock::now() - began));
+  }
+  ::kill(writer, SIGKILL);
+  ::waitpid(writer, nullptr, 0);
+  std::cout << fmt::format("{} runs of status beside a writer: median {:.1f} ms, worst {:.1f} ms\n", runs,
+                           median(times), *std::max_element(times.begin(), times.end()));
+  return 0;
+}
+
+int due(std::size_t waiting) {
+  const test::TempFolder folder;
+  auto journal = must(journal::Journal::open(folder / "journal.db", journal::Journal::Mode::read_write));
+  must(journal.transaction([&]() -> Result<void> {
+    for (std::size_t i = 0; i < waiting; ++i) {
+      auto one = capture(i);
+      one.via = journal::Via::catch_up;
+      must(journal.accept(one));
+    }
+    return {};
+  }));
+  std::vector<double> due_times;
+  std::vector<double> window_times;
+  for (int round = 0; round < 20; ++round) {
+    const auto began = Clock::now();
+    must(journal.due(t0 + 24h, 256));
+    const auto between = Clock::now();
+    must(journal.open_windows());
+    due_times.push_back(ms(between - began));
+    window_times.push_back(ms(Clock::now() - between));
+  }
+  std::cout << fmt::format("{} captures wait: due {:.2f} ms, open windows {:.1f} ms\n", waiting, median(due_times),
+                           median(window_times));
+  return 0;
+}
+
+int syncs(int seconds, const std::filesystem::path& folder) {
+  const auto path = folder / "syncs";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const std::string record(500, 'x');
+  const auto began = Clock::now();
+  std::size_t count = 0;
+  while (Clock::now() - began < std::chrono::seconds(seconds)) {
+    if (::write(fd, record.data(), record.size()) < 0 || ::fsync(fd) != 0) throw std::runtime_error("cannot sync");
+    ++count;
+  }
+  const double elapsed = ms(Clock::now() - began) / 1000;
+  ::close(fd);
+  std::filesystem::remove(path);
+  std::cout << fmt::format("RESULT {:.0f} synced records a second, one fsync each\n",
+                           static_cast<double>(count) / elapsed);
+  return 0;
 }
 
 int catch_up(int alerts) {
@@ -315,10 +412,14 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const std::string command = words.empty() ? "" : words[0];
   if (command == "scale") return scale();
+  if (command == "accept" && words.size() == 2) return accept(std::stoi(words[1]));
+  if (command == "status" && words.size() == 2) return status(std::stoul(words[1]));
+  if (command == "due" && words.size() == 2) return due(std::stoul(words[1]));
   if (command == "syncs" && words.size() == 3) return syncs(std::stoi(words[1]), words[2]);
   if (command == "catch-up" && words.size() == 2) return catch_up(std::stoi(words[1]));
   if (command == "events" && words.size() == 2) return events(std::stoul(words[1]));
   if (command == "prune" && words.size() == 2) return prune(std::stoul(words[1]));
-  std::cerr << "journal-bench scale | syncs SECONDS DIR | catch-up ALERTS | events CAPTURES | prune CAPTURES\n";
+  std::cerr << "journal-bench scale | accept SECONDS | status RUNS | due WAITING | syncs SECONDS DIR | catch-up "
+               "ALERTS | events CAPTURES | prune CAPTURES\n";
   return 2;
 }

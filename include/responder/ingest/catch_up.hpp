@@ -102,7 +102,8 @@ class CatchUpPoller {
     // Told when more webhooks are known to be missed than before. From the poller's thread; may take its time.
     std::function<void(const SilenceReport&, std::stop_token)> silent = {};
   };
-  CatchUpPoller(CatchUp& catch_up, journal::Writer& writer, Clock& clock, std::chrono::seconds interval,
+  // `reading`: a journal of its own, for its thread.
+  CatchUpPoller(CatchUp& catch_up, journal::Journal reading, Clock& clock, std::chrono::seconds interval,
                 Events events);
   ~CatchUpPoller();
 

@@ -268,9 +268,13 @@ struct WorkAfterCaptures {
 
 class Journal {
  public:
-  enum class Mode { read_write, read_only };
+  enum class Mode {
+    read_write,         // makes the file and its schema where there is none, and settles its log
+    read_write_beside,  // the same, beside a process that works on it: what the log holds is left to that one
+    read_only  // only looks: it takes no lock that a writer waits for, brings no version up to date and makes no
+               // file. An Error says in one line why it cannot be looked at.
+  };
 
-  // Creates the file and its schema where there is none (read_write).
   static Result<Journal> open(const std::filesystem::path& path, Mode mode);
   // Whether the file is there and is no sound journal, whatever version wrote it.
   static Result<bool> is_damaged(const std::filesystem::path& path);
@@ -282,8 +286,28 @@ class Journal {
   Journal(Journal&&) noexcept;
   Journal& operator=(Journal&&) noexcept;
 
+  // Whether it has a write-ahead log. Where its file system allows none, who reads keeps others from writing.
+  Result<bool> has_write_ahead_log();
+
+  // What the write-ahead log's file is let grow to before it is used anew, and how long it is now (0: there is none).
+  static constexpr std::uint64_t usual_log_bytes = 64U << 20U;
+  std::uint64_t log_bytes() const;
+  // Moves what the log holds into the database, by writes and syncs of our own, and empties its file. An Error of
+  // kind transient: somebody reads an older state, or writes.
+  Result<void> settle();
+
+  // How long to wait for others that write.
+  static constexpr std::chrono::milliseconds usual_patience{10'000};
+  void set_patience(std::chrono::milliseconds longest);
+
   // Runs `work` and commits, all or nothing: an Error of `work` or of the commit undoes everything.
   Result<void> transaction(const std::function<Result<void>()>& work);
+
+  // Runs change(0) to change(count - 1) and commits them as one. One that fails is undone alone: what became of each.
+  // An Error: nothing of it is there, because the journal could not be written (somebody else has it, the disk is
+  // full). A change may run twice.
+  Result<std::vector<Result<void>>> commit_each(std::size_t count,
+                                                const std::function<Result<void>(std::size_t)>& change);
 
   // What `work` reads is the journal of one moment, whatever others write meanwhile. It must not write.
   Result<void> snapshot(const std::function<Result<void>()>& work);

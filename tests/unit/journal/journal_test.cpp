@@ -2,10 +2,14 @@
 
 #include <atomic>
 #include <latch>
+#include <set>
 #include <thread>
 
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "temp_folder.hpp"
 
@@ -983,4 +987,280 @@ TEST_CASE("a file that is no journal is an error") {
   std::fclose(file);
   CHECK_FALSE(Journal::open(folder / "j.db", Journal::Mode::read_write));
   CHECK_FALSE(Journal::open(folder / "none.db", Journal::Mode::read_only));
+}
+
+namespace {
+
+std::set<std::string> files_in(const std::filesystem::path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.insert(entry.path().filename());
+  return names;
+}
+
+void set_version(const std::filesystem::path& path, int version) {
+  sqlite3* raw = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &raw) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(raw, ("PRAGMA user_version = " + std::to_string(version)).c_str(), nullptr, nullptr,
+                       nullptr) == SQLITE_OK);
+  sqlite3_close(raw);
+}
+
+// A process of a user who owns nothing here. It is begun before this one opens a journal: SQLite's connections do not
+// survive a fork.
+class Stranger {
+ public:
+  explicit Stranger(const std::function<int()>& work) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      constexpr uid_t nobody = 65534;
+      char go = 0;
+      ::close(ends[1]);
+      const bool told = ::read(ends[0], &go, 1) == 1;
+      const bool is_stranger = ::geteuid() != 0 || (::setgid(nobody) == 0 && ::setuid(nobody) == 0);
+      ::_exit(told && is_stranger ? work() : 99);
+    }
+    ::close(ends[0]);
+    go_ = ends[1];
+  }
+  ~Stranger() {
+    if (pid_ > 0) run();
+  }
+  void go() {
+    CHECK(::write(go_, "g", 1) == 1);
+    ::close(go_);
+    go_ = -1;
+  }
+  bool is_done() {
+    int status = 0;
+    if (::waitpid(pid_, &status, WNOHANG) != pid_) return false;
+    pid_ = -1;
+    status_ = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return true;
+  }
+  int status() const { return status_; }
+  // From its beginning to its end.
+  int run() {
+    if (go_ >= 0) go();
+    while (!is_done()) std::this_thread::yield();
+    return status_;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int go_ = -1;
+  int status_ = -1;
+};
+
+// 0: all captures that wait are seen, at least so many.
+int look_many_times(const std::filesystem::path& path, int times, std::uint64_t least) {
+  for (int i = 0; i < times; ++i) {
+    auto mine = Journal::open(path, Journal::Mode::read_only);
+    if (!mine) return 1;
+    const auto counts = mine->counts();
+    if (!counts || counts->waiting < least) return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "looking needs no turn among those that write") {
+  REQUIRE(journal.accept(capture("a")));
+  const auto held = journal.transaction([&]() -> Result<void> {
+    CHECK(journal.accept(capture("b")));
+    const auto began = std::chrono::steady_clock::now();
+    auto looking = Journal::open(folder / "state/journal.db", Journal::Mode::read_only);
+    REQUIRE(looking);
+    CHECK(all(*looking).size() == 1);
+    CHECK(looking->check());
+    CHECK(looking->has_write_ahead_log());
+    CHECK(std::chrono::steady_clock::now() - began < Journal::usual_patience / 2);
+    return {};
+  });
+  CHECK(held);
+  // Nor does who looks keep anybody from writing.
+  auto looking = *Journal::open(folder / "state/journal.db", Journal::Mode::read_only);
+  CHECK(looking.snapshot([&]() -> Result<void> {
+    CHECK(all(looking).size() == 2);
+    CHECK(journal.accept(capture("c")));
+    CHECK(all(looking).size() == 2);
+    return {};
+  }));
+  CHECK(all(looking).size() == 3);
+  CHECK_FALSE(looking.accept(capture("d")));
+}
+
+TEST_CASE("who looks brings no journal up to date, and says in one line why it cannot be looked at") {
+  for (const int version : {0, 3, 5, 99}) {
+    CAPTURE(version);
+    const test::TempFolder folder;
+    { REQUIRE(Journal::open(folder / "j.db", Journal::Mode::read_write)); }
+    set_version(folder / "j.db", version);
+    const auto before = files_in(folder.path());
+    const auto looking = Journal::open(folder / "j.db", Journal::Mode::read_only);
+    REQUIRE_FALSE(looking);
+    CHECK(looking.error().message.find('\n') == std::string::npos);
+    if (version != 0) {
+      CHECK(looking.error().message.find("the journal has version " + std::to_string(version) +
+                                         ", this program knows 4: use the program that serve runs") !=
+            std::string::npos);
+    }
+    CHECK(files_in(folder.path()) == before);
+  }
+}
+
+TEST_CASE("looking at a journal that nobody has open makes no file, and sees what comes later") {
+  const test::TempFolder folder;
+  const auto path = folder / "a?b#c%20.db";
+  {
+    auto journal = *Journal::open(path, Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("a")));
+  }
+  REQUIRE(files_in(folder.path()).size() == 1);
+  auto looking = *Journal::open(path, Journal::Mode::read_only);
+  CHECK(all(looking).size() == 1);
+  CHECK(*looking.has_write_ahead_log());
+  CHECK(looking.check());
+  CHECK_FALSE(looking.accept(capture("x")));
+  CHECK(files_in(folder.path()).size() == 1);
+  {
+    auto journal = *Journal::open(path, Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("b")));
+    CHECK(all(looking).size() == 2);
+    REQUIRE(journal.accept(capture("c")));
+    CHECK(all(looking).size() == 3);
+  }
+  CHECK(all(looking).size() == 3);
+}
+
+TEST_CASE("what is changed while it is read without locks is not believed") {
+  const test::TempFolder folder;
+  const auto path = folder / "j.db";
+  {
+    auto journal = *Journal::open(path, Journal::Mode::read_write);
+    for (int i = 0; i < 50; ++i) REQUIRE(journal.accept(capture(std::to_string(i))));
+  }
+  auto looking = *Journal::open(path, Journal::Mode::read_only);
+  std::size_t seen = 0;
+  const auto read = looking.each({.limit = 100}, [&](const Capture&) {
+    if (++seen != 10) return;
+    auto journal = *Journal::open(path, Journal::Mode::read_write);
+    CHECK(journal.accept(capture("more")));
+  });
+  REQUIRE_FALSE(read);
+  CHECK(read.error().kind == ErrorKind::transient);
+  CHECK(all(looking).size() == 51);
+}
+
+TEST_CASE("a log without its shared memory is no reason to show an older state") {
+  const test::TempFolder folder;
+  {
+    auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("a")));
+    std::filesystem::copy_file(folder / "j.db", folder / "copy.db");
+    std::filesystem::copy_file(folder / "j.db-wal", folder / "copy.db-wal");
+  }
+  const auto looking = Journal::open(folder / "copy.db", Journal::Mode::read_only);
+  REQUIRE_FALSE(looking);
+  CHECK(looking.error().message.find("copy.db-shm is missing") != std::string::npos);
+  auto writing = *Journal::open(folder / "copy.db", Journal::Mode::read_write);
+  CHECK(all(writing).size() == 1);
+}
+
+TEST_CASE("who may only read looks beside a writer that commits back to back, and after one that was killed") {
+  const test::TempFolder folder;
+  const auto path = folder / "j.db";
+  const auto killed = folder / "killed.db";
+  Stranger beside([&] { return look_many_times(path, 200, 1); });
+  Stranger after([&] { return look_many_times(killed, 1, 2); });
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+  auto journal = *Journal::open(path, Journal::Mode::read_write);
+  REQUIRE(journal.accept(capture("a")));
+  REQUIRE(journal.accept(capture("b")));
+  const auto let_read = [](const std::filesystem::path& of) {
+    for (const auto* end : {"", "-wal", "-shm"}) REQUIRE(::chmod((of.string() + end).c_str(), 0644) == 0);
+  };
+  let_read(path);
+  beside.go();
+  for (int i = 0; !beside.is_done(); ++i) REQUIRE(journal.accept(capture("w" + std::to_string(i))));
+  CHECK(beside.status() == 0);
+
+  // Nobody has them open, and they are still there.
+  for (const auto* end : {"", "-wal", "-shm"}) std::filesystem::copy_file(path.string() + end, killed.string() + end);
+  let_read(killed);
+  const auto before = files_in(folder.path());
+  CHECK(after.run() == 0);
+  CHECK(files_in(folder.path()) == before);
+}
+
+TEST_CASE("who may not read a journal is told whose it is") {
+  const test::TempFolder folder;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+  Stranger stranger([&] {
+    const auto mine = Journal::open(folder / "j.db", Journal::Mode::read_only);
+    if (mine) return 1;
+    const auto said = [&](std::string_view what) { return mine.error().message.find(what) != std::string::npos; };
+    return said("cannot read") && said("j.db-shm") && said("run this as ") ? 0 : 2;
+  });
+  auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+  REQUIRE(::chmod((folder / "j.db-shm").c_str(), 0) == 0);
+  CHECK(stranger.run() == 0);
+}
+
+TEST_CASE("a command beside the process that works on the journal leaves its log alone") {
+  const test::TempFolder folder;
+  auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+  REQUIRE(journal.accept(capture("a")));
+  const auto log = journal.log_bytes();
+  REQUIRE(log > 0);
+  auto beside = *Journal::open(folder / "j.db", Journal::Mode::read_write_beside);
+  CHECK(journal.log_bytes() == log);
+  CHECK(*beside.find(AlertId("a"), DeviceId("cam")));
+  auto alone = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+  CHECK(journal.log_bytes() == 0);
+}
+
+TEST_CASE("a journal whose file system allows no write-ahead log says so") {
+  const test::TempFolder folder;
+  auto* usual = sqlite3_vfs_find(nullptr);
+  auto* without_shared_memory = sqlite3_vfs_find("unix-dotfile");
+  REQUIRE(without_shared_memory != nullptr);
+  sqlite3_vfs_register(without_shared_memory, 1);
+  bool has = true;
+  {
+    auto journal = Journal::open(folder / "j.db", Journal::Mode::read_write);
+    if (journal) has = journal->has_write_ahead_log() && *journal->has_write_ahead_log();
+  }
+  sqlite3_vfs_register(usual, 1);
+  CHECK_FALSE(has);
+  CHECK(*Journal::open(folder / "other.db", Journal::Mode::read_write)->has_write_ahead_log());
+}
+
+TEST_CASE_METHOD(Fixture, "of changes that are committed together, each that fails is undone alone") {
+  const auto change = [&](std::size_t i) -> Result<void> {
+    const auto accepted = journal.accept(capture(std::to_string(i)));
+    if (!accepted) return accepted.error();
+    return i % 2 == 0 ? Error{ErrorKind::permanent, "even"} : Result<void>{};
+  };
+  const auto committed = journal.commit_each(5, change);
+  REQUIRE(committed);
+  REQUIRE(committed->size() == 5);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(static_cast<bool>((*committed)[i]) == (i % 2 == 1));
+  CHECK(all(journal).size() == 2);
+  CHECK(journal.commit_each(0, change)->empty());
+}
+
+TEST_CASE_METHOD(Fixture, "what is due of all ways is in the order of its times") {
+  for (int i = 0; i < 6; ++i) {
+    auto one = capture("a" + std::to_string(i));
+    one.via = i % 2 == 0 ? Via::manual : Via::catch_up;
+    one.alert_at = t0 - std::chrono::seconds(100 - i);
+    REQUIRE(journal.accept(one));
+  }
+  CHECK(due_ids(journal, t0) == std::vector<CaptureId>{1, 2, 3, 4, 5, 6});
+  const auto first = *journal.due(t0, 3);
+  REQUIRE(first.size() == 3);
+  CHECK(first[2].id == 3);
 }
