@@ -120,14 +120,18 @@ Command events_command(CLI::App& program) {
   command->add_option("--after", options->after, "received since: epoch seconds, RFC 3339, or -24h");
   command->add_option("--before", options->before, "received before");
   command->add_option("--limit", options->limit, "at most this many")->capture_default_str();
-  return {.app = command, .run = [options](const Invocation& call) { return events(call.config, *options); }};
+  return {.app = command,
+          .run = [options](const Invocation& call) { return events(call.config, *options); },
+          .reads_secrets = false};
 }
 
 Command status_command(CLI::App& program) {
   auto* command = program.add_subcommand("status", "Counts by state, what waits, disk, whether a serve runs");
   const auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "one JSON object");
-  return {.app = command, .run = [json](const Invocation& call) { return status(call.config, *json); }};
+  return {.app = command,
+          .run = [json](const Invocation& call) { return status(call.config, *json); },
+          .reads_secrets = false};
 }
 
 void add_webhook_commands(CLI::App& program, std::vector<Command>& commands) {
@@ -165,9 +169,11 @@ void add_pins_commands(CLI::App& program, std::vector<Command>& commands) {
   const auto device = std::make_shared<std::string>();
   forget->add_option("DEVICE", *device, "the device's UUID")->required();
   // The more particular one first.
+  commands.push_back({.app = forget,
+                      .run = [device](const Invocation& call) { return forget_pin(call.config, *device); },
+                      .reads_secrets = false});
   commands.push_back(
-      {.app = forget, .run = [device](const Invocation& call) { return forget_pin(call.config, *device); }});
-  commands.push_back({.app = pins, .run = [](const Invocation& call) { return list_pins(call.config); }});
+      {.app = pins, .run = [](const Invocation& call) { return list_pins(call.config); }, .reads_secrets = false});
 }
 
 Command adopt_command(CLI::App& program) {
@@ -181,28 +187,36 @@ Command retry_command(CLI::App& program) {
   command->add_option("ALERT", options->alerts, "alerts whose captures are tried again");
   command->add_flag("--failed", options->failed, "all that failed or stayed partial");
   command->add_flag("--deliveries", options->deliveries, "what hooks and the offsite copy were not told in days");
-  return {.app = command, .run = [options](const Invocation& call) { return retry(call.config, *options); }};
+  return {.app = command,
+          .run = [options](const Invocation& call) { return retry(call.config, *options); },
+          .reads_secrets = false};
 }
 
 Command hold_command(CLI::App& program) {
   auto* command = program.add_subcommand("hold", "Keep the clips of alerts, whatever retention says");
   const auto alerts = std::make_shared<std::vector<std::string>>();
   command->add_option("ALERT", *alerts, "alerts whose clips are kept")->required();
-  return {.app = command, .run = [alerts](const Invocation& call) { return hold(call.config, *alerts); }};
+  return {.app = command,
+          .run = [alerts](const Invocation& call) { return hold(call.config, *alerts); },
+          .reads_secrets = false};
 }
 
 Command release_command(CLI::App& program) {
   auto* command = program.add_subcommand("release", "Let retention remove clips that are held");
   const auto alerts = std::make_shared<std::vector<std::string>>();
   command->add_option("ALERT", *alerts, "alerts whose clips are no longer held")->required();
-  return {.app = command, .run = [alerts](const Invocation& call) { return release(call.config, *alerts); }};
+  return {.app = command,
+          .run = [alerts](const Invocation& call) { return release(call.config, *alerts); },
+          .reads_secrets = false};
 }
 
 Command prune_command(CLI::App& program) {
   auto* command = program.add_subcommand("prune", "Apply retention now");
   const auto dry_run = std::make_shared<bool>(false);
   command->add_flag("--dry-run", *dry_run, "only list what would be removed, and why");
-  return {.app = command, .run = [dry_run](const Invocation& call) { return prune(call.config, *dry_run); }};
+  return {.app = command,
+          .run = [dry_run](const Invocation& call) { return prune(call.config, *dry_run); },
+          .reads_secrets = false};
 }
 
 Command verify_command(CLI::App& program) {
@@ -214,7 +228,8 @@ Command verify_command(CLI::App& program) {
   command->add_flag("--anew", options->anew, "begin with the first clip, though the last verify was interrupted");
   return {.app = command,
           .run = [options](const Invocation& call) { return verify(call.config, *options, *call.signals); },
-          .minds_signals = [] { return true; }};
+          .minds_signals = [] { return true; },
+          .reads_secrets = false};
 }
 
 Command export_command(CLI::App& program) {
@@ -224,7 +239,8 @@ Command export_command(CLI::App& program) {
   command->add_option("--to", options->to, "the folder they are copied to")->required();
   return {.app = command,
           .run = [options](const Invocation& call) { return export_clips(call.config, *options, *call.signals); },
-          .minds_signals = [] { return true; }};
+          .minds_signals = [] { return true; },
+          .reads_secrets = false};
 }
 
 // What follows an option, by its name, which means the same in every command; for --help, completion and man page.

@@ -29,6 +29,7 @@ struct Command {
   // Whether it ends in order on SIGTERM and SIGINT, which are held back for it.
   std::function<bool()> minds_signals = [] { return false; };
   bool is_for_cron = false;      // what it says goes into somebody's mail: warnings only, unless told otherwise
+  bool reads_secrets = true;     // false: it needs none, and is for people who may not read them
   bool is_about_itself = false;  // it looks at no configuration and nothing else outside
   // What the options say of the configuration.
   std::function<Result<void>(Config&)> adjust = [](Config&) { return Result<void>{}; };

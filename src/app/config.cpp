@@ -343,11 +343,13 @@ Result<void> apply_environment(Config& config, const Environ& environment) {
 
 constexpr std::size_t max_secret_file = 64 * 1024;
 
-// A secret's file: its text without the line end that editors add.
+// A secret's file, without the byte order mark that some editors put in front.
 Result<std::string> read_secret_file(const std::string& path, std::string_view key) {
-  auto content = read_file(path, max_secret_file);
+  const auto content = read_file(path, max_secret_file);
   if (!content) return wrong(fmt::format("{}: {}", key, content.error().message));
-  return content;
+  if (content->find('\0') != std::string::npos)
+    return wrong(fmt::format("{}: {} is no plain text (UTF-16?): save it as UTF-8", key, path));
+  return std::string(without_byte_order_mark(*content));
 }
 
 // The secret of a file, where none is given otherwise.
@@ -366,7 +368,8 @@ void load_stored_secrets(Config& config) {
   const auto content = read_file(store, max_secret_file);
   if (!content && content.error().kind != ErrorKind::not_found) config.webhook.unread_store = content.error().message;
   if (!content) return;
-  for (auto& line : split(*content, '\n')) config.webhook.secrets.emplace_back(std::move(line));
+  for (auto& line : split(without_byte_order_mark(*content), '\n'))
+    config.webhook.secrets.emplace_back(std::move(line));
 }
 
 Result<void> load_secrets(Config& config, const Environ& environment) {
@@ -592,7 +595,7 @@ std::optional<std::string> process_environment(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-Result<Config> load_config(const std::string& file, const Environ& environment) {
+Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets) {
   constexpr std::string_view usual = "/etc/rhombus-responder/config.toml";
   std::string chosen = file.empty() ? environment("RHOMBUS_RESPONDER_CONFIG").value_or("") : file;
   std::error_code ignored;
@@ -605,9 +608,11 @@ Result<Config> load_config(const std::string& file, const Environ& environment) 
   if (auto applied = apply_environment(config, environment); !applied) return applied.error();
   give_way_to_plain_users(config, environment);
   make_paths_absolute(config);
-  if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
   follow_the_region(config);
-  if (auto checked = check_values(config); !checked) return checked.error();
+  if (secrets == Secrets::read) {
+    if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
+    if (auto checked = check_values(config); !checked) return checked.error();
+  }
   if (auto checked = check_tables(config); !checked) return checked.error();
   return config;
 }

@@ -149,9 +149,13 @@ struct Config {
 using Environ = std::function<std::optional<std::string>(const std::string&)>;
 std::optional<std::string> process_environment(const std::string& name);
 
+// What is done about secrets: `leave` reads none of them and looks at no file that holds one, for commands that only
+// look at the journal and the archive, whoever runs them. Values that only go with a secret are not checked then.
+enum class Secrets { read, leave };
+
 // `file`: --config, or empty for $RHOMBUS_RESPONDER_CONFIG, then /etc/rhombus-responder/config.toml if it exists,
 // then the defaults. An Error names the file, the key and the mend.
-Result<Config> load_config(const std::string& file, const Environ& environment);
+Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets = Secrets::read);
 
 // Whether it can be a key at all: it goes into a header.
 Result<void> check_api_key(const Secret& key);

@@ -33,7 +33,8 @@ int run(int argc, char** argv) {
   const app::Command& command = *line.chosen();
   if (command.is_about_itself) return command.run({{}, line.config_file(), nullptr});
 
-  auto config = app::load_config(line.config_file(), app::process_environment);
+  auto config = app::load_config(line.config_file(), app::process_environment,
+                                 command.reads_secrets ? app::Secrets::read : app::Secrets::leave);
   if (!config) return app::complain(config.error().message);
   if (auto adjusted = command.adjust(*config); !adjusted) return app::complain(adjusted.error().message);
   if (command.is_for_cron && !config->set_keys.contains("log.level")) config->log.level = "warn";

@@ -22,7 +22,7 @@ Result<std::vector<std::string>> read_lines(const fs::path& store) {
   const auto content = read_file(store, 64 * 1024);
   if (!content && content.error().kind == ErrorKind::not_found) return std::vector<std::string>();
   if (!content) return content.error();
-  return split(*content, '\n');
+  return split(without_byte_order_mark(*content), '\n');
 }
 
 // Root may run the command for a service that has a user of its own.

@@ -160,6 +160,41 @@ TEST_CASE_METHOD(Fixture, "what is named as a camera and is none is told, and wh
   CHECK(lines[3].starts_with("[[associate]] number 1: devices names C2, a camera"));
 }
 
+TEST_CASE_METHOD(Fixture, "a byte order mark is no part of a secret") {
+  const std::string mark = "\xEF\xBB\xBF";
+  const auto journal = "[journal]\npath = \"" + (folder / "j.db").string() + "\"\n";
+  file("webhook-secrets", mark + "stored\n");
+  const auto config = load(journal + "[rhombus]\napi_key_file = \"" + file("key", mark + "the-key\r\n") +
+                           "\"\n[admin]\ntoken_file = \"" + file("token", mark + "the-token") +
+                           "\"\n[webhook]\nsecrets_file = \"" + file("secrets", mark + "s1\r\ns2\r\n") + "\"\n");
+  REQUIRE(config);
+  CHECK(config->rhombus.api_key.reveal() == "the-key");
+  CHECK(config->admin.token.reveal() == "the-token");
+  REQUIRE(config->webhook.secrets.size() == 3);
+  CHECK(config->webhook.secrets[0].reveal() == "s1");
+  CHECK(config->webhook.secrets[1].reveal() == "s2");
+  CHECK(config->webhook.secrets[2].reveal() == "stored");
+  const auto utf_16 = file("secrets", std::string("\xFF\xFEs\0001\0\n\0", 8));
+  CHECK(error("[webhook]\nsecrets_file = \"" + utf_16 + "\"\n").find("save it as UTF-8") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "who needs no secret reads none") {
+  std::ofstream(folder / "config.toml")
+      << "[rhombus]\napi_key_file = \"/none\"\n[webhook]\nsecrets_file = \"/none\"\nurl = 1\n";
+  const auto with = [&](Secrets secrets) {
+    return load_config(
+        folder / "config.toml", [](const std::string&) { return std::nullopt; }, secrets);
+  };
+  CHECK_FALSE(with(Secrets::leave));  // an unknown key is one whoever asks
+  std::ofstream(folder / "config.toml")
+      << "[rhombus]\napi_key_file = \"/none\"\n[webhook]\nsecrets_file = \"/none\"\n";
+  CHECK_FALSE(with(Secrets::read));
+  const auto config = with(Secrets::leave);
+  REQUIRE(config);
+  CHECK(config->rhombus.api_key.empty());
+  CHECK_FALSE(check_for_asking(*config));
+}
+
 TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credentials, and never into an error") {
   auto config = load("[rhombus]\napi_key_file = \"" + file("key", "the-key\n") + "\"\n[webhook]\nsecrets_file = \"" +
                      file("secrets", "s1\ns2\n") + "\"\n");
