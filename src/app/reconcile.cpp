@@ -27,7 +27,8 @@ struct Account {
   AlertId alert;
   DeviceId camera;
   std::chrono::sys_seconds window_start;
-  std::string what;  // the clip, or the reason why there is none
+  std::string clip;    // empty: there is none
+  std::string reason;  // why there is none, or why it is not all that was wanted
 };
 
 struct Balance {
@@ -61,13 +62,13 @@ std::string problem_with_clip(const Config& config, const journal::Published& pu
 
 void settle_account(const Config& config, Balance& balance, const journal::NewCapture& listed,
                     const std::optional<journal::Capture>& row) {
-  Account account{listed.alert, listed.camera, listed.window_start, ""};
-  const auto enter = [&](State state, std::string what) {
-    account.what = std::move(what);
+  Account account{listed.alert, listed.camera, listed.window_start, "", ""};
+  const auto enter = [&](State state, std::string reason) {
+    account.reason = std::move(reason);
     balance.by_state[state].push_back(std::move(account));
   };
   const auto miss = [&](std::string reason) {
-    account.what = std::move(reason);
+    account.reason = std::move(reason);
     balance.unaccounted.push_back(std::move(account));
   };
   if (!row) return miss("it is not in the journal: run catch-up");
@@ -77,15 +78,18 @@ void settle_account(const Config& config, Balance& balance, const journal::NewCa
   if (!has_clip || row->removed_at) return enter(row->state, row->reason);
   if (auto problem = problem_with_clip(config, *row->published); !problem.empty())
     return miss(problem + fmt::format(": run retry {}", listed.alert.str()));
-  enter(row->state, row->reason.empty() ? row->published->clip : row->published->clip + ": " + row->reason);
+  account.clip = row->published->clip;
+  enter(row->state, row->reason);
 }
 
 void print_accounts(std::string_view title, const std::vector<Account>& accounts) {
   if (accounts.empty()) return;
   fmt::print("\n{}\n", title);
-  for (const auto& account : accounts)
+  for (const auto& account : accounts) {
+    const auto* separator = account.clip.empty() || account.reason.empty() ? "" : ": ";
     fmt::print("  {}  alert {}  camera {}  {}\n", format_rfc3339(WallTime(account.window_start)), account.alert.str(),
-               account.camera.str(), printable(account.what, 400));
+               account.camera.str(), printable(account.clip + separator + account.reason, 400));
+  }
 }
 
 void print(const Balance& balance) {
@@ -108,8 +112,10 @@ void write_accounts(JsonWriter& json, std::string_view name, const std::vector<A
         .field("alert", account.alert.str())
         .field("camera", account.camera.str())
         .field("window_start", account.window_start.time_since_epoch().count())
-        .field("reason", account.what)
-        .end_object();
+        .field("reason", account.reason)
+        .key("clip");
+    account.clip.empty() ? json.null() : json.value(account.clip);
+    json.end_object();
   }
   json.end_array();
 }

@@ -6,7 +6,6 @@
 #include <simdjson.h>
 
 #include "responder/base/json_writer.hpp"
-#include "responder/base/time_text.hpp"
 
 namespace responder::capture {
 namespace {
@@ -189,7 +188,7 @@ std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at
       .field("clip", clip.path)
       .field("bytes", clip.bytes)
       .field("sha256", clip.sha256)
-      .field("published_at", format_rfc3339(published_at))
+      .field("published_at", to_seconds(published_at))
       .end_object();
   auto text = std::move(json).str();
   text.front() = ',';  // goes on where sidecar_beginning() stopped

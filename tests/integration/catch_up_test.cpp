@@ -166,6 +166,47 @@ TEST_CASE_METHOD(Fixture, "a broken alert holds up neither the others nor the wa
   CHECK(responder.events().at(0).window_end - responder.events().at(0).window_start >= 5);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "what is odd in a list costs nobody anything: catch-up takes all, and reconcile accounts for all") {
+  rhombus.start();
+  const Responder responder(rhombus);
+  std::string entries;
+  const std::string oddities[] = {R"("textDescription":"\ud83d")", R"("x":99999999999999999999)", R"("x":1e400)",
+                                  "\"x\":\"Caf\xe9\"", R"("durationSec":1.5,"locationUuid":"no/id")"};
+  for (const auto& odd : oddities) {
+    const auto id = listed(600);
+    entries += fmt::format(R"({}{{"uuid":"{}","deviceUuid":"{}","timestampMs":{},{}}})", entries.empty() ? "" : ",",
+                           id, camera, now_ms() - 600'000, odd);
+  }
+  rhombus.intercept([&](const fake_rhombus::Request& request) -> std::optional<fake_rhombus::Reply> {
+    if (request.path.ends_with("getPolicyAlertsV2")) {
+      const auto page = has(request.body, "lastUuid") ? "" : entries;
+      return fake_rhombus::Reply{200, "\xEF\xBB\xBF{\"policyAlerts\":[" + page + "]}", "application/json"};
+    }
+    if (request.path.ends_with("getMinimalCameraStateList")) {
+      return fake_rhombus::Reply{200,
+                                 "{\"cameraStates\":[7,{\"uuid\":\"no/id\"},{\"uuid\":\"other\",\"name\":\"\xff\","
+                                 "\"x\":1e400},{\"uuid\":\"" +
+                                     camera + "\",\"name\":\"Caf\xe9\"}]}",
+                                 "application/json"};
+    }
+    return std::nullopt;
+  });
+  const auto caught_up = responder.command({"catch-up", "--log-level", "warn"});
+  CAPTURE(caught_up.out, caught_up.err);
+  CHECK(caught_up.status == 0);
+  CHECK(has(caught_up.out, "5 done, 0 not"));
+  CHECK(has(caught_up.err, "locationUuid"));
+  CHECK(has(caught_up.err, "cameraStates[1]"));
+  const auto balanced = responder.command({"reconcile", "--after", "-1h", "--json"});
+  CAPTURE(balanced.out, balanced.err);
+  CHECK(balanced.status == 0);
+  CHECK(has(balanced.out, "\"known\":5,\"done\":5"));
+  // What is done has its clip under that name, and no reason.
+  const auto event = responder.events().at(0);
+  CHECK(has(balanced.out, fmt::format("\"reason\":\"\",\"clip\":\"{}\"", event.clip)));
+}
+
 TEST_CASE_METHOD(Fixture, "serve catches up by itself, notices missed webhooks, and takes an alert once") {
   rhombus.start();
   Responder responder(rhombus, every_second);
