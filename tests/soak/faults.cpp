@@ -64,7 +64,7 @@ struct Kind {
 constexpr Kind kinds[] = {
     {"media-503", 3, 3, 20},     {"media-404", 3, 3, 20},      {"media-reset", 3, 3, 20}, {"media-drip", 2, 3, 15},
     {"media-garbage", 2, 3, 15}, {"camera-offline", 3, 5, 40}, {"lan-refuses", 3, 5, 30}, {"token-expiry", 3, 0, 0},
-    {"api-429", 2, 2, 10},       {"api-500", 2, 2, 15},        {"api-reset", 2, 2, 15},   {"hole", 1, 0, 0},
+    {"api-429", 2, 2, 10},       {"api-500", 2, 2, 15},        {"api-reset", 2, 2, 15},   {"hole", 3, 0, 0},
     {"archive-away", 2, 3, 20},  {"hooks-down", 3, 5, 40},     {"garbage", 2, 0, 0},      {"unsigned", 2, 0, 0}};
 
 std::string device_of(const Request& request) {
