@@ -55,6 +55,11 @@ class Dictionary {
   AVDictionary* entries_ = nullptr;
 };
 
+// Called before libav is used. Its own remarks are for its developers, and would stand in the log as they are. A
+// table of a broken initialization may claim gigabytes; no packet, table or plane of a picture that we let pass comes
+// near the limit. Any thread may call it, as often as it likes.
+void tame_libav();
+
 // libav's codes as errors: the one table. Negative errno values among them are the disk's.
 Error av_error(int code, std::string_view what);
 

@@ -393,8 +393,8 @@ StreamSummary summarize(const TrackReader& reader) {
           .packets = 0};
 }
 
-// libav's own remarks are for its developers. A table of a broken initialization may claim gigabytes; no packet,
-// table or plane of a picture that we let pass comes near the limit.
+}  // namespace
+
 void tame_libav() {
   constexpr std::size_t max_allocation = 192U << 20U;
   static const bool once = [] {
@@ -404,8 +404,6 @@ void tame_libav() {
   }();
   static_cast<void>(once);
 }
-
-}  // namespace
 
 Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
                           const ClipMetadata& metadata, std::stop_token stop) {
