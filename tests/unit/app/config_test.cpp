@@ -276,3 +276,22 @@ TEST_CASE_METHOD(Fixture, "the offsite remote is one of rclone's configuration")
   }
   CHECK(error("[offsite]\nrclone_config = \"/does/not/exist\"\n").find("offsite.rclone_config") != std::string::npos);
 }
+
+TEST_CASE_METHOD(Fixture, "a folder has one form, however it is written") {
+  const auto here = std::filesystem::current_path().string();
+  auto config = load(
+      "[archive]\ndirectory = \"clips/\"\n[journal]\npath = \"./state//journal.db\"\n[capture]\nspool_directory = "
+      "\"/var//spool/./x/\"\n[offsite]\nremote = \"/mnt/other//disk/\"\n");
+  REQUIRE(config);
+  CHECK(config->archive.directory == here + "/clips");
+  CHECK(config->journal.path == here + "/state/journal.db");
+  CHECK(config->capture.spool_directory == "/var/spool/x");
+  CHECK(config->offsite.remote == "/mnt/other/disk");
+  // A remote of rclone's is no folder, and behind a link ".." is another one.
+  environment["RHOMBUS_RESPONDER_ARCHIVE_DIRECTORY"] = "/srv/link/../clips/";
+  config = load("[offsite]\nremote = \"box:clips//x/\"\n");
+  REQUIRE(config);
+  CHECK(config->offsite.remote == "box:clips//x/");
+  CHECK(config->archive.directory == "/srv/link/../clips");
+  CHECK(config->spool_directory() == std::filesystem::path(config->journal.path).parent_path() / "spool");
+}
