@@ -95,6 +95,30 @@ capture::Publisher::LayoutOf layouts_by_rule(const Config& config) {
   };
 }
 
+// Tells of a clip when its picture is there as well.
+class AfterPicture final : public deliver::Target {
+ public:
+  AfterPicture(std::unique_ptr<deliver::Target> target, capture::PicturesInHand& pictures)
+      : target_(std::move(target)), pictures_(pictures) {}
+
+  const std::string& name() const override { return target_->name(); }
+  Result<void> deliver(const deliver::Parcel& parcel, std::stop_token stop) override {
+    constexpr seconds longest{30};
+    pictures_.wait_for(parcel.delivery.capture.id, longest, stop);
+    return target_->deliver(parcel, std::move(stop));
+  }
+
+ private:
+  const std::unique_ptr<deliver::Target> target_;
+  capture::PicturesInHand& pictures_;
+};
+
+std::vector<std::unique_ptr<deliver::Target>> after_pictures(std::vector<std::unique_ptr<deliver::Target>> targets,
+                                                             capture::PicturesInHand& pictures) {
+  for (auto& target : targets) target = std::make_unique<AfterPicture>(std::move(target), pictures);
+  return targets;
+}
+
 }  // namespace
 
 rhombus::ApiOptions api_options(const Config& config) {
@@ -169,11 +193,11 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
                    clock,
                    seconds(config.capture.retry_for_seconds),
                    connections_by_rule(config)},
-      deliverer_(deliver_targets(config, archive_, found.archive_marker, clock), found.journal_id, writer,
-                 std::move(found.delivering), clock, observers.delivery),
+      deliverer_(after_pictures(deliver_targets(config, archive_, found.archive_marker, clock), pictures_),
+                 found.journal_id, writer, std::move(found.delivering), clock, observers.delivery),
       keeper_(config, std::move(found.for_keeper), writer, api, clock, observers.removed),
-      publisher_(owner_, found.archive_marker, config.archive.thumbnails, archive_, spool_, layouts_by_rule(config),
-                 writer, clock, told_on(observers.ended), take_out(config)),
+      publisher_(owner_, found.archive_marker, config.archive.thumbnails, archive_, spool_, pictures_,
+                 layouts_by_rule(config), writer, clock, told_on(observers.ended), take_out(config)),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
           std::move(found.reading), [this] { publisher_.notify(); }, told_on(observers.ended)) {}

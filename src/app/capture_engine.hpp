@@ -80,6 +80,7 @@ class CaptureEngine {
   archive::Spool spool_;
   capture::StretchStore stretches_;
   capture::Environment environment_;
+  capture::PicturesInHand pictures_;
   deliver::Deliverer deliverer_;
   Keeper keeper_;
   capture::Publisher publisher_;

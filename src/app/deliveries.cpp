@@ -28,12 +28,12 @@ deliver::Offsite offsite_options(const Config& config, const std::string& archiv
 std::vector<std::unique_ptr<deliver::Target>> deliver_targets(const Config& config, const archive::Archive& archive,
                                                               const std::string& archive_marker, Clock& clock) {
   std::vector<std::unique_ptr<deliver::Target>> targets;
-  const auto absolute = std::filesystem::absolute(archive.directory()).lexically_normal();
   for (const auto& hook : config.hooks) {
     const seconds timeout(hook.timeout_seconds);
     if (!hook.command.empty()) {
       targets.push_back(make_target(
-          deliver::ProgramHook{.name = hook.name, .command = hook.command, .timeout = timeout, .archive = absolute},
+          deliver::ProgramHook{
+              .name = hook.name, .command = hook.command, .timeout = timeout, .archive = archive.directory()},
           clock));
     } else {
       targets.push_back(make_target(deliver::UrlHook{.name = hook.name,
@@ -41,7 +41,7 @@ std::vector<std::unique_ptr<deliver::Target>> deliver_targets(const Config& conf
                                                      .key = *deliver::SigningKey::parse(hook.secret),
                                                      .ca_file = hook.ca_file,
                                                      .timeout = timeout,
-                                                     .archive = absolute},
+                                                     .archive = archive.directory()},
                                     clock));
     }
   }

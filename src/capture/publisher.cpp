@@ -55,6 +55,7 @@ struct Publisher::Impl {
   const bool thumbnails;
   const archive::Archive& archive;
   archive::Spool& spool;
+  PicturesInHand& pictures;
   const LayoutOf layout_of;
   journal::Writer& writer;
   Clock& clock;
@@ -72,13 +73,14 @@ struct Publisher::Impl {
   std::thread thread;
 
   Impl(std::string owner_, std::string marker_, bool thumbnails_, const archive::Archive& archive_,
-       archive::Spool& spool_, LayoutOf layout_of_, journal::Writer& writer_, Clock& clock_, Observer observer_,
-       TakeOut take_out_)
+       archive::Spool& spool_, PicturesInHand& pictures_, LayoutOf layout_of_, journal::Writer& writer_,
+       Clock& clock_, Observer observer_, TakeOut take_out_)
       : owner(std::move(owner_)),
         marker(std::move(marker_)),
         thumbnails(thumbnails_),
         archive(archive_),
         spool(spool_),
+        pictures(pictures_),
         layout_of(std::move(layout_of_)),
         writer(writer_),
         clock(clock_),
@@ -249,6 +251,8 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
       [&](std::size_t) { return let_others_pass(); });
   if (!archived) return archived.error();
 
+  const bool draws = thumbnails && row.kind == journal::Kind::alert;
+  if (draws) pictures.begin(row.id);
   const auto now = clock.wall_now();
   const bool written = write_down([&](journal::Journal& journal) {
     return journal.finish(row.id, owner,
@@ -261,11 +265,11 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
                            .window_end = ready.clip.window_end},
                           now);
   });
+  if (written) std::filesystem::remove(file, failed);
+  // What is drawn by a library that a damaged picture can crash comes when all else is safe.
+  if (written && draws) draw(ready, archived->path);
+  if (draws) pictures.end(row.id);
   if (!written) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
-  std::filesystem::remove(file, failed);
-  // What is drawn by a library that a damaged picture can crash comes when all else is safe; before others are told,
-  // who may want it.
-  if (thumbnails && row.kind == journal::Kind::alert) draw(ready, archived->path);
   observer(ready.clip.state, now - row.received_at);
   if (ready.clip.state == journal::State::done) {
     spdlog::info("{}: done, {} ({} bytes)", label(row), archived->path, archived->bytes);
@@ -504,9 +508,9 @@ void Publisher::Impl::run() {
 }
 
 Publisher::Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
-                     archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock,
-                     Observer observer, TakeOut take_out)
-    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool,
+                     archive::Spool& spool, PicturesInHand& pictures, LayoutOf layout_of, journal::Writer& writer,
+                     Clock& clock, Observer observer, TakeOut take_out)
+    : impl_(std::make_shared<Impl>(std::move(owner), std::move(marker), thumbnails, archive, spool, pictures,
                                    std::move(layout_of), writer, clock, std::move(observer), std::move(take_out))) {
   impl_->thread = std::thread([impl = impl_] { impl->run(); });
 }

@@ -86,6 +86,7 @@ class Archive {
   // Whether two names lead to one file: where upper and lower case are one, two names of a clip may.
   Result<bool> is_same_file(const std::string& one, const std::string& other) const;
 
+  // Absolute, without a slash at its end.
   const std::filesystem::path& directory() const { return directory_; }
 
  private:

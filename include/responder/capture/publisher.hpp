@@ -12,6 +12,7 @@
 #include "responder/archive/archive.hpp"
 #include "responder/archive/spool.hpp"
 #include "responder/base/clock.hpp"
+#include "responder/capture/pictures.hpp"
 #include "responder/journal/writer.hpp"
 
 namespace responder::capture {
@@ -39,12 +40,13 @@ class Publisher {
   // The layout of a capture's clip where it is not the archive's. Pure.
   using LayoutOf = std::function<std::optional<archive::Layout>(const journal::Capture&)>;
 
-  // `thumbnails`: whether a picture of the alert goes beside each clip. `marker`: the id that the archive's marker
+  // `thumbnails`: whether a picture of the alert goes beside each clip; it is drawn when the capture's end is written
+  // down, and in `pictures` from before that until it is there. `marker`: the id that the archive's marker
   // file must have. `owner`: of the leases, kept alive by the WorkerPool of the same owner. `take_out`: none where
   // clips are kept for ever.
   Publisher(std::string owner, std::string marker, bool thumbnails, const archive::Archive& archive,
-            archive::Spool& spool, LayoutOf layout_of, journal::Writer& writer, Clock& clock, Observer observer,
-            TakeOut take_out);
+            archive::Spool& spool, PicturesInHand& pictures, LayoutOf layout_of, journal::Writer& writer,
+            Clock& clock, Observer observer, TakeOut take_out);
   ~Publisher();
 
   // A clip may be ready: from any thread, without waiting.

@@ -44,6 +44,7 @@ struct Fixture {
   test::OddStorage storage{clips};
   archive::Archive archive{clips, archive::Layout::flat, NameZone::utc, 0};
   archive::Spool spool{folder / "spool", 1ULL << 40U, 0};
+  PicturesInHand pictures;
   journal::Writer writer{std::move(*journal::Journal::in_memory()), 100};
   std::ostringstream log;
   const std::shared_ptr<spdlog::logger> logger_before = spdlog::default_logger();
@@ -103,7 +104,7 @@ struct Fixture {
   }
   std::unique_ptr<Publisher> start(Clock& clock, const Publisher::Observer& observer, bool thumbnails = false) {
     return std::make_unique<Publisher>(
-        "publisher", "the-archive", thumbnails, archive, spool,
+        "publisher", "the-archive", thumbnails, archive, spool, pictures,
         [](const journal::Capture&) { return std::optional<archive::Layout>{}; }, writer, clock, observer, TakeOut{});
   }
 };
@@ -174,8 +175,13 @@ TEST_CASE_METHOD(Fixture, "a picture is drawn when its clip is safe, and not aga
   std::atomic<int> ended{0};
   std::vector<State> when_drawn;
   journal::CaptureId id = 0;
+  bool others_wait = false;
   storage.before_open = [&](const std::string& path) {
-    if (path == spool.picture_mark(id)) when_drawn.push_back(row(id)->state);
+    if (path != spool.picture_mark(id)) return;
+    when_drawn.push_back(row(id)->state);
+    const auto began = std::chrono::steady_clock::now();
+    pictures.wait_for(id, 50ms, {});
+    others_wait = std::chrono::steady_clock::now() - began >= 50ms;
   };
   id = put_ready("alert1", journal::Kind::alert, "no video");
   const bool crashed_before = GENERATE(false, true);
@@ -188,6 +194,8 @@ TEST_CASE_METHOD(Fixture, "a picture is drawn when its clip is safe, and not aga
   CHECK(row(id)->state == State::done);
   CHECK_FALSE(fs::exists(spool.ready_clip(id)));
   CHECK(when_drawn == (crashed_before ? std::vector<State>{} : std::vector<State>{State::done}));
+  CHECK(others_wait == !crashed_before);
+  pictures.wait_for(id, 1h, {});
   CHECK(fs::exists(spool.picture_mark(id)) == crashed_before);
   CHECK(times_in_log("not drawn again") == (crashed_before ? 1 : 0));
   CHECK(times_in_log("no thumbnail") == (crashed_before ? 0 : 1));
