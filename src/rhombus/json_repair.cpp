@@ -28,33 +28,65 @@ std::errc read(std::string_view text, Number& number) {
   return std::from_chars(text.data(), text.data() + text.size(), number).ec;
 }
 
+// The parts of a JSON number.
+struct Number {
+  bool negative = false;
+  std::string_view whole, fraction, exponent;  // digits; the exponent with its sign
+
+  bool is_integer() const { return fraction.empty() && exponent.empty(); }
+};
+
+// nullopt: it has not the form of one.
+std::optional<Number> split_number(std::string_view text) {
+  Number number;
+  const auto take = [&text](std::size_t length) {
+    const auto part = text.substr(0, length);
+    text.remove_prefix(length);
+    return part;
+  };
+  number.negative = text.starts_with('-');
+  if (number.negative) take(1);
+  number.whole = take(digits(text));
+  if (number.whole.empty() || (number.whole.size() > 1 && number.whole.front() == '0')) return std::nullopt;
+  if (text.starts_with('.')) {
+    take(1);
+    number.fraction = take(digits(text));
+    if (number.fraction.empty()) return std::nullopt;
+  }
+  if (text.starts_with('e') || text.starts_with('E')) {
+    take(1);
+    if (text.starts_with('+')) take(1);
+    const std::size_t sign = text.starts_with('-') ? 1 : 0;
+    const auto length = digits(text.substr(sign));
+    if (length == 0) return std::nullopt;
+    number.exponent = take(sign + length);
+  }
+  return text.empty() ? std::optional(number) : std::nullopt;
+}
+
+// Whether it is far from zero, of a number that is too large or too small for a double. What is too small is zero to
+// a parser.
+bool is_large(const Number& number) {
+  std::int64_t exponent = 0;
+  if (!number.exponent.empty() && read(number.exponent, exponent) != std::errc{})
+    return !number.exponent.starts_with('-');
+  const auto zeros = std::min(number.fraction.find_first_not_of('0'), number.fraction.size());
+  const auto digits_before_point =
+      number.whole == "0" ? -static_cast<std::int64_t>(zeros) : static_cast<std::int64_t>(number.whole.size());
+  return exponent > -digits_before_point;
+}
+
 // Whether it has the form of a JSON number and no type of ours can hold it.
 bool is_out_of_range(std::string_view text) {
-  auto rest = text;
-  const bool negative = rest.starts_with('-');
-  if (negative) rest.remove_prefix(1);
-  const auto whole = digits(rest);
-  if (whole == 0 || (whole > 1 && rest.front() == '0')) return false;
-  rest.remove_prefix(whole);
-  if (rest.empty()) {
+  const auto number = split_number(text);
+  if (!number) return false;
+  if (number->is_integer()) {
     std::int64_t with_sign = 0;
     std::uint64_t without = 0;
-    return (negative ? read(text, with_sign) : read(text, without)) == std::errc::result_out_of_range;
+    return (number->negative ? read(text, with_sign) : read(text, without)) == std::errc::result_out_of_range;
   }
-  if (rest.front() == '.') {
-    const auto fraction = digits(rest.substr(1));
-    if (fraction == 0) return false;
-    rest.remove_prefix(fraction + 1);
-  }
-  if (rest.starts_with('e') || rest.starts_with('E')) {
-    rest.remove_prefix(1);
-    if (rest.starts_with('+') || rest.starts_with('-')) rest.remove_prefix(1);
-    const auto exponent = digits(rest);
-    if (exponent == 0) return false;
-    rest.remove_prefix(exponent);
-  }
-  double number = 0;
-  return rest.empty() && read(text, number) == std::errc::result_out_of_range;
+  double value = 0;
+  return read(text, value) == std::errc::result_out_of_range && is_large(*number);
 }
 
 // The code unit of the escape \uXXXX at the start, if there is one.

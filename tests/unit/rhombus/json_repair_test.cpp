@@ -27,6 +27,7 @@ TEST_CASE("what a strict parser refuses in a value is replaced") {
       {"18446744073709551616", "null"},
       {"-9223372036854775809", "null"},
       {"[1e400,-1E+999,1.5e400]", "[null,null,null]"},
+      {"[0.001e312,1e99999999999999999999,1" + std::string(400, '0') + "e-1]", "[null,null,null]"},
   };
   for (const auto& [text, expected] : table) {
     CAPTURE(text);
