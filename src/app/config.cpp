@@ -563,12 +563,19 @@ Result<void> check_values(const Config& config) {
   if (!config.admin.listen.empty()) {
     const auto admin = net::ListenAddress::parse(config.admin.listen);
     if (!admin) return wrong("admin.listen: " + admin.error().message);
-    if (!admin->is_local() && config.admin.token.empty())
-      return wrong(
-          fmt::format("admin.listen is {}: beyond loopback and unix sockets set admin.token_file or "
-                      "admin.token, too",
-                      config.admin.listen));
   }
+  return check_offsite(config);
+}
+
+// What goes with secrets, and the files of keys and certificates: not for who may not read them.
+Result<void> check_secrets_and_files(const Config& config) {
+  const bool admin_is_local =
+      config.admin.listen.empty() || net::ListenAddress::parse(config.admin.listen)->is_local();
+  if (!admin_is_local && config.admin.token.empty())
+    return wrong(
+        fmt::format("admin.listen is {}: beyond loopback and unix sockets set admin.token_file or "
+                    "admin.token, too",
+                    config.admin.listen));
   for (const auto& [name, path] :
        {std::pair<std::string_view, const std::string*>{"rhombus.ca_file", &config.rhombus.ca_file},
         {"rhombus.client_cert", &config.rhombus.client_cert},
@@ -584,8 +591,7 @@ Result<void> check_values(const Config& config) {
     if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable)
       return wrong("rhombus.ca_file: " + usable.error().message);
   }
-  if (auto usable = check_hooks(config.hooks); !usable) return usable;
-  return check_offsite(config);
+  return check_hooks(config.hooks);
 }
 
 }  // namespace
@@ -611,7 +617,10 @@ Result<Config> load_config(const std::string& file, const Environ& environment, 
   follow_the_region(config);
   if (secrets == Secrets::read) {
     if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
-    if (auto checked = check_values(config); !checked) return checked.error();
+  }
+  if (auto checked = check_values(config); !checked) return checked.error();
+  if (secrets == Secrets::read) {
+    if (auto checked = check_secrets_and_files(config); !checked) return checked.error();
   }
   if (auto checked = check_tables(config); !checked) return checked.error();
   return config;

@@ -193,6 +193,8 @@ TEST_CASE_METHOD(Fixture, "who needs no secret reads none") {
   REQUIRE(config);
   CHECK(config->rhombus.api_key.empty());
   CHECK_FALSE(check_for_asking(*config));
+  std::ofstream(folder / "config.toml") << "[admin]\nlisten = \"nowhere\"\n";
+  CHECK_FALSE(with(Secrets::leave));
 }
 
 TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credentials, and never into an error") {
