@@ -130,23 +130,23 @@ struct Target {
 };
 
 Result<Target> find_target(const Config& config, const std::string& text) {
-  constexpr net::ClientTimeouts timeouts;
+  constexpr net::ClientLimits limits;
   if (!text.empty()) {
     const auto url = net::Url::parse(text);
     if (!url) return with_context(url.error(), "--url");
     // As strict as Rhombus: a certificate that others do not believe is a finding.
     net::Trust trust;
     trust.ca_file = config.rhombus.ca_file;
-    return Target{net::HttpConnection(*url, trust, timeouts), url->target(), shown_url(text)};
+    return Target{net::HttpConnection(*url, trust, limits), url->target(), shown_url(text)};
   }
   const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
   if (!listen.unix_path.empty())
-    return Target{net::HttpConnection(listen.unix_path, timeouts), config.webhook.path, listen.str()};
+    return Target{net::HttpConnection(listen.unix_path, limits), config.webhook.path, listen.str()};
   const auto url = own_url(config, listen);
   // Our own, by its address: its certificate need not name that.
   net::Trust trust;
   trust.mode = net::Trust::Mode::insecure;
-  return Target{net::HttpConnection(url, trust, timeouts), url.target(), url.loggable()};
+  return Target{net::HttpConnection(url, trust, limits), url.target(), url.loggable()};
 }
 
 std::string mend_for(int status) {
@@ -174,7 +174,7 @@ int test_webhook(const Config& config, const std::string& url) {
                          rhombus::sign(body, config.webhook.secrets.back(), rhombus::Digest::sha1));
   constexpr std::size_t max_answer = 64 * 1024;
   const auto began = SystemClock().steady_now();
-  const auto answer = target->connection.post_json(target->path, headers, body, max_answer);
+  const auto answer = target->connection.post_json(target->path, headers, body, max_answer, net::Repeat::never, {});
   if (!answer)
     return complain(
         fmt::format("{}: {}: does serve run, and does it listen there?", target->shown, answer.error().message),

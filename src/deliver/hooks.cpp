@@ -8,7 +8,6 @@
 #include "responder/deliver/target.hpp"
 #include "responder/journal/capture_json.hpp"
 #include "responder/net/http_client.hpp"
-#include "responder/net/stall_watch.hpp"
 
 namespace responder::deliver {
 namespace {
@@ -42,8 +41,7 @@ class ProgramTarget final : public Target {
 
 class UrlTarget final : public Target {
  public:
-  UrlTarget(UrlHook hook, Clock& clock)
-      : hook_(std::move(hook)), clock_(clock), deadlines_(clock, {.first_byte = hook_.timeout}) {}
+  UrlTarget(UrlHook hook, Clock& clock) : hook_(std::move(hook)), clock_(clock) {}
 
   const std::string& name() const override { return hook_.name; }
 
@@ -56,17 +54,16 @@ class UrlTarget final : public Target {
                                {"User-Agent", "rhombus-responder"}};
     net::Trust trust;
     trust.ca_file = hook_.ca_file;
-    // The connection's own patience is a little longer than the time that `limited` gives, which says what it was.
-    net::HttpConnection connection(
-        hook_.url, trust, {std::min<milliseconds>(hook_.timeout, longest_connect), hook_.timeout + seconds(5)});
-    const std::stop_callback break_off(stop, [&] { connection.abort(); });
-    // Nobody counts what it receives, so it is cut when its time is up, however it drips.
-    const net::StallWatch::Transfer limited(deadlines_, [&] { connection.abort(); });
-    const auto answer = connection.post_json(hook_.url.target(), headers, body, max_answer);
+    // A receiver may drip: the time is for all of it.
+    const net::ClientLimits limits{.connect = std::min<milliseconds>(hook_.timeout, longest_connect),
+                                   .first_byte = hook_.timeout,
+                                   .interval = hook_.timeout,
+                                   .total = hook_.timeout};
+    net::HttpConnection connection(hook_.url, std::move(trust), limits);
+    // Receivers are told of the same id more than once anyway.
+    const auto answer =
+        connection.post_json(hook_.url.target(), headers, body, max_answer, net::Repeat::allowed, stop);
     if (!answer && stop.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
-    if (!answer && limited.was_cut())
-      return Error{ErrorKind::transient,
-                   fmt::format("{}: no answer within {} s", hook_.url.origin(), hook_.timeout.count())};
     return judge(answer);
   }
 
@@ -85,7 +82,6 @@ class UrlTarget final : public Target {
 
   const UrlHook hook_;
   Clock& clock_;
-  net::StallWatch deadlines_;
 };
 
 }  // namespace

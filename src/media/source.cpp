@@ -7,7 +7,7 @@
 namespace responder::media {
 namespace {
 
-// Gathers httplib's small reads into writes worth a system call.
+// Gathers small reads into writes worth a system call.
 class BufferedFile {
  public:
   explicit BufferedFile(const std::filesystem::path& path) : path_(path) {}
@@ -48,13 +48,13 @@ bool is_redirect(int status) {
 
 }  // namespace
 
-Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body,
-                                          std::stop_token stop) {
+Result<HttpSource::Answer> HttpSource::request(const net::Url& url, std::size_t max_bytes, const Body& body,
+                                               std::stop_token stop) {
   constexpr int patience = 2;
   if (cut_in_a_row_ >= patience)
     return Error{ErrorKind::transient, fmt::format("{}: not asked for, the device stands still", url.loggable())};
-  auto headers = credentials_->headers_for(url, stop);
-  if (!headers) return headers.error();
+  auto grant = credentials_->grant_for(url, stop);
+  if (!grant) return grant.error();
   auto pool = connections_->to(url);
   if (!pool) return pool.error();
   auto connection = (*pool)->borrow(stop);
@@ -72,55 +72,52 @@ Result<net::Response> HttpSource::request(const net::Url& url, std::size_t max_b
     }
     return !failure;
   };
-  net::StallWatch::Transfer transfer(stalls_, [&] { (*connection)->abort(); });
   receiver.on_data = [&](std::string_view data) {
     received += data.size();
-    transfer.received(data.size());
     count_(data.size());
     if (received > (wanted ? max_bytes : max_error_page)) {
       failure = Error{ErrorKind::permanent, fmt::format("{} is larger than {} bytes", url.loggable(), max_bytes)};
     } else if (wanted) {
       if (auto written = body.write(data); !written) failure = written.error();
     }
-    return !failure && !stop.stop_requested();
+    return !failure;
   };
-  const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
-  // A connection that came free because of the stop itself: nothing is asked for to be thrown away.
-  if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
-  auto response = (*connection)->get(url.target(), *headers, receiver);
+  auto response = (*connection)->get(url.target(), grant->headers, receiver, stop);
   // What came whole all the same need not come again.
   if (!response && stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
   if (failure && wanted) return *failure;
   if (response) cut_in_a_row_ = 0;
-  if (!response && transfer.was_cut()) {
+  if (!response && (*connection)->stood_still()) {
     ++cut_in_a_row_;
     return Error{ErrorKind::transient,
                  fmt::format("{}: cut off, it stood still after {} bytes", url.loggable(), received)};
   }
   if (!response && failure)
     return Error{ErrorKind::transient, fmt::format("{}: an endless error page", url.loggable())};
-  return response;
+  if (!response) return response.error();
+  return Answer{std::move(*response), std::move(grant->token)};
 }
 
 Result<net::Url> HttpSource::fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop) {
   constexpr int max_redirects = 3;
   bool renewed = false;
   for (int redirects = 0; redirects <= max_redirects;) {
-    const auto response = request(url, max_bytes, body, stop);
-    if (!response) return response.error();
-    if (response->status == 200) return url;
-    if (is_redirect(response->status)) {
+    const auto answer = request(url, max_bytes, body, stop);
+    if (!answer) return answer.error();
+    const auto& response = answer->response;
+    if (response.status == 200) return url;
+    if (is_redirect(response.status)) {
       // By hand, so that the credentials stay with their origin.
-      auto next = url.resolve(response->header("location").value_or(""));
+      auto next = url.resolve(response.header("location").value_or(""));
       if (!next) return next.error();
       url = std::move(*next);
       ++redirects;
       continue;
     }
-    auto error = net::status_error(*response, url.loggable());
+    auto error = net::status_error(response, url.loggable());
     // A media server's 400 says little about the next time.
     if (error.kind == ErrorKind::permanent) error.kind = ErrorKind::transient;
-    if (error.kind != ErrorKind::auth || renewed || !credentials_->renew()) return error;
+    if (error.kind != ErrorKind::auth || renewed || !credentials_->renew(answer->token)) return error;
     renewed = true;
   }
   return Error{ErrorKind::permanent, fmt::format("{}: too many redirects", url.loggable())};

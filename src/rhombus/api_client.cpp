@@ -18,8 +18,10 @@ constexpr std::size_t max_answer_bytes = 64U << 20U;  // thousands of devices, g
 constexpr std::size_t max_connections = 4;
 constexpr int max_429_waits = 5;
 constexpr std::chrono::seconds longest_background_wait{60};
-constexpr std::chrono::milliseconds longest_call{45'000};  // answers are small; a drip is no answer
-constexpr double burst_seconds = 5;                        // of the budget; Rhombus allows about ten
+// Answers are small: one that drips is none.
+constexpr net::ClientLimits call_limits{.first_byte = std::chrono::milliseconds(25'000),
+                                        .total = std::chrono::milliseconds(45'000)};
+constexpr double burst_seconds = 5;  // of the budget; Rhombus allows about ten
 
 net::Trust api_trust(const ApiOptions& options) {
   net::Trust trust;
@@ -47,9 +49,7 @@ ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
       clock_(clock),
       observer_(std::move(observer)),
       limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
-      connections_(options_.url, api_trust(options_), net::ClientTimeouts{.read = std::chrono::milliseconds(20000)},
-                   max_connections),
-      stalls_(clock, {.first_byte = longest_call}) {}
+      connections_(options_.url, api_trust(options_), call_limits, max_connections) {}
 
 // What Rhombus says, or longer each time where it does not.
 std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
@@ -82,19 +82,18 @@ WallTime::duration ApiClient::clock_ahead() const {
 }
 
 Result<std::string> ApiClient::call(const std::string& path, const std::string& body, std::stop_token stop,
-                                    Urgency urgency, bool* answered) {
+                                    const CallOptions& options) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   for (int waits = 0;; ++waits) {
-    if (!limiter_.wait_turn(stop, urgency)) return Error{ErrorKind::cancelled, "shutting down"};
+    if (!limiter_.wait_turn(stop, options.urgency)) return Error{ErrorKind::cancelled, "shutting down"};
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
-    const std::stop_callback break_off(stop, [&] { (*connection)->abort(); });
-    const net::StallWatch::Transfer transfer(stalls_, [&] { (*connection)->abort(); });
-    auto response = (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes);
+    auto response =
+        (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes, options.repeat, stop);
     observer_(name, response ? response->status : 0);
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
-    if (answered != nullptr) *answered = true;
+    if (options.answered != nullptr) *options.answered = true;
     note_their_time(*response);
     if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
@@ -105,7 +104,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
       spdlog::warn("Rhombus asks to wait {} s ({}): too many requests", wait.count(), name);
       limiter_.pause(wait);
       // What is in the background comes again by itself.
-      const bool waits_for_it = urgency == Urgency::urgent || wait <= longest_background_wait;
+      const bool waits_for_it = options.urgency == Urgency::urgent || wait <= longest_background_wait;
       if (waits < max_429_waits && waits_for_it) continue;
     }
     if (error.kind == ErrorKind::auth) {
@@ -167,7 +166,7 @@ Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_to
 
 Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
                                             bool* answered) {
-  auto text = call(path, body, stop, Urgency::background, answered);
+  auto text = call(path, body, stop, {.urgency = Urgency::background, .answered = answered});
   if (!text) return text.error();
   return read_alerts(path, *text, clock_.wall_now());
 }
@@ -208,7 +207,7 @@ Result<FailedDeliveries> ApiClient::failed_deliveries(WallTime since, std::stop_
       {"/api/report/getDiagnosticFeed", "diagnosticEvents"},
       {"/api/report/getIntegrationDiagnosticEvents", "integrationDiagnosticEvents"}};
   for (const auto& [path, list] : lists) {
-    auto text = call(path, asked, stop, Urgency::background);
+    auto text = call(path, asked, stop, {.urgency = Urgency::background});
     if (!text) return text.error();
     if (auto read = read_failures(path, *text, list, failed); !read) return read.error();
   }
@@ -217,7 +216,7 @@ Result<FailedDeliveries> ApiClient::failed_deliveries(WallTime since, std::stop_
 
 Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
-  auto text = call(path, "{}", stop, Urgency::background);
+  auto text = call(path, "{}", stop, {.urgency = Urgency::background});
   if (!text) return text.error();
   return read_webhook_settings(path, *text);
 }
@@ -230,7 +229,8 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
         ErrorKind::permanent,
         "Rhombus's webhook settings have a character or number that cannot be sent back as it is: register the "
         "URL in Rhombus's console"};
-  auto text = call(path, registration_body(now, url, diagnostic), stop);
+  // Each one makes a new secret: sent twice, the first would be lost.
+  auto text = call(path, registration_body(now, url, diagnostic), stop, {.repeat = net::Repeat::never});
   if (!text) return text.error();
   auto secret = read_registration(path, *text);
   if (!secret) return secret.error();

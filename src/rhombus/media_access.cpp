@@ -90,12 +90,11 @@ std::optional<DeviceId> MediaCredentials::token_scope() const {
   return route_ == Route::lan ? std::optional(device_) : std::nullopt;
 }
 
-Result<net::Headers> MediaCredentials::headers_for(const net::Url& url, std::stop_token stop) {
-  if (url.origin() != origin_) return net::Headers{};
-  if (route_ == Route::cloud) return api_auth_headers(api_.options());
+Result<MediaCredentials::Grant> MediaCredentials::grant_for(const net::Url& url, std::stop_token stop) {
+  if (url.origin() != origin_) return Grant{};
+  if (route_ == Route::cloud) return Grant{api_auth_headers(api_.options()), {}};
   auto token = tokens_.get(token_scope(), stop);
   if (!token) return token.error();
-  *last_token_.lock() = *token;
 
   net::Headers headers;
   if (route_ == Route::lan) {
@@ -104,13 +103,12 @@ Result<net::Headers> MediaCredentials::headers_for(const net::Url& url, std::sto
     headers = api_auth_headers(api_.options());
   }
   headers.emplace_back("Cookie", fmt::format("RSESSIONID=RFT:{0}; RHOMBUS_SESSIONID=RFT:{0}", token->reveal()));
-  return headers;
+  return Grant{std::move(headers), std::move(*token)};
 }
 
-bool MediaCredentials::renew() {
-  auto refused = last_token_.lock();
-  if (refused->empty()) return false;
-  tokens_.discard(token_scope(), *refused);
+bool MediaCredentials::renew(const Secret& refused) {
+  if (refused.empty()) return false;
+  tokens_.discard(token_scope(), refused);
   return true;
 }
 

@@ -87,8 +87,6 @@ class FootageAccess {
   const CheckPin check_pin_;
   const CountBytes count_;
   Clock& clock_;
-  net::StallWatch stalls_;
-  net::StallWatch probes_;
 
   // Kept alive between captures: alerts come in bursts on the same cameras.
   struct Kept {

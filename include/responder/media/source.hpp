@@ -10,17 +10,23 @@
 #include <string>
 
 #include "responder/base/error.hpp"
+#include "responder/base/secret.hpp"
 #include "responder/net/connections.hpp"
-#include "responder/net/stall_watch.hpp"
 
 namespace responder::media {
 
 // Decides what a request may carry. Thread-safe.
 class Credentials {
  public:
+  struct Grant {
+    net::Headers headers;
+    Secret token;  // the one in the headers that can be renewed; empty: none
+  };
+
   virtual ~Credentials() = default;
-  virtual Result<net::Headers> headers_for(const net::Url& url, std::stop_token stop) = 0;
-  virtual bool renew() = 0;  // after a 401 or 403: whether asking again may help
+  virtual Result<Grant> grant_for(const net::Url& url, std::stop_token stop) = 0;
+  // After a 401 or 403 to a request with `refused`: whether asking again may help.
+  virtual bool renew(const Secret& refused) = 0;
 };
 
 struct Document {
@@ -46,11 +52,8 @@ class HttpSource final : public Source {
 
   // `count` is told of bytes as they come.
   HttpSource(std::shared_ptr<net::Connections> connections, std::unique_ptr<Credentials> credentials,
-             net::StallWatch& stalls, CountBytes count)
-      : connections_(std::move(connections)),
-        credentials_(std::move(credentials)),
-        stalls_(stalls),
-        count_(std::move(count)) {}
+             CountBytes count)
+      : connections_(std::move(connections)), credentials_(std::move(credentials)), count_(std::move(count)) {}
 
   Result<Document> text(const net::Url& url, std::size_t max_bytes, std::stop_token stop) override;
   Result<void> file(const net::Url& url, const std::filesystem::path& file, std::size_t max_bytes,
@@ -64,11 +67,14 @@ class HttpSource final : public Source {
     std::function<Result<void>(std::string_view)> write;
   };
   Result<net::Url> fetch(net::Url url, std::size_t max_bytes, const Body& body, std::stop_token stop);
-  Result<net::Response> request(const net::Url& url, std::size_t max_bytes, const Body& body, std::stop_token stop);
+  struct Answer {
+    net::Response response;
+    Secret token;  // that was sent
+  };
+  Result<Answer> request(const net::Url& url, std::size_t max_bytes, const Body& body, std::stop_token stop);
 
   std::shared_ptr<net::Connections> connections_;
   std::unique_ptr<Credentials> credentials_;
-  net::StallWatch& stalls_;
   CountBytes count_;
   // Alone: a device that has stood still so often in a row is not waited for again by this source.
   std::atomic<int> cut_in_a_row_{0};

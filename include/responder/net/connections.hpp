@@ -14,17 +14,19 @@ namespace responder::net {
 class Connections {
  public:
   // `max_connections` at once to each origin.
-  Connections(Url own, Trust own_trust, Trust others_trust, ClientTimeouts timeouts, std::size_t max_connections);
+  Connections(Url own, Trust own_trust, Trust others_trust, ClientLimits limits, std::size_t max_connections);
 
-  // An Error when a device sends us to too many hosts.
+  // The pool for the origin of `url`, valid as long as this. An Error when a device sends us to too many hosts, or
+  // from https to http: what came from there would be unauthenticated.
   Result<ConnectionPool*> to(const Url& url);
   std::size_t max_connections() const { return max_connections_; }
 
  private:
   const std::string own_origin_;
+  const bool own_is_https_;
   const Trust own_trust_;
   const Trust others_trust_;
-  const ClientTimeouts timeouts_;
+  const ClientLimits limits_;
   const std::size_t max_connections_;
   Synchronized<std::map<std::string, std::unique_ptr<ConnectionPool>>> pools_;
 };

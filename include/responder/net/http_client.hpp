@@ -1,5 +1,6 @@
-// HTTPS requests over kept-alive connections. One HttpConnection is one connection and belongs to one thread at a
-// time; a ConnectionPool hands them out and bounds how many there are to one origin.
+// HTTP and HTTPS requests over kept-alive connections. One HttpConnection is one connection and belongs to one thread
+// at a time; a ConnectionPool hands them out and bounds how many there are to one origin. src/README.md says why this
+// is made with libcurl.
 #pragma once
 
 #include <array>
@@ -35,14 +36,22 @@ struct Trust {
   std::string ca_file;      // extra CA certificates (PEM) beside the system's; empty: none
   std::string client_cert;  // for mTLS; empty: none
   std::string client_key;
-  // Called during the handshake, from the thread that connects. An Error refuses the connection and becomes the
-  // request's.
+  // Called during the handshake, from the thread that makes the request. An Error refuses the connection and becomes
+  // the request's.
   std::function<Result<void>(const KeyHash&)> accept_key;
+  // Old devices have keys and Diffie-Hellman parameters of 1,024 bits. Where the key itself decides (pinned), or
+  // nobody asks who it is (insecure), they are accepted; `verify` never accepts them.
+  bool allow_1024_bits = false;
 };
 
-struct ClientTimeouts {
-  std::chrono::milliseconds connect{5000};
-  std::chrono::milliseconds read{10000};  // for each read, not in total
+// How long a request may take. Up to the body by absolute deadlines, however the peer drips; the body by its
+// progress, however large it is.
+struct ClientLimits {
+  std::chrono::milliseconds connect{5000};              // name resolution, TCP and TLS handshake, all together
+  std::chrono::milliseconds first_byte{10000};          // from the start of the request to the first byte of the body
+  std::chrono::milliseconds interval{10000};            // of the body, each interval must bring
+  std::uint64_t least_bytes = 40'000;                   // this many bytes
+  std::optional<std::chrono::milliseconds> total = {};  // for the whole request
 };
 
 struct Response {
@@ -59,23 +68,35 @@ struct BodyReceiver {
   std::function<bool(std::string_view)> on_data;
 };
 
+// Whether a request may reach the server twice. A server may close a kept connection in the moment in which a request
+// is sent on it: a request that may be repeated is then sent again on a new connection, one that may not be repeated
+// is always sent on a new one.
+enum class Repeat { allowed, never };
+
+// One connection, kept between requests for up to 20 s without use. Belongs to one thread at a time; only the stop
+// token of a request may be used from another.
+//
+// The requests return an answer of any status as a Response; an Error is the lack of one. Redirects are not followed.
+// The head of an answer is bounded (256 KiB, 1,000 lines). When `stop` is requested, before or meanwhile, they return
+// at once, whatever the request is waiting for, with an Error of kind `cancelled`.
 class HttpConnection {
  public:
-  HttpConnection(const Url& origin, const Trust& trust, const ClientTimeouts& timeouts);
+  HttpConnection(const Url& origin, Trust trust, const ClientLimits& limits);
   // Plain HTTP to whoever listens on a unix socket.
-  HttpConnection(const std::string& unix_path, const ClientTimeouts& timeouts);
+  HttpConnection(const std::string& unix_path, const ClientLimits& limits);
   ~HttpConnection();
   HttpConnection(HttpConnection&&) noexcept;
   HttpConnection& operator=(HttpConnection&&) noexcept;
 
-  // An answer of any status is a Response; an Error is the lack of one. Redirects are not followed.
-  Result<Response> get(const std::string& target, const Headers& headers, std::size_t max_body_bytes);
-  Result<Response> get(const std::string& target, const Headers& headers, const BodyReceiver& receiver);
+  Result<Response> get(const std::string& target, const Headers& headers, std::size_t max_body_bytes,
+                       std::stop_token stop);
+  Result<Response> get(const std::string& target, const Headers& headers, const BodyReceiver& receiver,
+                       std::stop_token stop);
   Result<Response> post_json(const std::string& target, const Headers& headers, const std::string& body,
-                             std::size_t max_body_bytes);
+                             std::size_t max_body_bytes, Repeat repeat, std::stop_token stop);
 
-  // Breaks off what this connection does, from another thread.
-  void abort();
+  // Whether the last request failed because the peer was silent or too slow (ClientLimits, but `connect`).
+  bool stood_still() const;
 
  private:
   struct Impl;
@@ -84,7 +105,7 @@ class HttpConnection {
 
 class ConnectionPool {
  public:
-  ConnectionPool(Url origin, Trust trust, ClientTimeouts timeouts, std::size_t max_connections);
+  ConnectionPool(Url origin, Trust trust, ClientLimits limits, std::size_t max_connections);
 
   // A connection on loan; goes back to the pool on destruction.
   class Loan {
@@ -114,7 +135,7 @@ class ConnectionPool {
 
   const Url origin_;
   const Trust trust_;
-  const ClientTimeouts timeouts_;
+  const ClientLimits limits_;
   const std::size_t max_connections_;
   Synchronized<State> state_;
 };

@@ -18,7 +18,6 @@
 #include "responder/base/secret.hpp"
 #include "responder/base/synchronized.hpp"
 #include "responder/net/http_client.hpp"
-#include "responder/net/stall_watch.hpp"
 #include "responder/rhombus/alert_listing.hpp"
 #include "responder/rhombus/rate_limit.hpp"
 #include "responder/rhombus/webhook_settings.hpp"
@@ -120,10 +119,17 @@ class ApiClient {
 
  private:
   std::chrono::seconds wait_after_429(const Error& error);
-  // The body of a successful answer. 429 is waited out, a few times. `answered`, if given, is told whether there was
-  // an answer at all.
+  struct CallOptions {
+    Urgency urgency = Urgency::urgent;
+    net::Repeat repeat = net::Repeat::allowed;  // most calls only read, or make one token more
+    bool* answered = nullptr;                   // set to true when there was an answer at all
+  };
+  // The body of a successful answer. 429 is waited out, a few times.
   Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop,
-                           Urgency urgency = Urgency::urgent, bool* answered = nullptr);
+                           const CallOptions& options);
+  Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop) {
+    return call(path, body, std::move(stop), CallOptions{});
+  }
   Result<AlertPage> ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
                                    bool* answered);
 
@@ -143,7 +149,6 @@ class ApiClient {
   // Alone: getPolicyAlertsV2 is deprecated; whether its elder has to serve.
   std::atomic<bool> older_listing_{false};
   net::ConnectionPool connections_;
-  net::StallWatch stalls_;
 };
 
 }  // namespace responder::rhombus

@@ -82,10 +82,15 @@ class MediaCredentials {
   // `mpd` names the one origin that gets anything.
   MediaCredentials(Route route, DeviceId device, const net::Url& mpd, ApiClient& api, TokenCache& tokens);
 
-  Result<net::Headers> headers_for(const net::Url& url, std::stop_token stop);
+  struct Grant {
+    net::Headers headers;
+    Secret token;  // the one in the headers; empty: none
+  };
+  Result<Grant> grant_for(const net::Url& url, std::stop_token stop);
 
-  // After a 401 or 403: true when a new token may help, which the next headers_for() will carry.
-  bool renew();
+  // After a 401 or 403 to a request that carried the token `refused`: true when the next grant_for() may help. A
+  // token that has replaced it meanwhile stays.
+  bool renew(const Secret& refused);
 
  private:
   std::optional<DeviceId> token_scope() const;
@@ -95,7 +100,6 @@ class MediaCredentials {
   const std::string origin_;
   ApiClient& api_;
   TokenCache& tokens_;
-  Synchronized<Secret> last_token_;
 };
 
 }  // namespace responder::rhombus

@@ -77,15 +77,15 @@ TEST_CASE_METHOD(Fixture, "credentials stay with their origin") {
   };
 
   MediaCredentials lan(Route::lan, DeviceId(camera), mpd, api, tokens);
-  const auto lan_headers = text(*lan.headers_for(mpd, {}));
+  const auto lan_headers = text(lan.grant_for(mpd, {})->headers);
   CHECK(lan_headers.find(fake.api_key()) == std::string::npos);
   CHECK(lan_headers.find("x-auth-scheme: federated-token") != std::string::npos);
   CHECK(lan_headers.find("RSESSIONID=RFT:") != std::string::npos);
-  CHECK(lan.headers_for(stranger, {})->empty());
+  CHECK(lan.grant_for(stranger, {})->headers.empty());
 
   MediaCredentials wan(Route::wan, DeviceId(camera), mpd, api, tokens);
-  CHECK(text(*wan.headers_for(mpd, {})).find(fake.api_key()) != std::string::npos);
-  CHECK(wan.headers_for(stranger, {})->empty());
+  CHECK(text(wan.grant_for(mpd, {})->headers).find(fake.api_key()) != std::string::npos);
+  CHECK(wan.grant_for(stranger, {})->headers.empty());
 
   // One token for the device, one for the organization, however often they are used; another after a refusal.
   const auto count = [&] {
@@ -93,11 +93,19 @@ TEST_CASE_METHOD(Fixture, "credentials stay with their origin") {
     return std::count_if(requests.begin(), requests.end(),
                          [](const auto& r) { return r.path.ends_with("generateFederatedSessionToken"); });
   };
-  REQUIRE(lan.headers_for(mpd, {}));
+  const auto first = lan.grant_for(mpd, {});
+  REQUIRE(first);
   CHECK(count() == 2);
-  CHECK(lan.renew());
-  REQUIRE(lan.headers_for(mpd, {}));
+  CHECK(lan.renew(first->token));
+  REQUIRE(lan.grant_for(mpd, {}));
   CHECK(count() == 3);
+  // Of several requests that were refused with the old token, each asks again: with the one new token.
+  for (int refused = 0; refused < 3; ++refused) {
+    CHECK(lan.renew(first->token));
+    CHECK(lan.grant_for(mpd, {}));
+  }
+  CHECK(count() == 3);
+  CHECK_FALSE(lan.renew(lan.grant_for(stranger, {})->token));
 }
 
 TEST_CASE_METHOD(Fixture, "answers that are none are errors of the right kind") {
