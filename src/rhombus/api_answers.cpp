@@ -23,8 +23,10 @@ class Answer {
     if (json::parse(*answer.parser_, text, root, &answer.repaired_) != simdjson::SUCCESS ||
         root.get(answer.object_) != simdjson::SUCCESS) {
       // Some answers hold secrets: none is quoted.
+      const bool is_html = trim(text).starts_with('<');
       return Error{ErrorKind::transient,
-                   fmt::format("{}: the answer ({} bytes) is not a JSON object", path, text.size())};
+                   fmt::format("{}: the answer ({} bytes) is not a JSON object{}", path, text.size(),
+                               is_html ? " but HTML: from a proxy or a login page?" : "")};
     }
     if (json::boolean(answer.object_, "error").value_or(false)) {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");

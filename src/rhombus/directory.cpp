@@ -8,7 +8,7 @@ namespace responder::rhombus {
 namespace {
 
 constexpr std::chrono::minutes fresh_for{5};
-constexpr std::chrono::seconds ask_again_after{3};  // for a camera that is not known
+constexpr std::chrono::seconds ask_again_after{3};  // for a camera that is not known, or when it failed
 
 // A UUID may carry a facet ("UUID.v0"): the same device seen through one of its lenses.
 std::string_view without_facet(const DeviceId& id) {
@@ -34,36 +34,67 @@ std::optional<CameraWithSound> DeviceDirectory::look_up(const State& state, cons
   return result;
 }
 
-Result<void> DeviceDirectory::refresh_locked(State& state, std::stop_token stop) {
+Result<void> DeviceDirectory::ask(std::stop_token stop) {
   auto cameras = api_.cameras(stop);
-  if (!cameras) return cameras.error();
-  state.cameras = std::move(*cameras);
   // Sound is second to pictures: without this list the last one serves.
-  if (auto gateways = api_.audio_gateways(stop)) {
-    state.gateways = std::move(*gateways);
-  } else if (gateways.error().kind != ErrorKind::cancelled) {
+  auto gateways = cameras ? api_.audio_gateways(stop) : Result<std::vector<AudioGateway>>(cameras.error());
+  if (cameras && !gateways && gateways.error().kind != ErrorKind::cancelled)
     spdlog::warn("list of audio gateways not refreshed: {}", gateways.error().message);
+
+  Result<void> outcome;
+  {
+    auto state = state_.lock();
+    state->being_refreshed = false;
+    if (cameras) {
+      state->cameras = std::move(*cameras);
+      if (gateways) state->gateways = std::move(*gateways);
+      state->asked_at = clock_.steady_now();
+      state->failure.reset();
+    } else {
+      outcome = cameras.error();
+      // A stop of one who asks says nothing to the others.
+      if (cameras.error().kind != ErrorKind::cancelled)
+        state->failure = Failure{cameras.error(), clock_.steady_now()};
+    }
   }
-  state.asked_at = clock_.steady_now();
-  return {};
+  state_.notify_all();
+  return outcome;
 }
 
 Result<void> DeviceDirectory::refresh(std::stop_token stop) {
-  auto state = state_.lock();
-  return refresh_locked(*state, stop);
+  {
+    auto state = state_.lock();
+    if (!state.wait(stop, [&] { return !state->being_refreshed; }))
+      return Error{ErrorKind::cancelled, "shutting down"};
+    state->being_refreshed = true;
+  }
+  return ask(stop);
 }
 
 Result<std::optional<CameraWithSound>> DeviceDirectory::find(const DeviceId& camera, std::stop_token stop) {
-  auto state = state_.lock();
-  auto known = look_up(*state, camera);
-  const auto limit = known ? std::chrono::seconds(fresh_for) : ask_again_after;
-  if (state->asked_at && clock_.steady_now() - *state->asked_at < limit) return known;
-  if (auto refreshed = refresh_locked(*state, stop); !refreshed) {
+  std::optional<CameraWithSound> known;
+  {
+    auto state = state_.lock();
+    while (true) {
+      known = look_up(*state, camera);
+      const auto now = clock_.steady_now();
+      const auto limit = known ? std::chrono::seconds(fresh_for) : ask_again_after;
+      if (state->asked_at && now - *state->asked_at < limit) return known;
+      const bool just_failed = state->failure && now - state->failure->at < ask_again_after;
+      if (known && (state->being_refreshed || just_failed)) return known;
+      if (just_failed) return state->failure->error;
+      if (!state->being_refreshed) break;
+      if (!state.wait(stop, [&] { return !state->being_refreshed; }))
+        return Error{ErrorKind::cancelled, "shutting down"};
+    }
+    state->being_refreshed = true;
+  }
+  if (auto refreshed = ask(stop); !refreshed) {
     if (!known) return refreshed.error();
     spdlog::warn("device list not refreshed, the last one is used: {}", refreshed.error().message);
     return known;
   }
-  return look_up(*state, camera);
+  return look_up(*state_.lock(), camera);
 }
 
 }  // namespace responder::rhombus

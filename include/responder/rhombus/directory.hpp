@@ -1,5 +1,6 @@
 // Which cameras and audio gateways the organization has: asked once, remembered, asked again when a camera is not
-// known or the answer is old. Thread-safe; while one caller asks, the others wait for its answer.
+// known or the answer is old. Thread-safe. One caller asks at a time, without a lock: meanwhile, and for some seconds
+// after a failure, the others get the last answer if it has their camera, and else what becomes of the question.
 #pragma once
 
 #include <chrono>
@@ -20,18 +21,25 @@ class DeviceDirectory {
  public:
   DeviceDirectory(ApiClient& api, Clock& clock) : api_(api), clock_(clock) {}
 
-  // nullopt: Rhombus lists no such camera.
+  // nullopt: Rhombus lists no such camera. An Error: it is not known, and Rhombus could not be asked.
   Result<std::optional<CameraWithSound>> find(const DeviceId& camera, std::stop_token stop);
 
   Result<void> refresh(std::stop_token stop);
 
  private:
+  struct Failure {
+    Error error;
+    SteadyTime at;
+  };
   struct State {
-    std::optional<SteadyTime> asked_at;
+    bool being_refreshed = false;
+    std::optional<SteadyTime> asked_at;  // with success
+    std::optional<Failure> failure;      // since then
     std::vector<Camera> cameras;
     std::vector<AudioGateway> gateways;
   };
-  Result<void> refresh_locked(State& state, std::stop_token stop);
+  // Asks Rhombus; the caller has set being_refreshed.
+  Result<void> ask(std::stop_token stop);
   static std::optional<CameraWithSound> look_up(const State& state, const DeviceId& camera);
 
   ApiClient& api_;

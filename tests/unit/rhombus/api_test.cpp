@@ -1,3 +1,7 @@
+#include <atomic>
+#include <latch>
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "responder/rhombus/directory.hpp"
@@ -49,6 +53,67 @@ TEST_CASE_METHOD(Fixture, "the devices are listed and the sound is found") {
   REQUIRE((*found)->gateway);
   CHECK((*found)->gateway->id.str() == gateway);
   CHECK_FALSE(*directory.find(DeviceId("nobody"), {}));
+}
+
+TEST_CASE_METHOD(Fixture, "a list of devices that cannot be refreshed is asked for again after some seconds only") {
+  test::ManualClock ours(clock.wall_now());
+  auto api = client(options());
+  DeviceDirectory directory(api, ours);
+  REQUIRE(directory.find(DeviceId(camera), {}));
+  ours.advance(std::chrono::minutes(6));
+  fake.forget_requests();
+  answer("oops", 500);
+  for (int i = 0; i < 3; ++i) {
+    const auto known = directory.find(DeviceId(camera), {});
+    REQUIRE(known);
+    CHECK(*known);
+    const auto unknown = directory.find(DeviceId("nobody"), {});
+    REQUIRE_FALSE(unknown);
+    CHECK(unknown.error().kind == ErrorKind::transient);
+  }
+  CHECK(fake.requests().size() == 1);
+  ours.advance(std::chrono::seconds(4));
+  CHECK(directory.find(DeviceId(camera), {}));
+  CHECK(fake.requests().size() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "while the devices are asked for, a camera that is known waits for nobody") {
+  test::ManualClock ours(clock.wall_now());
+  auto api = client(options());
+  DeviceDirectory directory(api, ours);
+  REQUIRE(directory.find(DeviceId(camera), {}));
+  ours.advance(std::chrono::minutes(6));
+  std::latch asked{1};
+  std::latch let_go{1};
+  std::atomic<int> lists{0};
+  fake.intercept([&](const fake_rhombus::Request& request) -> std::optional<fake_rhombus::Reply> {
+    if (request.path.ends_with("getMinimalCameraStateList") && lists++ == 0) {
+      asked.count_down();
+      let_go.wait();
+    }
+    return std::nullopt;
+  });
+  const auto look_for = [&](const char* id, std::optional<bool>& found) {
+    return std::jthread([&, id] {
+      const auto answer = directory.find(DeviceId(id), {});
+      if (answer) found = answer->has_value();
+    });
+  };
+  std::optional<bool> refreshed;
+  std::optional<bool> unknown;
+  {
+    const auto refreshing = look_for(camera.c_str(), refreshed);
+    asked.wait();
+    CHECK(directory.find(DeviceId(camera), {}));
+    std::stop_source stop;
+    stop.request_stop();
+    CHECK(directory.find(DeviceId("nobody"), stop.get_token()).error().kind == ErrorKind::cancelled);
+    const auto waiting = look_for("nobody", unknown);
+    let_go.count_down();
+  }
+  CHECK(refreshed == true);
+  CHECK(unknown == false);
+  CHECK(lists == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "media paths: LAN first, templates filled in") {
@@ -118,6 +183,8 @@ TEST_CASE_METHOD(Fixture, "answers that are none are errors of the right kind") 
     return cameras.error();
   };
   CHECK(error_of("<html>busy</html>").message.find("not a JSON object") != std::string::npos);
+  CHECK(error_of("\n <html>sign in</html>").message.find("but HTML: from a proxy or a login page?") !=
+        std::string::npos);
   CHECK(error_of("").message.find("not a JSON object") != std::string::npos);
   CHECK(error_of(R"({"error":true,"errorMsg":"out of order"})").message.find("out of order") != std::string::npos);
   CHECK(error_of(R"({"cameraStates":null})").message.find("lacks cameraStates") != std::string::npos);
