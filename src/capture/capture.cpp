@@ -193,7 +193,9 @@ Step Capture::take(std::stop_token stop) {
     const auto more = goes_on(stop);
     if (!more) spdlog::debug("{}: not known whether it goes on: {}", label(row_), more.error().message);
     known_to_go_on_ = more && *more && clock.wall_now() < WallTime(row_.window_end) + goes_on_at_most;
-    ask_again_at_ = known_to_go_on_ ? clock.wall_now() + asked_again_after : WallTime::max();
+    const bool ask_once_more = !more && !asked_in_vain_;
+    asked_in_vain_ = !more;
+    ask_again_at_ = known_to_go_on_ || ask_once_more ? clock.wall_now() + asked_again_after : WallTime::max();
     if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
   }
 

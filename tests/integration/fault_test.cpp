@@ -283,6 +283,30 @@ TEST_CASE("an alert that goes on makes its clip longer") {
   CHECK(clips == 1);
 }
 
+TEST_CASE("whether an alert goes on is asked once more after no answer") {
+  FakeRhombus rhombus;
+  const fake_rhombus::VideoProfile every_second{.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = every_second, .lan = false});
+  std::atomic<int> asked{0};
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    const bool first = request.path.ends_with("getPolicyAlertDetails") && asked++ == 0;
+    return first ? std::optional(Reply{500, "oops", "text/plain"}) : std::nullopt;
+  });
+  rhombus.start();
+  Responder responder(rhombus, "", "buffer_seconds = 9\n");
+  responder.start();
+  const auto at = now_ms() / 1000;
+  const auto answer = fake_rhombus::send_webhook(
+      responder.url(), fake_rhombus::organization_body("grows", camera, at * 1000, 1), responder.secret(), false);
+  CHECK(answer.status == 200);
+  rhombus.set_alert({.uuid = "grows", .device = camera, .timestamp_ms = at * 1000, .duration_s = 4});
+  const auto event = responder.wait_for(
+      "grows", [&](const Event& e) { return e.state == "done" && e.window_end == at + 13; },
+      std::chrono::seconds(60));
+  check_clip(responder, rhombus, event);
+  CHECK(asked == 2);
+}
+
 TEST_CASE("a short alert within a long one has its clip when its own window is over") {
   FakeRhombus rhombus;
   const fake_rhombus::VideoProfile every_second{.width = 64, .height = 64, .frames_per_second = 5, .gop_seconds = 1};

@@ -131,6 +131,7 @@ class Capture {
   std::optional<Error> taking_error_;     // why taking ended, while the stored clip is asked for
   std::optional<WallTime> ask_again_at_;  // whether the alert goes on
   bool known_to_go_on_ = false;
+  bool asked_in_vain_ = false;  // the last time; one failure is no answer, two are enough
 
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
   // it uses.
