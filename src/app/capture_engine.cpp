@@ -1,5 +1,7 @@
 #include "capture_engine.hpp"
 
+#include <algorithm>
+#include <future>
 #include <random>
 #include <set>
 
@@ -20,8 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds archive_deadline{10'000};  // for the clip in hand
-constexpr milliseconds delivery_deadline{5000};   // for a program that is to end
+constexpr milliseconds delivery_deadline{5000};  // for a program that is to end
 
 // What is left free of the spool's disk: as much as of the archive's where that is the same.
 std::uint64_t spool_reserve(const Config& config) {
@@ -215,12 +216,18 @@ capture::TakeOut CaptureEngine::take_out(const Config& config) {
   return [this](std::uint64_t lacking) { return keeper_.take_out(lacking); };
 }
 
-bool CaptureEngine::stop(milliseconds for_deliveries) {
+bool CaptureEngine::stop(milliseconds within, milliseconds for_deliveries) {
   pool_.stop();
-  bool let_go = publisher_.stop(archive_deadline);
+  // Side by side, so that two that hang take no longer than one.
+  auto publisher_ended = std::async(std::launch::async, [&] { return publisher_.stop(within); });
+  if (for_deliveries > milliseconds(0)) {
+    publisher_ended.wait();
+    deliverer_.wait_until_quiet(for_deliveries);
+  }
+  const bool deliveries_ended = deliverer_.stop(std::min(delivery_deadline, within / 2));
+  bool let_go = publisher_ended.get();
   if (!let_go) spdlog::error("the archive does not let go of a clip; it is published at the next start");
-  if (for_deliveries > milliseconds(0)) deliverer_.wait_until_quiet(for_deliveries);
-  if (!deliverer_.stop(delivery_deadline)) {
+  if (!deliveries_ended) {
     spdlog::error("a hook or the offsite copy does not let go; what it was told is delivered at the next start");
     let_go = false;
   }

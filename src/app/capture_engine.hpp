@@ -51,9 +51,10 @@ class CaptureEngine {
   // How long a run that ends goes on telling of what it has captured. The rest waits for the next one.
   static constexpr std::chrono::seconds time_for_deliveries{10};
 
-  // Ends what runs at its next safe point; deliveries that are due get up to `for_deliveries`. False when the archive
-  // hangs: a thread is left behind, and the process has to end without this object's end.
-  bool stop(std::chrono::milliseconds for_deliveries = time_for_deliveries);
+  // Ends what runs at its next safe point; deliveries that are due get up to `for_deliveries`. False when the
+  // archive, or what delivers, does not let go `within` this time: a thread is left behind, and the process has to
+  // end without this object's end.
+  bool stop(std::chrono::milliseconds within, std::chrono::milliseconds for_deliveries);
 
  private:
   // What start() has found in the journal.

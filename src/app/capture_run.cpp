@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds look_interval{250};
+constexpr seconds time_to_let_go{8};  // for an archive with a clip, and for what delivers
 constexpr seconds nothing_moves{60};  // after so long without any change the rest is left to later runs
 
 seconds longest_delivery(const Config& config) {
@@ -110,7 +111,7 @@ Result<void> CaptureRun::work_if_nobody_does() {
 
 void CaptureRun::stop_working() {
   if (!engine_) return;
-  hung_ = !engine_->stop(interrupted_ ? milliseconds(0) : CaptureEngine::time_for_deliveries);
+  hung_ = !engine_->stop(time_to_let_go, interrupted_ ? milliseconds(0) : CaptureEngine::time_for_deliveries);
   if (hung_) engine_.release();  // its thread is held by the archive; the process ends without it
   engine_.reset();
 }

@@ -25,8 +25,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds drain_deadline{5000};
-constexpr milliseconds archive_deadline{10'000};  // for who looks at it
+// From a signal to the end, over all that may hang. Service managers and people wait about so long.
+constexpr milliseconds stop_deadline{8000};
+constexpr milliseconds drain_deadline{4000};  // of that, for requests that are being answered
 
 // Whether a file is another than when last looked at: `webhook register` has stored a secret.
 class FileChange {
@@ -368,19 +369,23 @@ void Daemon::tick() {
 
 // In the order of the flow: no new requests, then no work, then nothing more to write down.
 bool Daemon::stop() {
+  const auto until = clock_.steady_now() + stop_deadline;
+  const auto time_left = [&] {
+    return std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - clock_.steady_now()));
+  };
+  engine_starter_.request_stop();
   if (webhook_front_) webhook_front_->stop(drain_deadline);
   poller_to_nudge_ = nullptr;
   if (poller_) poller_->stop();  // and no more: somebody may be about to nudge it
   if (auto forgotten = catch_up_.set_listening(std::nullopt); !forgotten)
     spdlog::warn("journal.path: {}", forgotten.error().message);
-  engine_starter_.request_stop();
   // It may be looking at an archive that does not answer.
   bool let_go = false;
   {
     auto held = engine_start_.lock();
-    let_go = held.wait_for({}, archive_deadline, [&] { return held->over; });
+    let_go = held.wait_for({}, time_left() / 2, [&] { return held->over; });
   }
-  if (auto* engine = engine_.load(); engine != nullptr) let_go = engine->stop(milliseconds(0)) && let_go;
+  if (auto* engine = engine_.load(); engine != nullptr) let_go = engine->stop(time_left(), milliseconds(0)) && let_go;
   writer_.stop();
   if (admin_front_) admin_front_->stop(milliseconds(0));
   return let_go;

@@ -31,6 +31,11 @@ struct Controls {
   std::atomic<std::int32_t> archive_has_no_figures;  // it does not tell its size
   std::atomic<std::int32_t> archive_longest_name;    // bytes; 0: as it is
   std::atomic<std::int32_t> archive_folds_case;      // "Lobby" and "lobby" are one file; ASCII alone
+  std::atomic<std::int32_t> archive_hangs;           // who opens a file of it, or asks for its room, waits
+  // Names are not resolved: who asks waits.
+  std::atomic<std::int32_t> names_hang;
+  // How many wait for either just now.
+  std::atomic<std::int32_t> waiting;
 };
 
 class FaultySystem {

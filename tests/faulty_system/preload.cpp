@@ -17,6 +17,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -202,6 +203,19 @@ void about_to_truncate(int fd, std::int64_t size) {
                  content(fd, size, info.st_size - size));
 }
 
+void wait_while(const std::atomic<std::int32_t>& holds) {
+  if (holds == 0) return;
+  auto& waiting = recorder().controls()->waiting;
+  ++waiting;
+  while (holds != 0) ::usleep(20'000);
+  --waiting;
+}
+
+// To be called without the lock.
+void wait_for_archive(const std::string& path) {
+  if (is_in_archive(path)) wait_while(recorder().controls()->archive_hangs);
+}
+
 int do_open(int folder, const char* given, int flags, mode_t mode) {
   static auto* const real = next<int(int, const char*, int, ...)>("openat");
   const auto path = as_stored(absolute(folder, given));
@@ -209,6 +223,7 @@ int do_open(int folder, const char* given, int flags, mode_t mode) {
     errno = ENAMETOOLONG;
     return -1;
   }
+  wait_for_archive(path);
   if (is_in_archive(path)) given = path.c_str();
   if (!recorder().watches(path) || (flags & (O_CREAT | O_TRUNC)) == 0) return real(folder, given, flags, mode);
   const std::lock_guard lock(recorder().mutex);
@@ -381,6 +396,7 @@ int lstat(const char* path, struct stat* info) noexcept {
 }
 
 int statvfs(const char* path, struct statvfs* info) noexcept {
+  wait_for_archive(absolute(AT_FDCWD, path));
   static auto* const real = next<int(const char*, struct statvfs*)>("statvfs");
   const int result = real(path, info);
   const std::lock_guard lock(recorder().mutex);
@@ -392,6 +408,12 @@ int statvfs(const char* path, struct statvfs* info) noexcept {
   info->f_blocks = static_cast<fsblkcnt_t>(recorder().controls()->disk_bytes.load());
   info->f_bfree = info->f_bavail = recorder().free_bytes();
   return result;
+}
+
+int getaddrinfo(const char* name, const char* service, const addrinfo* hints, addrinfo** result) {
+  static auto* const real = next<int(const char*, const char*, const addrinfo*, addrinfo**)>("getaddrinfo");
+  if (recorder().controls() != nullptr) wait_while(recorder().controls()->names_hang);
+  return real(name, service, hints, result);
 }
 
 int clock_gettime(clockid_t clock, timespec* time) noexcept {
