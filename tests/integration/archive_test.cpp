@@ -120,7 +120,9 @@ TEST_CASE("a picture of the alert stands beside its clip, if that is wanted") {
     std::ofstream(responder.config()) << config;
   }
   responder.start();
-  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 4));
+  const auto alert = responder.alert(camera, now_ms() - 60'000, 4);
+  const auto event = wanted ? responder.wait_for_picture(alert) : responder.wait_until_done(alert);
+  CHECK(responder.stop(SIGTERM) == 0);
   const auto picture = responder.clips() / (event.clip.substr(0, event.clip.size() - 4) + ".jpg");
   REQUIRE(fs::exists(picture) == wanted);
   if (!wanted) return;

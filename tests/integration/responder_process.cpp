@@ -240,6 +240,15 @@ Event Responder::wait_until_done(const std::string& alert) const {
   return wait_for(alert, [](const Event& event) { return event.state == "done"; });
 }
 
+Event Responder::wait_for_picture(const std::string& alert) const {
+  auto event = wait_until_done(alert);
+  const auto picture = (clips() / event.clip).replace_extension(".jpg");
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!fs::exists(picture) && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+  CHECK(fs::exists(picture));
+  return event;
+}
+
 std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int duration_s,
                              const std::string& wanted_id) const {
   const auto id = wanted_id.empty() ? fake_rhombus::random_uuid() : wanted_id;

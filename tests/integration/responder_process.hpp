@@ -92,6 +92,8 @@ class Responder {
   Event wait_for(const std::string& alert, const std::function<bool(const Event&)>& enough,
                  std::chrono::seconds limit = std::chrono::seconds(30)) const;
   Event wait_until_done(const std::string& alert) const;
+  // The same, and its picture is there, which is drawn after that.
+  Event wait_for_picture(const std::string& alert) const;
 
   // Sends a signed organization webhook for the camera; returns the alert's id.
   std::string alert(const std::string& camera, std::int64_t at_ms, int duration_s,

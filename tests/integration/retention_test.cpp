@@ -44,7 +44,7 @@ struct Fixture {
     const auto at = some_time_ago(seconds_ago);
     const auto alert = responder.alert(seen_by, at, 2);
     rhombus.add_alert({.uuid = alert, .device = seen_by, .timestamp_ms = at, .duration_s = 2});
-    return responder.wait_until_done(alert);
+    return responder.wait_for_picture(alert);
   }
 };
 
