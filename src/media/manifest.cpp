@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,8 @@ namespace {
 using std::chrono::seconds;
 
 constexpr std::int64_t longest_segment_ticks = 1'000'000'000'000;
-constexpr std::size_t max_periods = 1000;  // each has URLs of its own
+constexpr std::size_t max_periods = 1000;                    // each has URLs of its own
+constexpr std::int64_t latest_time = std::int64_t{1} << 60;  // in ticks: what is later makes no sense
 // Past this a timeline counts from the epoch, not from the session.
 constexpr Micros epoch_like = seconds(100'000'000);
 
@@ -144,7 +146,8 @@ bool codec_is_known(TrackKind kind, std::string_view codecs) {
                                   : starts_with_any({"mp4a", "opus"});
 }
 
-Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period& period) {
+// The segments that end after `from`, in the timeline's ticks.
+Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period& period, std::int64_t from) {
   std::vector<Track::Run> runs;
   std::int64_t number = t.start_number;
   std::int64_t time = 0;
@@ -160,7 +163,7 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
     time = integer_attribute(entry, "t", time);
     const auto duration = integer_attribute(entry, "d", 0);
     auto repeat = integer_attribute(entry, "r", 0);
-    if (duration <= 0 || duration > longest_segment_ticks || time < 0 || time > (std::int64_t{1} << 60))
+    if (duration <= 0 || duration > longest_segment_ticks || time < 0 || time > latest_time)
       return unusable("a SegmentTimeline entry has no sensible time");
     if (repeat < 0) {
       // To the next entry's time, or to the Period's end.
@@ -168,7 +171,14 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
       if (i + 1 < entries.size()) until = integer_attribute(*entries[i + 1], "t", until);
       repeat = std::max<std::int64_t>(0, (until - time + duration - 1) / duration - 1);
     }
-    const std::int64_t useful_until = (runs.empty() ? time : runs.front().first_time) + in_ticks(period.wanted);
+    const bool is_before = time < from && (from - time) / duration > repeat;
+    const auto before = is_before ? repeat + 1 : std::max<std::int64_t>(0, (from - time) / duration);
+    number += before;
+    time += before * duration;
+    if (is_before) continue;
+    repeat -= before;
+    const std::int64_t useful_until =
+        std::max(from, runs.empty() ? time : runs.front().first_time) + in_ticks(period.wanted);
     if (!runs.empty() && time > useful_until) break;
     repeat = std::min(repeat, (useful_until - time) / duration + 1);
     if (repeat >= static_cast<std::int64_t>(max_segments))
@@ -181,6 +191,14 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
     time += duration * static_cast<std::int64_t>(count);
   }
   return runs;
+}
+
+// What ends before the presentation begins is not footage of the window. Where nothing is left, the offset counts
+// from somewhere else than the timeline and says nothing.
+Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period& period) {
+  auto runs = runs_of_timeline(t, period, std::min(t.presentation_offset, latest_time));
+  constexpr auto all = std::numeric_limits<std::int64_t>::min() / 2;
+  return runs && runs->empty() ? runs_of_timeline(t, period, all) : runs;
 }
 
 Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period& period) {
@@ -284,8 +302,11 @@ Result<std::vector<Period>> periods_of(const XmlElement& mpd, Micros asked_durat
     next_start = start + std::max(duration, Micros(0));
   }
   if (periods.empty()) return unusable("it has no Period");
-  if (periods.back().duration < Micros(0))
-    periods.back().duration = std::max(Micros(0), *total - periods.back().start);
+  if (periods.back().duration < Micros(0)) {
+    // Where Periods start in epoch time, the whole is as long as from the first one's start.
+    const auto zero = *total > epoch_like || periods.front().start <= epoch_like ? Micros(0) : periods.front().start;
+    periods.back().duration = std::max(Micros(0), *total - (periods.back().start - zero));
+  }
   return periods;
 }
 
@@ -394,6 +415,22 @@ Result<Segment> Track::at(std::size_t index) const {
   return Segment{time_of(index), std::move(*url), std::move(*init_url)};
 }
 
+namespace {
+
+// A timeline, or a Period, in epoch time: the session's start is its zero.
+void count_from(std::chrono::sys_seconds asked_start, Track::Part& part) {
+  if (part.runs.empty()) return;
+  const auto first = ticks_to_micros(part.runs.front().first_time - part.presentation_offset, part.timescale);
+  Micros shift{0};
+  if (part.period_start > epoch_like || first > epoch_like) shift = asked_start.time_since_epoch();
+  // Both are: the timeline is not counted from the Period.
+  if (part.period_start > epoch_like && first > epoch_like) shift += part.period_start;
+  part.period_start -= shift;
+  part.end -= shift;
+}
+
+}  // namespace
+
 Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::chrono::sys_seconds asked_start,
                                 seconds asked_duration) {
   auto document = parse_xml(xml);
@@ -422,15 +459,7 @@ Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::
       best->part.manifest_query = url.query;
       auto& track = kind == TrackKind::video ? manifest.video : manifest.audio;
       if (!track) track.emplace(kind, best->codecs);
-      // A timeline in epoch time: the session's start is its zero.
-      if (!best->part.runs.empty()) {
-        const auto first = ticks_to_micros(best->part.runs.front().first_time - best->part.presentation_offset,
-                                           best->part.timescale);
-        if (first > epoch_like) {
-          best->part.period_start -= asked_start.time_since_epoch();
-          best->part.end -= asked_start.time_since_epoch();
-        }
-      }
+      count_from(asked_start, best->part);
       if (track->size() + best->part.count > max_segments)
         return unusable(fmt::format("it names more than {} segments", max_segments));
       track->add(std::move(best->part));

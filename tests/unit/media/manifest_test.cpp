@@ -1,6 +1,7 @@
 #include "responder/media/manifest.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 using namespace responder;
 using namespace responder::media;
@@ -86,6 +87,56 @@ TEST_CASE("a SegmentTimeline gives the times") {
   CHECK(track.time_of(3).duration == 1500ms);
   CHECK(track.time_of(4).start == 10s);
   CHECK(track.end() == 60s);
+}
+
+TEST_CASE("a timeline that begins well before its offset covers the window") {
+  // Ten minutes of a buffer, of which the window is the last: in one entry, in many, and after one with a hole.
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += fmt::format(R"(<S t="{}" d="2"/>)", 1000 + 2 * i);
+  const auto entries = GENERATE_REF(std::string(R"(<S t="1000" d="2" r="299"/>)"), many,
+                                    std::string(R"(<S t="1000" d="2" r="9"/><S t="1500" d="2" r="49"/>)"));
+  const auto manifest = parse(
+      mpd(video(R"(<SegmentTemplate media="s$Time$" initialization="i" timescale="1" presentationTimeOffset="1540">)"
+                "<SegmentTimeline>" +
+                entries + "</SegmentTimeline></SegmentTemplate>")));
+  REQUIRE(manifest);
+  const auto& track = *manifest->video;
+  CHECK(track.at(0)->time.start == 0s);
+  CHECK(track.at(0)->url.path.ends_with("/s1540"));
+  CHECK(track.end() == 60s);
+  CHECK(track.size() == 30);
+}
+
+TEST_CASE("a segment across a timeline's offset is kept, and its number counts those before it") {
+  const auto manifest = parse(mpd(video(
+      R"(<SegmentTemplate media="s$Number$" initialization="i" timescale="1" startNumber="5" presentationTimeOffset="7">)"
+      R"(<SegmentTimeline><S t="0" d="2" r="39"/></SegmentTimeline></SegmentTemplate>)")));
+  REQUIRE(manifest);
+  CHECK(manifest->video->at(0)->time.start == -1s);
+  CHECK(manifest->video->at(0)->url.path.ends_with("/s8"));
+  CHECK(manifest->video->end() >= 60s);
+}
+
+TEST_CASE("Periods in epoch time with a matching offset begin at the session's start") {
+  const auto of = [](const std::string& attributes, const std::string& inner) {
+    return parse(mpd("<Period " + attributes + R"(><AdaptationSet mimeType="video/mp4">)" + inner +
+                     R"(<Representation id="r1"/></AdaptationSet></Period>)"));
+  };
+  const std::string timeline =
+      R"(<SegmentTemplate media="s$Time$" initialization="i" timescale="1" presentationTimeOffset="1700000000">)"
+      R"(<SegmentTimeline><S t="1700000000" d="2" r="29"/></SegmentTimeline></SegmentTemplate>)";
+  const std::string absolute =
+      R"(<SegmentTemplate media="s$Time$" initialization="i" timescale="1">)"
+      R"(<SegmentTimeline><S t="1700000000" d="2" r="29"/></SegmentTimeline></SegmentTemplate>)";
+  const std::string counted =
+      R"(<SegmentTemplate media="s$Number$" initialization="i" timescale="1" startNumber="1" duration="2"/>)";
+  for (const auto& inner : {timeline, absolute, counted}) {
+    const auto manifest = of(R"(start="PT1700000000S")", inner);
+    REQUIRE(manifest);
+    CHECK(manifest->video->at(0)->time.start == 0s);
+    CHECK(manifest->video->size() == 30);
+    CHECK(manifest->video->end() == 60s);
+  }
 }
 
 TEST_CASE("timelines in epoch time and with an offset begin at the session's start") {
