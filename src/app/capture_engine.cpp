@@ -148,7 +148,7 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   if (!marker) return with_context(marker.error(), "archive.directory");
   const auto id = journal_id(*journal);
   if (!id) return with_context(id.error(), "journal.path");
-  const archive::Spool spool(config.spool_directory(), 0, 0);
+  const archive::Spool spool(config.spool_directory(), {}, clock);
   if (auto prepared = prepare_spool(spool, *journal, *id, clock.wall_now()); !prepared)
     return with_context(prepared.error(), "capture.spool_directory");
   // We hold the locks, so whatever their holder before had in hand is nobody's now.
@@ -182,8 +182,8 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
                api, tokens_, locator_, pin_checker(writer, clock), observers.bytes, clock),
       archive_(config.archive.directory, config.archive.layout, config.archive.timezone,
                static_cast<std::uint64_t>(config.archive.min_free_bytes)),
-      spool_(config.spool_directory(), static_cast<std::uint64_t>(config.capture.spool_max_bytes),
-             spool_reserve(config)),
+      spool_(config.spool_directory(),
+             {static_cast<std::uint64_t>(config.capture.spool_max_bytes), spool_reserve(config)}, clock),
       stretches_(footage_, spool_),
       environment_{api,
                    directory_,
@@ -193,7 +193,8 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
                    writer,
                    clock,
                    seconds(config.capture.retry_for_seconds),
-                   connections_by_rule(config)},
+                   connections_by_rule(config),
+                   observers.api_is_away},
       deliverer_(after_pictures(deliver_targets(config, archive_, found.archive_marker, clock), pictures_),
                  found.journal_id, writer, std::move(found.delivering), clock, observers.delivery),
       keeper_(config, std::move(found.for_keeper), writer, api, clock, observers.removed),

@@ -29,7 +29,8 @@ class CaptureEngine {
     std::function<void(journal::State, std::chrono::milliseconds)> ended = [](auto, auto) {};
     std::function<void(rhombus::Route, std::size_t)> bytes = [](auto, auto) {};
     deliver::Deliverer::Observer delivery = [](auto, auto) {};
-    std::function<void(std::size_t)> removed = [](auto) {};  // told how many clips retention has removed
+    std::function<void(std::size_t)> removed = [](auto) {};    // told how many clips retention has removed
+    std::function<bool()> api_is_away = [] { return false; };  // asked: whether the log has said so of Rhombus's API
   };
 
   // Takes over what the holder of the locks before has left, and goes to work. `config` outlives it.
@@ -46,7 +47,7 @@ class CaptureEngine {
   std::size_t queue_depth() const { return pool_.queue_depth(); }
   std::vector<capture::RunningCapture> running() const { return pool_.running(); }
   capture::ArchiveHealth archive_health() const { return publisher_.health(); }
-  Result<void> check_spool() const { return spool_.check_room(); }
+  Result<void> check_spool() { return spool_.check_room(); }
 
   // How long a run that ends goes on telling of what it has captured. The rest waits for the next one.
   static constexpr std::chrono::seconds time_for_deliveries{10};

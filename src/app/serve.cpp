@@ -12,6 +12,7 @@
 #include "responder/ingest/webhook_endpoint.hpp"
 #include "responder/ops/admin_endpoint.hpp"
 
+#include "api_reach.hpp"
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "push_path.hpp"
@@ -67,8 +68,12 @@ class Daemon {
         for_poller_(std::move(for_poller)),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
+        api_reach_(config.rhombus.api_url, clock_),
         api_(api_options(config), clock_,
-             [this](std::string_view call, int code) { metrics_.count_api_request(call, code); }),
+             [this](std::string_view call, int code) {
+               metrics_.count_api_request(call, code);
+               api_reach_.note(code);
+             }),
         intake_(intake_policy(config), writer_, [this](journal::CaptureId id, bool live) { wake(id, live); }),
         catch_up_([this](const rhombus::AlertQuery& query,
                          std::stop_token stop) { return api_.policy_alerts(query, std::move(stop)); },
@@ -112,6 +117,7 @@ class Daemon {
   journal::Journal for_poller_;  // until it is started
   ops::Metrics metrics_;
   journal::Writer writer_;
+  ApiReach api_reach_;
   rhombus::ApiClient api_;
   ingest::Intake intake_;
   ingest::CatchUp catch_up_;
@@ -226,6 +232,7 @@ Result<std::unique_ptr<CaptureEngine>> Daemon::start_engine() {
   observers.delivery = [this](std::string_view target, std::string_view result) {
     metrics_.count_delivery(target, result);
   };
+  observers.api_is_away = [this] { return api_reach_.is_away(); };
   observers.removed = [this](std::size_t clips) { metrics_.count_clips_removed(clips); };
   return CaptureEngine::start(config_, std::move(**locks), writer_, api_, clock_, std::move(observers));
 }

@@ -9,14 +9,22 @@ namespace responder::archive {
 
 namespace fs = std::filesystem;
 
-namespace {
+std::uint64_t bytes_in(const fs::path& folder) {
+  std::uint64_t total = 0;
+  std::error_code failed;
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (auto entry = fs::recursive_directory_iterator(folder, options, failed);
+       !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
+    std::error_code gone;
+    if (!entry->is_regular_file(gone)) continue;
+    const auto size = entry->file_size(gone);
+    if (!gone) total += size;
+  }
+  return total;
+}
 
-const std::string aside_prefix = "set-aside-";
-
-}  // namespace
-
-Spool::Spool(fs::path directory, std::uint64_t max_bytes, std::uint64_t min_free_bytes)
-    : directory_(std::move(directory)), max_bytes_(max_bytes), min_free_bytes_(min_free_bytes) {}
+Spool::Spool(fs::path directory, SpoolLimits limits, const Clock& clock)
+    : directory_(std::move(directory)), limits_(limits), clock_(clock), budget_(SpoolBudget(limits)) {}
 
 Result<void> Spool::create() const {
   for (const auto* folder : {"ready", "pictures"}) {
@@ -34,7 +42,7 @@ Result<fs::path> Spool::belong_to(const std::string& journal_id, std::string sta
   std::error_code failed;
   if (known && !fs::is_empty(directory_ / "ready", failed)) {
     std::erase(stamp, ':');
-    aside = directory_ / (aside_prefix + stamp);
+    aside = directory_ / ("set-aside-" + stamp);
     fs::rename(directory_ / "ready", aside, failed);
     if (failed)
       return errno_error(failed.value(), fmt::format("cannot set {} aside", (directory_ / "ready").string()));
@@ -62,47 +70,104 @@ fs::path Spool::picture_mark(std::int64_t capture) const {
   return directory_ / "pictures" / fmt::format("{}", capture);
 }
 
-Error Spool::full() const {
-  return {ErrorKind::no_space,
-          fmt::format("the spool is full ({} of {} MiB): bring the archive back or raise capture.spool_max_bytes",
-                      used_.load() >> 20U, max_bytes_ >> 20U)};
+std::optional<std::uint64_t> Spool::disk_free() const {
+  const auto free = free_bytes(directory_);
+  return free ? *free : std::nullopt;
 }
 
-Result<void> Spool::check_room() const {
-  if (used_ >= max_bytes_) return full();
-  const auto left = free_bytes(directory_);
-  if (!left || !*left || **left >= min_free_bytes_) return {};
-  return Error{ErrorKind::no_space,
-               fmt::format("{} has {} MiB free, archive.min_free_bytes keeps {} MiB: make room or lower it",
-                           directory_.string(), **left >> 20U, min_free_bytes_ >> 20U)};
+Error Spool::error_of(const SpoolRefusal& refusal) const {
+  const auto mib = [](std::uint64_t bytes) { return (bytes + (1U << 20U) - 1) >> 20U; };
+  const auto& contents = refusal.contents;
+  const auto disk =
+      fmt::format("the disk of the spool {} has {} MiB free, {} MiB have to stay free", directory_.string(),
+                  contents.disk_free.value_or(0) >> 20U, mib(limits_.min_free_bytes));
+  std::string text;
+  switch (refusal.cause) {
+    case SpoolRefusal::Cause::queueing:
+      text = fmt::format(
+          "waits for room in the spool: {} MiB more are needed; of {} MiB {} are used and {} reserved by other "
+          "captures",
+          mib(refusal.asked), mib(limits_.max_bytes), mib(contents.footage + contents.clips), mib(refusal.reserved));
+      break;
+    case SpoolRefusal::Cause::clips_wait:
+      text = fmt::format(
+          "the spool is full of finished clips that wait for the archive ({} MiB of clips, capture.spool_max_bytes "
+          "is "
+          "{} MiB): bring the archive back",
+          mib(contents.clips), mib(limits_.max_bytes));
+      break;
+    case SpoolRefusal::Cause::disk: text = disk + ": make room on it, or lower archive.min_free_bytes"; break;
+    case SpoolRefusal::Cause::too_large:
+      text = fmt::format(
+          "{}, though the spool holds nothing but this capture's own {} MiB of footage: make room, move "
+          "capture.spool_directory to a larger disk, or ask for shorter files",
+          disk, mib(contents.footage));
+      break;
+  }
+  return {ErrorKind::no_space, std::move(text)};
 }
 
-Result<Spool::Reservation> Spool::reserve(std::uint64_t bytes) {
-  constexpr std::uint64_t percent_for_fetching = 60;  // the rest is for putting clips together
-  const std::uint64_t most = max_bytes_ / 100 * percent_for_fetching;
-  if (auto room = check_room(); !room) return room.error();
-  auto reserved = reserved_.lock();
-  if (used_ >= most || (*reserved > 0 && used_ + *reserved + bytes > most)) return full();
-  *reserved += bytes;
-  return Reservation(*this, bytes);
+std::variant<Spool::Claim, Spool::Refused> Spool::claim(CaptureId capture, const SpoolNeed& need) {
+  const auto free = disk_free();
+  auto budget = budget_.lock();
+  budget->set_disk_free(free);
+  const auto admitted = budget->admit(capture, need, clock_.steady_now());
+  if (const auto* refusal = std::get_if<SpoolRefusal>(&admitted)) return Refused{refusal->cause, error_of(*refusal)};
+  return Claim(*this, std::get<SpoolBudget::ClaimId>(admitted));
+}
+
+Spool::Claim::~Claim() {
+  if (spool_ == nullptr) return;
+  auto budget = spool_->budget_.lock();
+  settle(*budget);
+  budget->release(id_);
+}
+
+void Spool::Claim::settle(SpoolBudget& budget) { budget.add_fetched(id_, fetched_.exchange(0)); }
+
+Result<void> Spool::Claim::check() {
+  const auto free = spool_->disk_free();
+  auto budget = spool_->budget_.lock();
+  settle(*budget);
+  budget->set_disk_free(free);
+  const auto refusal = budget->check(id_, spool_->clock_.steady_now());
+  if (!refusal) return {};
+  refused_for_ = refusal->cause;
+  return spool_->error_of(*refusal);
+}
+
+void Spool::Claim::note_disk_full(std::uint64_t bytes) {
+  const auto free = spool_->disk_free();
+  auto budget = spool_->budget_.lock();
+  settle(*budget);
+  budget->set_disk_free(free);
+  refused_for_ = budget->note_disk_full(id_, bytes, spool_->clock_.steady_now()).cause;
+}
+
+bool Spool::Claim::has_room_beside() {
+  const auto free = spool_->disk_free();
+  auto budget = spool_->budget_.lock();
+  settle(*budget);
+  budget->set_disk_free(free);
+  return budget->has_room_beside(id_);
+}
+
+Result<void> Spool::check_room() {
+  const auto free = disk_free();
+  auto budget = budget_.lock();
+  budget->set_disk_free(free);
+  const auto trouble = budget->trouble(clock_.steady_now());
+  return trouble ? Result<void>(error_of(*trouble)) : Result<void>{};
+}
+
+std::uint64_t Spool::used() {
+  const SpoolContents contents = budget_.lock()->contents();
+  return contents.footage + contents.clips;
 }
 
 void Spool::measure() {
-  std::uint64_t total = 0;
-  std::error_code failed;
-  const auto options = fs::directory_options::skip_permission_denied;
-  for (auto entry = fs::recursive_directory_iterator(directory_, options, failed);
-       !failed && entry != fs::recursive_directory_iterator(); entry.increment(failed)) {
-    std::error_code gone;
-    // Nobody takes from there, so it must not keep anybody waiting.
-    if (entry.depth() == 0 && entry->path().filename().string().starts_with(aside_prefix))
-      entry.disable_recursion_pending();
-    if (entry->is_regular_file(gone)) {
-      const auto size = entry->file_size(gone);
-      if (!gone) total += size;
-    }
-  }
-  used_ = total;
+  const SpoolContents contents{bytes_in(work()), bytes_in(directory_ / "ready"), disk_free()};
+  budget_.lock()->set_contents(contents);
 }
 
 void Spool::sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const {

@@ -40,6 +40,21 @@ WallTime::duration total(const std::vector<Gap>& gaps) {
   return sum;
 }
 
+// About as much as the clip that is made of them.
+std::uint64_t bytes_of(const std::vector<media::TakenTrack>& tracks) {
+  std::uint64_t sum = 0;
+  std::error_code gone;
+  for (const auto& track : tracks) {
+    for (const auto& part : track.parts) {
+      for (const auto& segment : part.segments) {
+        const auto size = std::filesystem::file_size(segment, gone);
+        if (!gone) sum += size;
+      }
+    }
+  }
+  return sum;
+}
+
 bool is_complete(const std::vector<media::TakenTrack>& tracks) {
   return std::all_of(tracks.begin(), tracks.end(), [](const auto& track) { return track.gaps.empty(); });
 }
@@ -59,11 +74,27 @@ std::filesystem::path Capture::stored_clip_folder() const {
   return environment_.spool.work() / fmt::format("alert-{}", row_.id);
 }
 
+// Room for what is not in the spool yet, and for the clip.
+Result<void> Capture::claim_room() {
+  archive::SpoolNeed need;
+  for (const auto* stretches : {&stretches_, &sound_}) {
+    for (const auto& stretch : *stretches) {
+      const auto one = stretch->need({row_.window_start, row_.window_end});
+      need.missing += one.missing;
+      need.present += one.present;
+      need.clip += one.clip;
+    }
+  }
+  auto claimed = environment_.spool.claim(row_.id, need);
+  if (auto* refused = std::get_if<archive::Spool::Refused>(&claimed)) {
+    refused_for_ = refused->cause;
+    return std::move(refused->error);
+  }
+  claim_.emplace(std::get<archive::Spool::Claim>(std::move(claimed)));
+  return {};
+}
+
 Result<void> Capture::prepare(std::stop_token stop) {
-  constexpr std::uint64_t bytes_a_second = 1'000'000;  // about what cameras send; more is fetched where there is more
-  auto room = environment_.spool.reserve(bytes_a_second * static_cast<std::uint64_t>(window().count()));
-  if (!room) return room.error();
-  room_.emplace(std::move(*room));
   auto camera = environment_.directory.find(row_.camera, stop);
   if (!camera) return camera.error();
   if (!*camera) {
@@ -72,10 +103,13 @@ Result<void> Capture::prepare(std::stop_token stop) {
     return Error{kind, fmt::format("Rhombus lists no camera {}", row_.camera.str())};
   }
   camera_ = std::move(*camera);
-  const auto& gateway = camera_->gateway;
-  spdlog::info("{} on {} ({}): taking {} s{}", label(row_), printable(camera_->camera.name, 60), row_.camera.str(),
-               window().count(), gateway ? " with the sound of " + printable(gateway->name, 60) : "");
   cover();
+  if (auto claimed = claim_room(); !claimed) return claimed;
+  const auto& gateway = camera_->gateway;
+  // Said once: not again of each attempt.
+  spdlog::log(row_.attempts == 0 ? spdlog::level::info : spdlog::level::debug, "{} on {} ({}): taking {} s{}",
+              label(row_), printable(camera_->camera.name, 60), row_.camera.str(), window().count(),
+              gateway ? " with the sound of " + printable(gateway->name, 60) : "");
   return {};
 }
 
@@ -122,13 +156,15 @@ void Capture::begin_early(std::vector<media::TakenTrack> foreseen, std::stop_tok
   constexpr auto longest = std::chrono::minutes(65);  // for the sake of memory
   const bool alone = stretches_.size() == 1 && sound_.empty() && stretches_[0]->span().start == row_.window_start &&
                      stretches_[0]->span().end == row_.window_end;
-  if (!alone || early_ || window() > longest || !environment_.remuxing_early.try_acquire()) return;
-  early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, std::move(foreseen));
+  if (!alone || early_ || window() > longest || !claim_->has_room_beside() ||
+      !environment_.remuxing_early.try_acquire())
+    return;
+  early_ = std::make_unique<EarlyClip>(environment_.remuxing_early, environment_.spool.ready_clip(row_.id),
+                                       std::move(foreseen));
   remove_old_clip();
   early_->thread = std::thread([this, clip = early_.get(), stop] {
     const std::stop_callback stop_too(stop, [&] { clip->stop.request_stop(); });
-    clip->summary =
-        media::remux(clip->foreseen, environment_.spool.ready_clip(row_.id), metadata(), clip->stop.get_token());
+    clip->summary = media::remux(clip->foreseen, clip->file, metadata(), clip->stop.get_token());
   });
 }
 
@@ -152,7 +188,9 @@ std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::Ta
   if (!std::equal(tracks.begin(), tracks.end(), clip->foreseen.begin(), clip->foreseen.end(), is_as_foreseen))
     return std::nullopt;
   clip->thread.join();
-  return *clip->summary ? std::optional(**clip->summary) : std::nullopt;
+  if (!*clip->summary) return std::nullopt;
+  clip->is_taken_over = true;
+  return **clip->summary;
 }
 
 Step Capture::step(std::stop_token stop) {
@@ -206,6 +244,7 @@ Step Capture::take(std::stop_token stop) {
     for (const auto& stretch : stretches) {
       const auto progress = stretch->advance(
           {.bytes = bytes_,
+           .claim = *claim_,
            .window = {row_.window_start, row_.window_end},
            .on_foreseen = [&](std::vector<media::TakenTrack> tracks) { begin_early(std::move(tracks), stop); },
            .on_progress =
@@ -315,6 +354,7 @@ bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) 
     if (!details || found == details->clip_regions.end()) return false;
     row_.clip_region = found->second;
   }
+  if (!claim_ && !claim_room()) return false;
   FootageRequest request;
   request.device = row_.camera;
   request.start = std::chrono::floor<seconds>(row_.alert_at);
@@ -324,9 +364,9 @@ bool Capture::try_stored_clip(const Collected& collected, std::stop_token stop) 
       rhombus::stored_clip(environment_.api.options().media_url, row_.camera, row_.clip_region, row_.alert);
   request.on_bytes = [this](std::size_t bytes) {
     bytes_ += bytes;
-    environment_.spool.add(bytes);
+    claim_->add(bytes);
   };
-  request.room = [this] { return environment_.spool.check_room(); };
+  request.room = [this] { return claim_->check(); };
   stored_clip_.emplace(std::move(request), environment_.footage);
   return true;
 }
@@ -361,7 +401,9 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   if (collected.why_missing != ErrorKind::not_found) return false;
   const auto end = WallTime(row_.window_end) + recorded_by;
   if (environment_.clock.wall_now() < end) return false;
-  const auto held = environment_.api.presence(row_.camera, row_.window_start, window(), stop);
+  // What is there around a gap tells that a gap of a second is there as well.
+  constexpr seconds around{2}, rounding{1};
+  const auto held = environment_.api.presence(row_.camera, row_.window_start - around, window() + 2 * around, stop);
   if (!held) spdlog::debug("{}: {}", label(row_), held.error().message);
   if (!held || !*held) return false;
   // By the clock of who says so: to ours, when it has jumped ahead, what is still to be recorded looks gone.
@@ -371,9 +413,9 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   if (!collected.has_video) missing = {{WallTime(row_.window_start), WallTime(row_.window_end)}};
   return std::none_of(missing.begin(), missing.end(), [&](const Gap& gap) {
     return std::any_of((*held)->begin(), (*held)->end(), [&](const rhombus::Presence& presence) {
-      constexpr seconds more_than_rounding{1};
-      return std::min(gap.end, WallTime(presence.end)) - std::max(gap.start, WallTime(presence.start)) >
-             more_than_rounding;
+      const WallTime from(presence.start), to(presence.end);
+      return std::min(gap.end, to) - std::max(gap.start, from) > rounding ||
+             (from + rounding <= gap.start && gap.end + rounding <= to);
     });
   });
 }
@@ -436,9 +478,23 @@ bool Capture::out_of_time() const {
   return row_.attempts + 1 >= enough && environment_.clock.wall_now() >= row_.received_at + environment_.retry_for;
 }
 
+// The spool has no room, or its disk refuses what is written. That is no attempt, unless this capture alone fills the
+// disk: then waiting does not help, and it ends as others do that fail.
+Step Capture::wait_for_room(Error error) const {
+  const auto cause = claim_ ? claim_->refused_for() : refused_for_;
+  if (cause != archive::SpoolRefusal::Cause::too_large) return Postponed{std::move(error), cause};
+  if (out_of_time()) {
+    return keep_what_is_published(fmt::format("{}; final after {} attempts", error.message, row_.attempts + 1),
+                                  std::nullopt);
+  }
+  error.kind = ErrorKind::transient;
+  return Postponed{std::move(error), cause};
+}
+
 // Decides what an attempt that came to its end (or was ended by `error`) amounts to.
 Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
-  if (error && (error->kind == ErrorKind::cancelled || error->kind == ErrorKind::no_space)) return Postponed{*error};
+  if (error && error->kind == ErrorKind::cancelled) return Postponed{*error};
+  if (error && error->kind == ErrorKind::no_space) return wait_for_room(*error);
   auto collected = collect(error);
   const bool complete = collected.has_video && collected.reason.empty();
   if (complete && known_to_go_on_) {
@@ -492,8 +548,12 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
     return media::remux(collected.tracks, file, metadata(), stop);
   }();
   if (!summary) {
-    if (summary.error().kind == ErrorKind::cancelled || summary.error().kind == ErrorKind::no_space)
-      return Postponed{summary.error()};
+    remove_old_clip();
+    if (summary.error().kind == ErrorKind::cancelled) return Postponed{summary.error()};
+    if (summary.error().kind == ErrorKind::no_space) {
+      claim_->note_disk_full(bytes_of(collected.tracks));
+      return wait_for_room(summary.error());
+    }
     // Something on disk is not what it was: the next attempt looks at all of it again.
     for (const auto* stretches : {&stretches_, &sound_}) {
       for (const auto& stretch : *stretches) stretch->invalidate();
@@ -509,7 +569,7 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
     remove_old_clip();
     return Postponed{Error{ErrorKind::no_space, synced.error().message}};
   }
-  environment_.spool.add(summary->bytes);
+  environment_.spool.add_clip(summary->bytes);
   if (try_again && collected.reason.empty()) collected.reason = try_again->message;
   if (!collected.reason.empty() && row_.published && row_.published->damage == journal::Damage::damaged)
     collected.reason += "; it is in the place of a damaged clip, which is kept beside it";

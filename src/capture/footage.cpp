@@ -60,6 +60,16 @@ class NoSource final : public media::Source {
   static Error gone() { return {ErrorKind::permanent, "nothing is asked for"}; }
 };
 
+// "https://HOST:PORT/PATH: it failed" as "https://HOST:PORT: it failed": for people, who know the rest.
+std::string without_path(const std::string& message) {
+  constexpr std::string_view scheme = "https://";
+  if (!message.starts_with(scheme)) return message;
+  const auto path = message.find('/', scheme.size());
+  const auto end = message.find(": ", scheme.size());
+  if (path == std::string::npos || end == std::string::npos || path > end) return message;
+  return message.substr(0, path) + message.substr(end);
+}
+
 std::optional<Route> route_of(std::string_view folder) {
   for (const auto route : {Route::lan, Route::wan, Route::cloud}) {
     if (folder.starts_with(rhombus::to_string(route))) return route;
@@ -258,7 +268,7 @@ Result<void> Footage::open_next(std::stop_token stop) {
   if (!mpd) return mpd.error();
   if (!access_.is_reachable(request_.device, way, stop)) {
     access_.note_unreachable(request_.device, way.route);
-    return Error{ErrorKind::transient, fmt::format("{} does not answer at the URLs for checking", mpd->origin())};
+    return Error{ErrorKind::transient, fmt::format("the device does not answer at {}", mpd->origin())};
   }
   // Each way has its own folder: the segments of two sessions need not be cut alike.
   const auto same_route = std::count_if(ways_->begin(), ways_->begin() + static_cast<std::ptrdiff_t>(next_way_),
@@ -284,8 +294,10 @@ Result<void> Footage::open_next(std::stop_token stop) {
 void Footage::note_failure(Route route, const Error& error) {
   if (error.kind == ErrorKind::transient || error.kind == ErrorKind::auth)
     access_.note_unreachable(request_.device, route);
-  spdlog::info("device {} by {}: {}", request_.device.str(), rhombus::to_string(route), error.message);
-  failures_ += fmt::format("{}{}: {}", failures_.empty() ? "" : "; ", rhombus::to_string(route), error.message);
+  spdlog::debug("device {} by {}: {}", request_.device.str(), rhombus::to_string(route), error.message);
+  // In the order of the routes, not of the tries: what is said is the same each time.
+  auto& said = failures_[route];
+  said += fmt::format("{}{}: {}", said.empty() ? "" : "; ", rhombus::to_string(route), without_path(error.message));
   // One way that may work later is reason enough to try again.
   if (!failure_kind_ || *failure_kind_ == ErrorKind::permanent) failure_kind_ = error.kind;
 }
@@ -361,7 +373,9 @@ Result<media::Session::Progress> Footage::end() {
     if (!request_.only_way) access_.note_worked(request_.device, request_.connection);
     return media::Session::Progress{.finished = true, .next_at = {}};
   }
-  Error error{failure_kind_.value_or(ErrorKind::transient), failures_, retry_after_};
+  std::vector<std::string> failures;
+  for (const auto& [route, said] : failures_) failures.push_back(said);
+  Error error{failure_kind_.value_or(ErrorKind::transient), join(failures, "; "), retry_after_};
   // What it does not have, or refuses to show, is no reason to leave it alone.
   if (!request_.only_way && error.kind == ErrorKind::transient)
     access_.note_failed(request_.device, request_.connection, error);

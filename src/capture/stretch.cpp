@@ -7,6 +7,7 @@
 
 #include "responder/base/text.hpp"
 #include "responder/media/coverage.hpp"
+#include "responder/rhombus/directory.hpp"
 
 namespace responder::capture {
 namespace {
@@ -51,6 +52,20 @@ std::optional<Recorder> parse_recorder(std::string_view name) {
   return recorder;
 }
 
+// Those of the open captures that want footage of this span.
+std::vector<const journal::OpenWindow*> wanted_by(const std::string& recorder, const Span& span,
+                                                  const std::vector<journal::OpenWindow>& open) {
+  const auto of = parse_recorder(recorder);
+  std::vector<const journal::OpenWindow*> wanting;
+  if (!of) return wanting;
+  for (const auto& window : open) {
+    // A gateway's sound may be any camera's.
+    const bool is_of_it = !of->video || rhombus::is_same_device(window.camera, of->device);
+    if (is_of_it && span.overlaps({window.start, window.end})) wanting.push_back(&window);
+  }
+  return wanting;
+}
+
 // What one kind of track of a stretch covers, from its start.
 media::Coverage coverage_of(const std::vector<Footage::Share>& shares, media::TrackKind kind) {
   media::Coverage coverage;
@@ -66,15 +81,59 @@ std::string Recorder::name() const {
   return fmt::format("{}{}{}", device.str(), what, way);
 }
 
-Stretch::Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access,
-                 archive::Spool& spool, bool recovered)
-    : recorder_(std::move(recorder)), folder_(std::move(folder)), access_(access), spool_(spool) {
+void BitRates::learn(const Recorder& recorder, std::uint64_t bytes, seconds footage) {
+  if (bytes == 0 || footage <= seconds(0)) return;
+  constexpr std::uint64_t and_percent = 110;  // pictures differ
+  (*seen_.lock())[recorder.name()] = bytes / static_cast<std::uint64_t>(footage.count()) * and_percent / 100;
+}
+
+std::uint64_t BitRates::of(const Recorder& recorder) const {
+  constexpr std::uint64_t usual = 1'000'000, usual_of_sound = 16'000;
+  auto seen = seen_.lock();
+  const auto found = seen->find(recorder.name());
+  return found != seen->end() ? found->second : (recorder.video ? usual : usual_of_sound);
+}
+
+Stretch::Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, BitRates& rates,
+                 bool recovered)
+    : recorder_(std::move(recorder)), folder_(std::move(folder)), access_(access), rates_(rates) {
   auto state = state_.lock();
   state->span = state->reach = span;
   state->opened = recovered;  // its folder has its span's name
 }
 
 Span Stretch::span() const { return state_.lock()->span; }
+
+std::filesystem::path Stretch::folder_of(const Span& span) const { return folder_ / folder_name(span); }
+
+std::uint64_t Stretch::bytes_on_disk() const { return archive::bytes_in(folder_of(span())); }
+
+void Stretch::remove_from_disk() const {
+  std::error_code failed;
+  const auto folder = folder_of(span());
+  std::filesystem::remove_all(folder, failed);
+  if (failed) spdlog::warn("spool: cannot remove {}: {}", folder.string(), failed.message());
+}
+
+archive::SpoolNeed Stretch::need(const Span& window) const {
+  Span span;
+  bool complete = false;
+  {
+    auto state = state_.lock();
+    span = state->span;
+    complete = state->over && state->complete;
+  }
+  const auto part = std::min(window.end, span.end) - std::max(window.start, span.start);
+  if (part <= seconds(0)) return {};
+  const auto whole = static_cast<std::uint64_t>((span.end - span.start).count());
+  const auto share = [&](std::uint64_t bytes) { return bytes * static_cast<std::uint64_t>(part.count()) / whole; };
+  archive::SpoolNeed need;
+  need.present = bytes_on_disk();
+  const auto expected = complete ? need.present : rates_.of(recorder_) * whole;
+  need.clip = share(expected);
+  need.missing = share(expected > need.present ? expected - need.present : 0);
+  return need;
+}
 
 bool Stretch::extend(sys_seconds end) {
   auto state = state_.lock();
@@ -148,12 +207,17 @@ void Stretch::open() {
   request.connection = recorder_.connection;
   request.want_video = recorder_.video;
   request.want_audio = recorder_.audio;
-  request.folder = folder_ / folder_name({request.start, request.start + request.duration});
+  request.folder = folder_of({request.start, request.start + request.duration});
   request.on_bytes = [this](std::size_t bytes) {
-    spool_.add(bytes);
-    if (const Drive* drive = drive_) drive->bytes += bytes;
+    const Drive* drive = drive_;
+    if (drive == nullptr) return;
+    drive->claim.add(bytes);
+    drive->bytes += bytes;
   };
-  request.room = [this] { return spool_.check_room(); };
+  request.room = [this] {
+    const Drive* drive = drive_;
+    return drive != nullptr ? drive->claim.check() : Result<void>{};
+  };
   request.on_progress = [this](double settled) {
     const Drive* drive = drive_;
     if (drive != nullptr && drive->on_progress) drive->on_progress(settled);
@@ -177,6 +241,9 @@ void Stretch::note(const Result<media::Session::Progress>& progress) {
   const bool complete = footage_->complete();
   const auto covered =
       coverage_of(shares, recorder_.video ? media::TrackKind::video : media::TrackKind::audio).intervals();
+  media::Micros footage{0};
+  for (const auto& interval : covered) footage += interval.end - interval.start;
+  rates_.learn(recorder_, bytes_on_disk(), std::chrono::floor<seconds>(footage));
   auto state = state_.lock();
   state->over = true;
   state->over_at = access_.clock().steady_now();
@@ -246,7 +313,7 @@ StretchStore::StretchStore(FootageAccess& access, archive::Spool& spool) : acces
     for (const auto& folder : std::filesystem::directory_iterator(device.path(), unreadable)) {
       const auto span = parse_folder_name(folder.path().filename().string());
       if (!span) continue;
-      auto stretch = std::make_shared<Stretch>(*recorder, *span, device.path(), access_, spool_, true);
+      auto stretch = std::make_shared<Stretch>(*recorder, *span, device.path(), access_, rates_, true);
       (*entries)[recorder->name()].push_back({std::move(stretch), access_.clock().wall_now()});
     }
   }
@@ -271,12 +338,9 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
     if (best == nullptr && before != nullptr && before->stretch->extend(next)) best = before;
     if (best == nullptr) {
       auto stretch = std::make_shared<Stretch>(recorder, Span{at, next}, spool_.work() / recorder.name(), access_,
-                                               spool_, false);
-      if (!chosen.empty()) {
-        stretch->follow(chosen.back());
-      } else if (before != nullptr) {
-        stretch->follow(before->stretch);
-      }
+                                               rates_, false);
+      // Only one that this capture holds as well: it takes from that one what is not asked for again.
+      if (!chosen.empty()) stretch->follow(chosen.back());
       entries.push_back({std::move(stretch), now});
       best = &entries.back();
     }
@@ -287,37 +351,65 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
   return chosen;
 }
 
-bool StretchStore::may_go(const std::string& recorder, const Entry& entry,
-                          const std::vector<journal::OpenWindow>& open, bool in_need) const {
-  if (entry.stretch.use_count() > 1) return false;
-  if (!in_need && access_.clock().wall_now() < entry.used_at + kept_for) return false;
-  const auto span = entry.stretch->span();
-  const auto of = parse_recorder(recorder);
-  const bool sound_only = of && !of->video;
-  return std::none_of(open.begin(), open.end(), [&](const journal::OpenWindow& window) {
-    return (sound_only || (of && window.camera == of->device)) && span.overlaps({window.start, window.end});
-  });
+// What no open capture wants: the bytes that are free now.
+std::uint64_t StretchStore::remove_unwanted(Entries& entries, const std::vector<journal::OpenWindow>& open) const {
+  const bool in_need = spool_.used() > spool_.max_bytes() / 100 * getting_full_percent;
+  const auto now = access_.clock().wall_now();
+  std::uint64_t freed = 0;
+  for (auto& [recorder, of_recorder] : entries) {
+    std::erase_if(of_recorder, [&, &name = recorder](const Entry& entry) {
+      const bool in_use = entry.stretch.use_count() > 1;
+      const bool kept = !in_need && now < entry.used_at + kept_for;
+      if (in_use || kept || !wanted_by(name, entry.stretch->reach(), open).empty()) return false;
+      freed += entry.stretch->bytes_on_disk();
+      entry.stretch->remove_from_disk();
+      return true;
+    });
+  }
+  return freed;
+}
+
+// Whether something was removed for it.
+bool StretchStore::make_room(Entries& entries, const std::vector<journal::OpenWindow>& open,
+                             archive::SpoolShortage shortage) const {
+  std::vector<archive::IdleFootage> idle;
+  std::vector<std::pair<std::vector<Entry>*, std::shared_ptr<Stretch>>> places;
+  for (auto& [recorder, of_recorder] : entries) {
+    for (const auto& entry : of_recorder) {
+      if (entry.stretch.use_count() > 1) continue;
+      archive::IdleFootage one{entry.stretch->bytes_on_disk(), {}, true};
+      if (one.bytes == 0) continue;
+      for (const auto* window : wanted_by(recorder, entry.stretch->reach(), open)) {
+        one.wanted_by.push_back(window->capture);
+        one.only_by_published = one.only_by_published && window->has_clip;
+      }
+      idle.push_back(std::move(one));
+      places.emplace_back(&of_recorder, entry.stretch);
+    }
+  }
+  const auto chosen = archive::choose_evictions(idle, shortage);
+  for (const auto place : chosen) {
+    const auto& [of_recorder, stretch] = places[place];
+    spdlog::info("spool: {} MiB of footage removed to make room; it is fetched again when it is needed",
+                 idle[place].bytes >> 20U);
+    stretch->remove_from_disk();
+    std::erase_if(*of_recorder, [gone = stretch.get()](const Entry& entry) { return entry.stretch.get() == gone; });
+  }
+  return !chosen.empty();
 }
 
 void StretchStore::tidy(const std::vector<journal::OpenWindow>& open) {
-  const bool in_need = spool_.used() > spool_.max_bytes() / 100 * getting_full_percent;
-  bool removed = false;
   auto held = entries_.lock();
-  for (auto& [recorder, entries] : *held) {
-    std::erase_if(entries, [&, &name = recorder](const Entry& entry) {
-      if (!may_go(name, entry, open, in_need)) return false;
-      std::error_code failed;
-      const auto folder = entry.stretch->folder() / folder_name(entry.stretch->span());
-      std::filesystem::remove_all(folder, failed);
-      if (failed) spdlog::warn("spool: cannot remove {}: {}", folder.string(), failed.message());
-      removed = true;
-      return true;
-    });
+  const auto freed = remove_unwanted(*held, open);
+  auto shortage = spool_.take_shortage();
+  shortage.bytes -= std::min(shortage.bytes, freed);
+  const bool made_room = shortage.bytes > 0 && make_room(*held, open, shortage);
+  for (const auto& [recorder, entries] : *held) {
     std::error_code not_empty;
     if (entries.empty()) std::filesystem::remove(spool_.work() / recorder, not_empty);
   }
   std::erase_if(*held, [](const auto& one) { return one.second.empty(); });
-  if (removed) spool_.measure();
+  if (freed > 0 || made_room) spool_.measure();
 }
 
 }  // namespace responder::capture

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "responder/base/outage.hpp"
 #include "responder/base/text.hpp"
 #include "responder/capture/retry_policy.hpp"
 
@@ -72,6 +73,7 @@ struct WorkerPool::Impl {
   moodycamel::ConcurrentQueue<CaptureId> live_queue;
   moodycamel::ConcurrentQueue<CaptureId> other_queue;
   Synchronized<Places> places;
+  Outage no_room;  // of the scheduler
   std::stop_source stopping;
   std::vector<std::thread> workers;
   std::thread scheduler;
@@ -98,7 +100,8 @@ struct WorkerPool::Impl {
   void forget(CaptureId id);
   void record(Capture& capture, Step step);
   bool write_down(const Capture& capture, const journal::Writer::Work& change);
-  std::optional<WallTime> next_attempt(const Capture& capture, const Error& why);
+  std::optional<WallTime> next_attempt(const Error& why, int attempt);
+  static int attempt_of(const Postponed& postponed, const journal::Capture& row);
   void put_ready(const Capture& capture, Ready ready);
   void finish(const Capture& capture, Finished finished);
   void postpone(const Capture& capture, const Postponed& postponed);
@@ -108,8 +111,17 @@ struct WorkerPool::Impl {
   void scan();
   void renew();
   void tidy();
+  void report_room();
   void lend_places();
 };
+
+// For the growing pauses between attempts. Who only waits for room has not failed: a turn comes soon, what a person
+// has to mend comes later.
+int WorkerPool::Impl::attempt_of(const Postponed& postponed, const journal::Capture& row) {
+  constexpr int soon = 1, later = 3;
+  if (!postponed.no_room || postponed.error.kind != ErrorKind::no_space) return row.attempts + 1;
+  return *postponed.no_room == archive::SpoolRefusal::Cause::queueing ? soon : later;
+}
 
 void WorkerPool::Impl::wake(CaptureId id, bool live) {
   {
@@ -134,7 +146,7 @@ void WorkerPool::Impl::enqueue(CaptureId id, bool live) {
     auto held = places.lock();
     ++(live ? held->queued_live : held->queued_others);
   }
-  places.notify_all();
+  places.notify_one();  // all workers wait for the same
 }
 
 // Waits for something to do and a place to do it in. nullopt: the pool ends.
@@ -165,7 +177,7 @@ void WorkerPool::Impl::work() {
       --held->running;
       if (!taken->second) --held->others;
     }
-    places.notify_all();
+    places.notify_one();
   }
 }
 
@@ -284,16 +296,16 @@ bool WorkerPool::Impl::write_down(const Capture& capture, const journal::Writer:
   }
 }
 
-std::optional<WallTime> WorkerPool::Impl::next_attempt(const Capture& capture, const Error& why) {
+std::optional<WallTime> WorkerPool::Impl::next_attempt(const Error& why, int attempt) {
   thread_local std::minstd_rand random{std::random_device{}()};
-  const auto delay = retry_delay(why, capture.row().attempts + 1, std::uniform_real_distribution<>(0, 1)(random));
+  const auto delay = retry_delay(why, attempt, std::uniform_real_distribution<>(0, 1)(random));
   if (!delay) return std::nullopt;
   return environment.clock.wall_now() + *delay;
 }
 
 void WorkerPool::Impl::put_ready(const Capture& capture, Ready ready) {
   const auto& row = capture.row();
-  if (ready.try_again) ready.clip.next_attempt_at = next_attempt(capture, *ready.try_again);
+  if (ready.try_again) ready.clip.next_attempt_at = next_attempt(*ready.try_again, row.attempts + 1);
   const bool written = write_down(capture, [&](journal::Journal& journal) {
     return journal.ready(row.id, options.owner, ready.clip, environment.clock.wall_now());
   });
@@ -304,7 +316,7 @@ void WorkerPool::Impl::finish(const Capture& capture, Finished finished) {
   const auto& row = capture.row();
   const auto now = environment.clock.wall_now();
   auto& outcome = finished.outcome;
-  if (finished.try_again) outcome.next_attempt_at = next_attempt(capture, *finished.try_again);
+  if (finished.try_again) outcome.next_attempt_at = next_attempt(*finished.try_again, row.attempts + 1);
   const bool written = write_down(
       capture, [&](journal::Journal& journal) { return journal.finish(row.id, options.owner, outcome, now); });
   if (!written) return;
@@ -315,7 +327,7 @@ void WorkerPool::Impl::finish(const Capture& capture, Finished finished) {
 void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postponed) {
   const auto& row = capture.row();
   const auto& error = postponed.error;
-  const auto next = next_attempt(capture, error);
+  const auto next = next_attempt(error, attempt_of(postponed, row));
   const auto now = environment.clock.wall_now();
   if (!next) {
     const bool has_clip = row.published && row.published->damage != journal::Damage::missing;
@@ -332,10 +344,11 @@ void WorkerPool::Impl::postpone(const Capture& capture, const Postponed& postpon
   const bool written = write_down(capture, [&](journal::Journal& journal) {
     return journal.postpone(row.id, options.owner, error.message, *next, counts, now);
   });
-  if (written && error.kind != ErrorKind::cancelled) {
-    spdlog::warn("{} on {}: {}; next attempt in {} s", label(row), row.camera.str(), error.message,
-                 std::chrono::ceil<std::chrono::seconds>(*next - now).count());
-  }
+  if (!written || error.kind == ErrorKind::cancelled) return;
+  // What many captures wait for is said once for all of them; and of one capture, nothing is said twice.
+  const bool is_said = postponed.no_room || environment.api_is_away() || error.message == row.reason;
+  spdlog::log(is_said ? spdlog::level::debug : spdlog::level::warn, "{} on {}: {}; next attempt in {} s", label(row),
+              row.camera.str(), error.message, std::chrono::ceil<std::chrono::seconds>(*next - now).count());
 }
 
 // The wall clock may be set while a capture waits for it: it looks again after a while, whatever that says.
@@ -391,6 +404,17 @@ void WorkerPool::Impl::tidy() {
   if (const auto open = reader.open_windows()) environment.stretches.tidy(*open);
 }
 
+// That captures wait for room is said once for all of them, and only where somebody has to do something.
+void WorkerPool::Impl::report_room() {
+  const auto room = environment.spool.check_room();
+  const auto now = environment.clock.steady_now();
+  if (!room) {
+    if (no_room.note_failing(now)) spdlog::warn("new captures wait: {}", room.error().message);
+  } else if (const auto lasted = no_room.note_working(now)) {
+    spdlog::info("the spool has room again: captures had to wait for {} s", lasted->count());
+  }
+}
+
 void WorkerPool::Impl::schedule() {
   const auto stop = stopping.get_token();
   auto& clock = environment.clock;
@@ -403,6 +427,8 @@ void WorkerPool::Impl::schedule() {
     if (now >= next_scan) {
       scan();
       lend_places();
+      report_room();
+      if (environment.spool.is_short()) next_tidy = now;
       next_scan = now + scan_interval;
     }
     if (now >= next_renewal) {

@@ -246,9 +246,10 @@ Result<std::optional<sys_seconds>> Journal::window_end(CaptureId id) {
 
 Result<std::vector<OpenWindow>> Journal::open_windows() {
   auto query = impl_->statement(
-      "SELECT camera, window_start_s, window_end_s FROM captures WHERE next_attempt_ms IS NOT NULL "
-      "AND id NOT IN (SELECT capture FROM ready) "
-      "UNION ALL SELECT camera, window_start_s, window_end_s FROM captures WHERE state = 'capturing'");
+      "SELECT camera, window_start_s, window_end_s, id, clip IS NOT NULL FROM captures "
+      "WHERE next_attempt_ms IS NOT NULL AND id NOT IN (SELECT capture FROM ready) "
+      "UNION ALL SELECT camera, window_start_s, window_end_s, id, clip IS NOT NULL FROM captures "
+      "WHERE state = 'capturing'");
   if (!query) return query.error();
   std::vector<OpenWindow> windows;
   (*query)->bind();
@@ -257,7 +258,7 @@ Result<std::vector<OpenWindow>> Journal::open_windows() {
     if (!row) return row.error();
     if (!*row) return windows;
     windows.push_back({DeviceId((*query)->text(0)), sys_seconds(seconds((*query)->integer(1))),
-                       sys_seconds(seconds((*query)->integer(2)))});
+                       sys_seconds(seconds((*query)->integer(2))), (*query)->integer(3), (*query)->integer(4) != 0});
   }
 }
 

@@ -17,18 +17,19 @@ std::string_view without_facet(const DeviceId& id) {
 
 }  // namespace
 
+bool is_same_device(const DeviceId& a, const DeviceId& b) { return without_facet(a) == without_facet(b); }
+
 std::optional<CameraWithSound> DeviceDirectory::look_up(const State& state, const DeviceId& id) {
   const auto exact = [&](const Camera& camera) { return camera.id == id; };
-  const auto same_device = [&](const Camera& camera) { return without_facet(camera.id) == without_facet(id); };
+  const auto same_device = [&](const Camera& camera) { return is_same_device(camera.id, id); };
   auto found = std::find_if(state.cameras.begin(), state.cameras.end(), exact);
   if (found == state.cameras.end()) found = std::find_if(state.cameras.begin(), state.cameras.end(), same_device);
   if (found == state.cameras.end()) return std::nullopt;
 
   CameraWithSound result{*found, std::nullopt};
   for (const auto& gateway : state.gateways) {
-    const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(), [&](const DeviceId& camera) {
-      return without_facet(camera) == without_facet(id);
-    });
+    const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(),
+                                   [&](const DeviceId& camera) { return is_same_device(camera, id); });
     if (hears && (!result.gateway || (gateway.online && !result.gateway->online))) result.gateway = gateway;
   }
   return result;
@@ -38,8 +39,6 @@ Result<void> DeviceDirectory::ask(std::stop_token stop) {
   auto cameras = api_.cameras(stop);
   // Sound is second to pictures: without this list the last one serves.
   auto gateways = cameras ? api_.audio_gateways(stop) : Result<std::vector<AudioGateway>>(cameras.error());
-  if (cameras && !gateways && gateways.error().kind != ErrorKind::cancelled)
-    spdlog::warn("list of audio gateways not refreshed: {}", gateways.error().message);
 
   Result<void> outcome;
   {
@@ -47,7 +46,14 @@ Result<void> DeviceDirectory::ask(std::stop_token stop) {
     state->being_refreshed = false;
     if (cameras) {
       state->cameras = std::move(*cameras);
-      if (gateways) state->gateways = std::move(*gateways);
+      state->cameras_outage.note_working(clock_.steady_now());
+      if (gateways) {
+        state->gateways = std::move(*gateways);
+        state->gateways_outage.note_working(clock_.steady_now());
+      } else if (gateways.error().kind != ErrorKind::cancelled &&
+                 state->gateways_outage.note_failing(clock_.steady_now())) {
+        spdlog::warn("list of audio gateways not refreshed: {}", gateways.error().message);
+      }
       state->asked_at = clock_.steady_now();
       state->failure.reset();
     } else {
@@ -91,7 +97,9 @@ Result<std::optional<CameraWithSound>> DeviceDirectory::find(const DeviceId& cam
   }
   if (auto refreshed = ask(stop); !refreshed) {
     if (!known) return refreshed.error();
-    spdlog::warn("device list not refreshed, the last one is used: {}", refreshed.error().message);
+    if (refreshed.error().kind != ErrorKind::cancelled &&
+        state_.lock()->cameras_outage.note_failing(clock_.steady_now()))
+      spdlog::warn("device list not refreshed, the last one is used: {}", refreshed.error().message);
     return known;
   }
   return look_up(*state_.lock(), camera);

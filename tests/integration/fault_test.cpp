@@ -4,6 +4,7 @@
 #include <atomic>
 #include <fstream>
 #include <map>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -37,6 +38,15 @@ Fault has_other_bytes(std::size_t at) {
   return [at](Reply& reply) {
     for (std::size_t i = at; i < at + 8 && i < reply.body.size(); ++i) reply.body[i] = '\xA5';
   };
+}
+
+// Lines of the log that a person reads who has not asked for more.
+int lines_of(const std::string& log, const std::string& about) {
+  std::istringstream in(log);
+  int lines = 0;
+  for (std::string line; std::getline(in, line);)
+    lines += line.find(about) != std::string::npos && line.find(" debug ") == std::string::npos ? 1 : 0;
+  return lines;
 }
 
 struct Case {
@@ -124,6 +134,52 @@ TEST_CASE("each fault ends in its state, with its reason, and lifted, in the who
   for (const auto& entry : std::filesystem::directory_iterator(responder.clips()))
     clips += entry.path().extension() == ".mp4" ? 1 : 0;
   CHECK(clips == cases.size());
+}
+
+TEST_CASE("a camera that is away is one line in the log, however often it is tried") {
+  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000});
+  const auto camera = rhombus.add_camera({.name = "Away", .video = small});
+  rhombus.start();
+  rhombus.mangle([&](const Request& request, Reply& reply) {
+    if (request.server == camera) reply.cut_at = 0;
+    if (request.server == "wan") reply = {.status = 503, .body = ""};
+  });
+  Responder responder(rhombus, "", "buffer_seconds = 0\n");
+  responder.start();
+  const auto alert = responder.alert(camera, some_time_ago(600), 4);
+  const auto event = responder.wait_for(
+      alert, [](const Event& e) { return e.attempts >= 4; }, std::chrono::seconds(60));
+  CHECK(event.reason.starts_with("lan: the device does not answer at https://"));
+  CHECK(event.reason.find("; wan: https://") != std::string::npos);
+  CHECK(event.reason.find("file.mpd") == std::string::npos);
+  CHECK(lines_of(responder.log(), alert) == 2);  // that it is taken, and why it waits
+}
+
+TEST_CASE("an outage of the API is said once for all captures, and so is its end") {
+  FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000});
+  std::vector<std::string> cameras;
+  for (int i = 0; i < 4; ++i)
+    cameras.push_back(rhombus.add_camera({.name = "Cam " + std::to_string(i), .video = small, .lan = false}));
+  rhombus.start();
+  std::atomic<bool> is_away{true};
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    if (is_away && request.server == "api") return Reply{.status = 503, .body = ""};
+    return std::nullopt;
+  });
+  Responder responder(rhombus, "", "buffer_seconds = 0\n");
+  responder.start();
+  std::vector<std::string> alerts;
+  for (const auto& camera : cameras) alerts.push_back(responder.alert(camera, some_time_ago(600), 4));
+  for (const auto& alert : alerts)
+    responder.wait_for(
+        alert, [](const Event& e) { return e.attempts >= 2; }, std::chrono::seconds(60));
+  is_away = false;
+  for (const auto& alert : alerts) responder.wait_until_done(alert);
+  const auto log = responder.log();
+  CHECK(lines_of(log, "Rhombus is unreachable since ") == 1);
+  CHECK(lines_of(log, "Rhombus is reachable again") == 1);
+  // Until it is known to be an outage, a failure is one of a capture's own.
+  CHECK(lines_of(log, "; next attempt in ") <= 4);
 }
 
 TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded") {

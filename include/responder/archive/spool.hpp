@@ -1,5 +1,5 @@
 // Work in progress on a local disk, bounded. Nothing in it is promised to anybody: what is found there is checked
-// before it is used.
+// before it is used. Who may fill it is decided by SpoolBudget, which also says why it always drains.
 //
 //   work/DEVICE/START_DURATION/   what was fetched of a device's footage
 //   ready/ID.mp4, ready/ID.jpg    a finished clip that waits for the archive, by its capture's id
@@ -14,17 +14,23 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <utility>
+#include <variant>
 
+#include "responder/archive/spool_budget.hpp"
 #include "responder/base/error.hpp"
 #include "responder/base/synchronized.hpp"
 
 namespace responder::archive {
 
+// The bytes of all files under a folder; those that go away meanwhile count nothing.
+std::uint64_t bytes_in(const std::filesystem::path& folder);
+
 class Spool {
  public:
-  // At most `max_bytes`; `min_free_bytes` of its disk are left free.
-  Spool(std::filesystem::path directory, std::uint64_t max_bytes, std::uint64_t min_free_bytes);
+  // About max_bytes at most; min_free_bytes of its disk are left free.
+  Spool(std::filesystem::path directory, SpoolLimits limits, const Clock& clock);
 
   Result<void> create() const;
   // Says by a file of its own whose clips it holds. Those of another journal are set aside, under a name with
@@ -36,44 +42,71 @@ class Spool {
   // Made before a capture's picture is drawn and removed after it: where it is found, the process ended in between.
   std::filesystem::path picture_mark(std::int64_t capture) const;
 
-  // An Error of kind no_space when there is no room for more.
-  Result<void> check_room() const;
+  // Why a capture may not start, or fetch on.
+  struct Refused {
+    SpoolRefusal::Cause cause = SpoolRefusal::Cause::queueing;
+    Error error;  // of kind no_space: the sentence for people
+  };
 
-  // Room set aside for a capture, for as long as it lives.
-  class Reservation {
+  // A capture's right to fill the spool, for as long as it lives. The spool outlives it. Thread-safe, but for moving.
+  class Claim {
    public:
-    Reservation(Spool& spool, std::uint64_t bytes) : spool_(&spool), bytes_(bytes) {}
-    Reservation(Reservation&& other) noexcept : spool_(std::exchange(other.spool_, nullptr)), bytes_(other.bytes_) {}
-    Reservation& operator=(Reservation&&) = delete;
-    ~Reservation() {
-      if (spool_ != nullptr) *spool_->reserved_.lock() -= bytes_;
-    }
+    Claim(Spool& spool, SpoolBudget::ClaimId id) : spool_(&spool), id_(id) {}
+    Claim(Claim&& other) noexcept
+        : spool_(std::exchange(other.spool_, nullptr)),
+          id_(other.id_),
+          fetched_(other.fetched_.load()),
+          refused_for_(other.refused_for_.load()) {}
+    Claim& operator=(Claim&&) = delete;
+    ~Claim();
+
+    // So many bytes of footage were written.
+    void add(std::uint64_t bytes) { fetched_ += bytes; }
+    // Before more is fetched. An Error of kind no_space: the capture is to end its attempt.
+    Result<void> check();
+    // The disk turned out full while a clip of about so many bytes was put together.
+    void note_disk_full(std::uint64_t bytes);
+    // Why check() or note_disk_full() has last refused it.
+    std::optional<SpoolRefusal::Cause> refused_for() const { return refused_for_; }
+    // Whether a clip may be put together while its footage is still fetched.
+    bool has_room_beside();
 
    private:
+    void settle(SpoolBudget& budget);
+
     Spool* spool_;
-    std::uint64_t bytes_;
+    SpoolBudget::ClaimId id_;
+    // Alone: written, and not yet told to the budget.
+    std::atomic<std::uint64_t> fetched_{0};
+    // Alone: set by those who fetch, read when they have ended.
+    std::atomic<std::optional<SpoolRefusal::Cause>> refused_for_{};
   };
-  // As much as the captures that run at once may fill, so that each of them can be finished: an Error of kind
-  // no_space when that is taken. The first one is always let in.
-  Result<Reservation> reserve(std::uint64_t bytes);
-  // Something was written; measure() counts anew.
-  void add(std::uint64_t bytes) { used_ += bytes; }
+  std::variant<Claim, Refused> claim(CaptureId capture, const SpoolNeed& need);
+
+  // Why captures wait, if they wait for something that a person has to mend; an Error of kind no_space.
+  Result<void> check_room();
+
+  // A finished clip was written.
+  void add_clip(std::uint64_t bytes) { budget_.lock()->add_clip(bytes); }
+  // Counts anew what is there.
   void measure();
-  std::uint64_t used() const { return used_; }
-  std::uint64_t max_bytes() const { return max_bytes_; }
+  std::uint64_t used();
+  std::uint64_t max_bytes() const { return limits_.max_bytes; }
+  // As in SpoolBudget: room that somebody is to make.
+  bool is_short() { return budget_.lock()->is_short(); }
+  SpoolShortage take_shortage() { return budget_.lock()->take_shortage(); }
 
   // Removes finished clips that `still_wanted` denies.
   void sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const;
 
  private:
-  Error full() const;
+  Error error_of(const SpoolRefusal& refusal) const;
+  std::optional<std::uint64_t> disk_free() const;
 
   const std::filesystem::path directory_;
-  const std::uint64_t max_bytes_;
-  const std::uint64_t min_free_bytes_;
-  // Alone: an estimate between two measurements.
-  std::atomic<std::uint64_t> used_{0};
-  Synchronized<std::uint64_t> reserved_;
+  const SpoolLimits limits_;
+  const Clock& clock_;
+  Synchronized<SpoolBudget> budget_;
 };
 
 }  // namespace responder::archive

@@ -35,6 +35,8 @@ struct Environment {
   Clock& clock;
   std::chrono::seconds retry_for;
   std::function<ConnectionMode(const journal::Capture&)> connection_of;  // pure
+  // Whether Rhombus's API fails for everybody just now, which the log says once.
+  std::function<bool()> api_is_away = [] { return false; };
   // One clip is put together at a time (and one more while it is fetched): its index is the one thing that grows with
   // a clip's length.
   std::mutex remuxing = {};
@@ -52,6 +54,8 @@ struct Finished {  // without a clip, or without a better one than there is
 };
 struct Postponed {
   Error error;
+  // It is the spool that has no room, and why. What is wrong is then said of the spool, once for all captures.
+  std::optional<archive::SpoolRefusal::Cause> no_room = {};
 };
 // Or its middle: nothing to do before `at`.
 struct Waiting {
@@ -92,9 +96,11 @@ class Capture {
   };
 
   Result<void> prepare(std::stop_token stop);
+  Result<void> claim_room();
   void cover();
   Step take(std::stop_token stop);
   Step conclude(std::optional<Error> error, std::stop_token stop);
+  Step wait_for_room(Error error) const;
   Result<bool> goes_on(std::stop_token stop);
   Collected collect(const std::optional<Error>& error) const;
   void collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches, Collected& collected) const;
@@ -120,7 +126,8 @@ class Capture {
   std::atomic<std::uint64_t> bytes_{0};
   // Alone: for people to look at.
   std::atomic<double> taken_share_{0};
-  std::optional<archive::Spool::Reservation> room_;
+  std::optional<archive::Spool::Claim> claim_;
+  std::optional<archive::SpoolRefusal::Cause> refused_for_;  // why there is none
   std::optional<rhombus::CameraWithSound> camera_;
   std::vector<std::shared_ptr<Stretch>> stretches_;  // of the camera
   std::vector<std::shared_ptr<Stretch>> sound_;      // of its audio gateway
@@ -136,17 +143,21 @@ class Capture {
   // A clip that is put together while its last segments are still fetched. Last, so that its thread ends before what
   // it uses.
   struct EarlyClip {
-    EarlyClip(std::binary_semaphore& slot_, std::vector<media::TakenTrack> foreseen_)
-        : slot(slot_), foreseen(std::move(foreseen_)) {}
+    EarlyClip(std::binary_semaphore& slot_, std::filesystem::path file_, std::vector<media::TakenTrack> foreseen_)
+        : slot(slot_), file(std::move(file_)), foreseen(std::move(foreseen_)) {}
     EarlyClip(const EarlyClip&) = delete;
     EarlyClip& operator=(const EarlyClip&) = delete;
     ~EarlyClip() {
       stop.request_stop();
       if (thread.joinable()) thread.join();
+      std::error_code ignored;
+      if (!is_taken_over) std::filesystem::remove(file, ignored);
       slot.release();
     }
 
     std::binary_semaphore& slot;  // acquired
+    const std::filesystem::path file;
+    bool is_taken_over = false;  // it has become the capture's clip, and stays
     std::vector<media::TakenTrack> foreseen;
     std::stop_source stop;
     std::optional<Result<media::ClipSummary>> summary;  // of the thread, until it is joined

@@ -164,7 +164,7 @@ class Footage {
   std::vector<Attempt> attempts_;
   bool current_works_ = false;
   bool some_way_ended_well_ = false;
-  std::string failures_;
+  std::map<rhombus::Route, std::string> failures_;
   std::optional<ErrorKind> failure_kind_;
   std::optional<std::chrono::seconds> retry_after_;
 };

@@ -37,10 +37,20 @@ struct Span {
   bool overlaps(const Span& other) const { return start < other.end && other.start < end; }
 };
 
+// How much each recorder sends, in bytes a second: as last seen, and a guess until then. Thread-safe.
+class BitRates {
+ public:
+  void learn(const Recorder& recorder, std::uint64_t bytes, std::chrono::seconds footage);
+  std::uint64_t of(const Recorder& recorder) const;
+
+ private:
+  mutable Synchronized<std::map<std::string, std::uint64_t>> seen_;
+};
+
 class Stretch {
  public:
-  // `recovered`: its folder is there from an earlier process.
-  Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, archive::Spool& spool,
+  // `recovered`: its folder is there from an earlier process. `rates` outlives it.
+  Stretch(Recorder recorder, Span span, std::filesystem::path folder, FootageAccess& access, BitRates& rates,
           bool recovered);
 
   struct Progress {
@@ -51,6 +61,7 @@ class Stretch {
   // What one capture's step brings along.
   struct Drive {
     std::atomic<std::uint64_t>& bytes;  // counted up as they come
+    archive::Spool::Claim& claim;       // which they fill
     Span window = {};                   // what of it the capture needs
     std::function<void(std::vector<media::TakenTrack>)> on_foreseen = {};
     std::function<void(double)> on_progress = {};  // how much of the stretch is settled
@@ -72,11 +83,17 @@ class Stretch {
   // The one that ends where this one begins: what it turns out to have of this one is not asked for again.
   void follow(const std::shared_ptr<Stretch>& before);
 
+  // What a capture of `window` is expected to need of the spool for its part of this.
+  archive::SpoolNeed need(const Span& window) const;
+  // What it fills of the spool.
+  std::uint64_t bytes_on_disk() const;
+  void remove_from_disk() const;
+
   // What is there, the best first.
   std::vector<Footage::Share> taken() const;
-  const std::filesystem::path& folder() const { return folder_; }
 
  private:
+  std::filesystem::path folder_of(const Span& span) const;
   void open();
   bool waits_for_the_one_before();
   bool has_all_of(const Span& window) const;
@@ -85,7 +102,7 @@ class Stretch {
   const Recorder recorder_;
   const std::filesystem::path folder_;
   FootageAccess& access_;
-  archive::Spool& spool_;
+  BitRates& rates_;
 
   mutable std::mutex driving_;        // guards footage_: one drives at a time
   std::shared_ptr<Footage> footage_;  // shared with whoever puts a clip together while it is fetched
@@ -116,6 +133,7 @@ class StretchStore {
   std::vector<std::shared_ptr<Stretch>> cover(const Recorder& recorder, Span window);
 
   // Removes what no open capture needs and nobody has used for a while; when the spool is getting full, at once.
+  // Where room is needed (archive::Spool::take_shortage), more goes, in the order of archive::choose_evictions.
   void tidy(const std::vector<journal::OpenWindow>& open);
 
  private:
@@ -123,12 +141,15 @@ class StretchStore {
     std::shared_ptr<Stretch> stretch;
     WallTime used_at;
   };
-  bool may_go(const std::string& recorder, const Entry& entry, const std::vector<journal::OpenWindow>& open,
-              bool in_need) const;
+  using Entries = std::map<std::string, std::vector<Entry>>;  // by recorder
+  std::uint64_t remove_unwanted(Entries& entries, const std::vector<journal::OpenWindow>& open) const;
+  bool make_room(Entries& entries, const std::vector<journal::OpenWindow>& open,
+                 archive::SpoolShortage shortage) const;
 
   FootageAccess& access_;
   archive::Spool& spool_;
-  Synchronized<std::map<std::string, std::vector<Entry>>> entries_;  // by recorder
+  BitRates rates_;
+  Synchronized<Entries> entries_;
 };
 
 }  // namespace responder::capture

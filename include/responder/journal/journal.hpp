@@ -189,6 +189,8 @@ struct OpenWindow {
   DeviceId camera;
   std::chrono::sys_seconds start;
   std::chrono::sys_seconds end;
+  CaptureId capture = 0;
+  bool has_clip = false;  // one is in the archive, and a better one is tried for
 };
 
 struct Pin {

@@ -8,9 +8,13 @@
 #include <stop_token>
 #include <vector>
 
+#include "responder/base/outage.hpp"
 #include "responder/rhombus/api_client.hpp"
 
 namespace responder::rhombus {
+
+// Whether both are the same device, perhaps seen through different lenses ("UUID" and "UUID.v0").
+bool is_same_device(const DeviceId& a, const DeviceId& b);
 
 struct CameraWithSound {
   Camera camera;
@@ -37,6 +41,7 @@ class DeviceDirectory {
     std::optional<Failure> failure;      // since then
     std::vector<Camera> cameras;
     std::vector<AudioGateway> gateways;
+    Outage cameras_outage, gateways_outage;  // of their lists
   };
   // Asks Rhombus; the caller has set being_refreshed.
   Result<void> ask(std::stop_token stop);

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct Fixture {
+  const SystemClock clock;
   test::TempFolder folder;
   const fs::path clips = folder / "clips";
   test::OddStorage storage{clips};
@@ -81,8 +82,8 @@ TEST_CASE_METHOD(Fixture, "a folder that cannot be synced keeps no clip from its
     REQUIRE(handed);
     CHECK(handed->keep(*handed->write("evidence", "clip.json"), [](std::size_t) { return true; }));
     fs::remove_all(clips / "to");
-    CHECK(Spool(clips / "spool", 1 << 20, 0).create());
-    CHECK(Spool(clips / "spool", 1 << 20, 0).belong_to(std::to_string(error), "now"));
+    CHECK(Spool(clips / "spool", {}, clock).create());
+    CHECK(Spool(clips / "spool", {}, clock).belong_to(std::to_string(error), "now"));
     fs::remove_all(clips / "spool");
   }
   storage.folder_sync_error = EIO;
@@ -107,7 +108,7 @@ TEST_CASE_METHOD(Fixture, "a figure that is none is no reason to wait, or to rem
     CHECK(wants_room.check_space(1));
     CHECK(*wants_room.lacking(1) == 0);
     CHECK_FALSE(wants_room.try_out()->tells_free_space);
-    CHECK(Spool(clips, 1 << 20, std::uint64_t{1} << 62U).check_room());
+    CHECK(Spool(clips, {1 << 20, std::uint64_t{1} << 62U}, clock).check_room());
   };
   for (const int error : {EIO, ENOSYS, EOVERFLOW}) {
     CAPTURE(error);
@@ -293,16 +294,19 @@ TEST_CASE_METHOD(Fixture, "what is handed over may have any name that the folder
 }
 
 TEST_CASE_METHOD(Fixture, "clips of a journal that is lost keep the spool from nobody") {
-  Spool spool(folder / "spool", 1 << 20, 0);
+  Spool spool(folder / "spool", {1 << 20, 0}, clock);
   REQUIRE(spool.create());
   REQUIRE(spool.belong_to("one", "a"));
   std::ofstream(spool.ready_clip(1)) << std::string(2 << 20, 'x');
   spool.measure();
+  const SpoolNeed need{1 << 20, 0, 1 << 20};
+  CHECK(std::holds_alternative<Spool::Refused>(spool.claim(1, need)));
   CHECK_FALSE(spool.check_room());
   const auto aside = spool.belong_to("another", "12:00");
   REQUIRE(aside);
   CHECK(fs::file_size(*aside / "1.mp4") == 2 << 20);
   spool.measure();
-  CHECK(spool.used() == 7);  // journal-id
+  CHECK(spool.used() == 0);
   CHECK(spool.check_room());
+  CHECK(std::holds_alternative<Spool::Claim>(spool.claim(1, need)));
 }

@@ -43,7 +43,8 @@ struct Fixture {
   const fs::path clips = folder / "clips";
   test::OddStorage storage{clips};
   archive::Archive archive{clips, archive::Layout::flat, NameZone::utc, 0};
-  archive::Spool spool{folder / "spool", 1ULL << 40U, 0};
+  SystemClock clock_of_spool;
+  archive::Spool spool{folder / "spool", {1ULL << 40U, 0}, clock_of_spool};
   PicturesInHand pictures;
   journal::Writer writer{std::move(*journal::Journal::in_memory()), 100};
   std::ostringstream log;

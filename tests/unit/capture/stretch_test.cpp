@@ -1,6 +1,9 @@
 #include "responder/capture/stretch.hpp"
 
+#include <fstream>
+
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include "manual_clock.hpp"
 #include "temp_folder.hpp"
@@ -33,9 +36,15 @@ struct Fixture {
                        [](const DeviceId&, const std::string&) { return Result<void>{}; },
                        [](rhombus::Route, std::size_t) {},
                        clock};
-  archive::Spool spool{folder.path(), 1ULL << 40U, 0};
+  archive::Spool spool{folder.path(), {1ULL << 40U, 0}, clock};
   StretchStore store{access, spool};
   const Recorder camera{.device = DeviceId("cam")};
+
+  void write(const std::string& name, std::size_t bytes) const {
+    const auto file = folder.path() / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << std::string(bytes, 'x');
+  }
 
   std::vector<std::pair<int, int>> cover(int start, int end) {
     std::vector<std::pair<int, int>> spans;
@@ -99,10 +108,75 @@ TEST_CASE_METHOD(Fixture, "what is idle and wanted by nobody goes after a while,
   CHECK_FALSE(is_there());
 
   std::filesystem::create_directories(folder.path() / "work/cam+va/1700000000_60/lan-1");
-  archive::Spool small(folder.path(), 1000, 0);
-  small.add(900);
+  write("work/cam+va/1700000000_60/lan-1/video-000000", 900);
+  archive::Spool small(folder.path(), {1000, 0}, clock);
+  small.measure();
   StretchStore full(access, small);
   const auto in_use = full.cover(camera, {at(0), at(60)});
   full.tidy({});
   CHECK(is_there());
+}
+
+TEST_CASE_METHOD(Fixture, "footage of a device is wanted by whoever names it with a lens") {
+  write("work/cam+va/1700000000_60/lan-1/video-000000", 10);
+  StretchStore found(access, spool);
+  const auto is_there = [&] { return std::filesystem::exists(folder.path() / "work/cam+va/1700000000_60"); };
+  clock.advance(11min);
+  found.tidy({{DeviceId("cam.v0"), at(10), at(20)}});
+  CHECK(is_there());
+  found.tidy({{DeviceId("camera.v0"), at(10), at(20)}});
+  CHECK_FALSE(is_there());
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "when room is needed, footage goes that its captures have a clip of, then that of the newest") {
+  for (const auto* name : {"1700000000_60", "1700000100_60", "1700000200_60", "1700000300_60"})
+    write("work/cam+va/" + std::string(name) + "/lan-1/video-000000", 1000);
+  archive::Spool full(folder.path(), {3000, std::uint64_t{1} << 60U}, clock);  // its disk is always short
+  full.measure();
+  StretchStore found(access, full);
+  const auto left = [&] {
+    std::string starts;
+    for (const int start : {0, 100, 200, 300}) {
+      if (std::filesystem::exists(folder.path() / fmt::format("work/cam+va/{}_60", 1'700'000'000 + start)))
+        starts += fmt::format("{} ", start);
+    }
+    return starts;
+  };
+  const std::vector<journal::OpenWindow> open{{DeviceId("cam"), at(0), at(60), 5, false},
+                                              {DeviceId("cam"), at(100), at(160), 6, true},
+                                              {DeviceId("cam"), at(200), at(260), 7, false},
+                                              {DeviceId("cam"), at(300), at(360), 8, false}};
+  found.tidy(open);
+  CHECK(left() == "0 100 200 300 ");
+  const auto in_use = found.cover(camera, {at(300), at(360)});
+  CHECK(std::holds_alternative<archive::Spool::Refused>(full.claim(5, {1000, 1000, 2000})));
+  found.tidy(open);
+  CHECK(left() == "0 300 ");  // not what it is needed for, nor what is in use
+  CHECK(full.used() == 2000);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "what a window needs of the spool is told by what its device has sent, and by what is there") {
+  BitRates rates;
+  CHECK(rates.of(camera) == 1'000'000);
+  CHECK(rates.of({.device = DeviceId("gateway"), .video = false}) < 100'000);
+  rates.learn(camera, 0, 60s);
+  rates.learn(camera, 1000, 0s);
+  CHECK(rates.of(camera) == 1'000'000);
+  rates.learn(camera, 2'500'000 * 60, 60s);
+  CHECK(rates.of(camera) == 2'750'000);
+  rates.learn(camera, 100'000 * 60, 60s);
+  CHECK(rates.of(camera) == 110'000);
+
+  write("work/cam+va/1700000000_60/lan-1/video-000000", 1'100'000);
+  const Stretch stretch(camera, {at(0), at(60)}, folder.path() / "work/cam+va", access, rates, true);
+  const auto whole = stretch.need({at(0), at(60)});
+  CHECK(whole.clip == 6'600'000);
+  CHECK(whole.present == 1'100'000);
+  CHECK(whole.missing == 5'500'000);
+  const auto half = stretch.need({at(30), at(90)});
+  CHECK(half.clip == 3'300'000);
+  CHECK(half.missing == 2'750'000);
+  CHECK(stretch.need({at(60), at(90)}).clip == 0);
 }
