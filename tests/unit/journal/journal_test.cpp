@@ -511,6 +511,20 @@ TEST_CASE_METHOD(Fixture, "open windows are those of captures that are not finis
   REQUIRE(windows.size() == 1);
   CHECK(windows[0].camera.str() == "cam");
   CHECK(windows[0].end == capture("a").window_end);
+  const auto id = windows[0].capture;
+  CHECK_FALSE(windows[0].has_clip);
+
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+  CHECK((*journal.open_windows()).at(0).capture == id);
+  auto partial = outcome(State::partial, "a hole", clip_on_disk);
+  partial.next_attempt_at = t0 + 60s;
+  REQUIRE(journal.finish(id, "me", partial, t0 + 1s));
+  CHECK((*journal.open_windows()).at(0).capture == id);
+  CHECK((*journal.open_windows()).at(0).has_clip);
+  REQUIRE(*journal.claim(id, "me", t0 + 60s, t0 + 80s));
+  CHECK((*journal.open_windows()).at(0).has_clip);
+  REQUIRE(journal.finish(id, "me", outcome(State::partial, "a hole", clip_on_disk), t0 + 61s));
+  CHECK((*journal.open_windows()).empty());
 }
 
 TEST_CASE("a journal of version 1 is taken over whole") {
