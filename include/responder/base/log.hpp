@@ -9,8 +9,12 @@ namespace responder {
 
 enum class LogFormat { text, json };
 
+// Whether stderr is a stream of systemd's journal: it then reads a priority, "<4>", at the beginning of each line.
+bool stderr_is_journal();
+
 // Writes to stderr from a thread of its own; a full queue drops the oldest records rather than hold up the work.
-// `level`: trace, debug, info, warn, error.
+// Where stderr is systemd's journal, lines begin with their priority and text lines have no time, which it adds.
+// `level`: trace, debug, info, warn (or warning), error.
 Result<void> setup_logging(std::string_view level, LogFormat format);
 
 // Flushes and stops the log thread: the last thing a program does.
