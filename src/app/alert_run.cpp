@@ -107,7 +107,7 @@ void AlertRun::tell_of_new_silence(std::optional<WallTime> told_before) {
 
 int AlertRun::run(const ingest::PassScope& scope) {
   const auto before = ingest::last_catch_up(run_.reader());
-  if (!before) return complain("journal.path: " + before.error().message);
+  if (!before) return complain(with_context(before.error(), "journal.path").message);
   const auto listed = pass(scope);
   if (!listed) {
     const int status = run_.end(rhombus_failed_ ? exit_unreachable : exit_failed);

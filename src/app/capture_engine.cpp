@@ -14,6 +14,7 @@
 
 #include "archive_marker.hpp"
 #include "deliveries.hpp"
+#include "refused_devices.hpp"
 #include "rules.hpp"
 
 namespace responder::app {
@@ -23,15 +24,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds delivery_deadline{5000};  // for a program that is to end
-
-// What is left free of the spool's disk: as much as of the archive's where that is the same.
-std::uint64_t spool_reserve(const Config& config) {
-  constexpr std::uint64_t of_its_own_disk = 256U << 20U;
-  const auto min_free = static_cast<std::uint64_t>(config.archive.min_free_bytes);
-  const auto spool = mount_point(config.spool_directory());
-  const auto archive = mount_point(config.archive.directory);
-  return spool && archive && *spool != *archive ? std::min(min_free, of_its_own_disk) : min_free;
-}
 
 // Unique to this process, for as long as its leases may live.
 std::string lease_owner() { return fmt::format("{}-{:08x}", ::getpid(), std::random_device{}()); }
@@ -44,7 +36,9 @@ capture::CheckPin pin_checker(journal::Writer& writer, Clock& clock) {
       auto known = journal.pin(device);
       if (!known) return known.error();
       pinned = std::move(*known);
-      return pinned ? Result<void>{} : journal.set_pin(device, key, clock.wall_now());
+      if (!pinned) return journal.set_pin(device, key, clock.wall_now());
+      return *pinned == key ? remove_refused_device(journal, device)
+                            : add_refused_device(journal, device, clock.wall_now());
     });
     if (!checked) return with_context(checked.error(), "its key cannot be compared");
     if (pinned && *pinned != key) {
@@ -121,6 +115,14 @@ std::vector<std::unique_ptr<deliver::Target>> after_pictures(std::vector<std::un
 }
 
 }  // namespace
+
+std::uint64_t spool_reserve(const Config& config) {
+  constexpr std::uint64_t of_its_own_disk = 256U << 20U;
+  const auto min_free = static_cast<std::uint64_t>(config.archive.min_free_bytes);
+  const auto spool = mount_point(config.spool_directory());
+  const auto archive = mount_point(config.archive.directory);
+  return spool && archive && *spool != *archive ? std::min(min_free, of_its_own_disk) : min_free;
+}
 
 rhombus::ApiOptions api_options(const Config& config) {
   rhombus::ApiOptions options;

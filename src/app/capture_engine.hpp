@@ -22,6 +22,9 @@ namespace responder::app {
 
 rhombus::ApiOptions api_options(const Config& config);
 
+// How many bytes stay free on the spool's disk: as many as on the archive's where that is the same.
+std::uint64_t spool_reserve(const Config& config);
+
 class CaptureEngine {
  public:
   struct Observers {

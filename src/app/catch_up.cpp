@@ -13,6 +13,7 @@
 #include "capture_run.hpp"
 #include "commands.hpp"
 #include "scope.hpp"
+#include "serve_report.hpp"
 #include "set_up.hpp"
 #include "signals.hpp"
 
@@ -27,7 +28,7 @@ int dry_run(const Config& config, const ingest::PassScope& scope) {
   // Two of them: a pass reads its bounds through the writer's.
   auto bounds = open_journal_to_look(config);
   auto known = open_journal_to_look(config);
-  if (!bounds || !known) return complain("journal.path: " + (bounds ? known : bounds).error().message);
+  if (!bounds || !known) return complain(with_context((bounds ? known : bounds).error(), "journal.path").message);
   SystemClock clock;
   journal::Writer writer(std::move(*bounds), max_queued_changes);
   rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
@@ -69,7 +70,13 @@ int catch_up(const Config& config, const CatchUpOptions& options, const Signals*
   set_process_up();
   if (signals == nullptr) return dry_run(config, *scope);
   scope->webhooks_expected = ProcessLock::is_held(serve_lock(config.journal.path));
-  return take_alerts(config, *scope, {}, *signals);
+  const int status = take_alerts(config, *scope, {}, *signals);
+  if (status == exit_done || status == exit_failed) {
+    auto journal = open_known_journal(config);
+    const auto remembered = journal ? remember_catch_up(*journal, SystemClock().wall_now()) : journal.error();
+    if (!remembered) complain(with_context(remembered.error(), "journal.path").message);
+  }
+  return status;
 }
 
 }  // namespace responder::app

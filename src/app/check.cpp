@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "responder/archive/archive.hpp"
 #include "responder/base/file.hpp"
@@ -15,7 +17,10 @@
 #include "commands.hpp"
 #include "deliveries.hpp"
 #include "push_path.hpp"
+#include "refused_devices.hpp"
 #include "rules.hpp"
+#include "run_as.hpp"
+#include "serve_report.hpp"
 
 namespace responder::app {
 namespace {
@@ -40,7 +45,7 @@ void check_journal(const Config& config, Findings& findings, std::optional<journ
     return findings.good("journal", config.journal.path + " is not there yet; serve and catch-up make it");
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   auto sound = journal ? journal->check() : Result<void>(journal.error());
-  if (!sound) return findings.wrong("journal", "journal.path: " + sound.error().message);
+  if (!sound) return findings.wrong("journal", with_context(sound.error(), "journal.path").message);
   const auto has_log = journal->has_write_ahead_log();
   if (has_log && !*has_log) {
     findings.wrong("journal",
@@ -53,15 +58,127 @@ void check_journal(const Config& config, Findings& findings, std::optional<journ
   opened.emplace(std::move(*journal));
 }
 
+std::filesystem::path nearest_existing(const std::filesystem::path& path) {
+  std::error_code ignored;
+  auto existing = std::filesystem::absolute(path, ignored);
+  while (!std::filesystem::exists(existing, ignored) && existing.has_relative_path())
+    existing = existing.parent_path();
+  return existing;
+}
+
+// A look at the archive makes no folder: whoever made it would own it.
+void check_missing_archive(const Config& config, Findings& findings) {
+  const auto above = nearest_existing(config.archive.directory);
+  if (::access(above.c_str(), W_OK | X_OK) == 0)
+    return findings.good("archive",
+                         fmt::format("{} is not there yet; serve and catch-up make it", config.archive.directory));
+  findings.wrong("archive", fmt::format("archive.directory: {} is not there, and {} may not write in {}: make the "
+                                        "folder and give it to that user (sudo install -d -o {} FOLDER)",
+                                        config.archive.directory, Account::of(::geteuid(), ::getegid()).name,
+                                        above.string(), Account::of(::geteuid(), ::getegid()).name));
+}
+
 void check_archive(const Config& config, Findings& findings, std::optional<journal::Journal>& journal) {
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone,
                                  static_cast<std::uint64_t>(config.archive.min_free_bytes));
   auto usable = journal ? check_is_archive(archive, *journal) : Result<void>{};
+  std::error_code ignored;
+  if (usable && !std::filesystem::exists(config.archive.directory, ignored))
+    return check_missing_archive(config, findings);
   const auto abilities = usable ? archive.try_out() : Result<archive::Abilities>(usable.error());
   if (usable) usable = abilities ? archive.check_space(0) : abilities.error();
   if (!usable) return findings.wrong("archive", "archive.directory: " + usable.error().message);
   findings.good("archive", config.archive.directory);
   for (const auto& line : archive::describe(*abilities)) findings.good("archive", line);
+}
+
+// The disks beside the archive's. Without room on the journal's, webhooks are answered with 503.
+void check_disks(const Config& config, Findings& findings) {
+  constexpr std::uint64_t least_for_journal = 64U << 20U;
+  const auto check = [&](std::string_view key, const std::filesystem::path& folder, std::uint64_t least) {
+    const auto existing = nearest_existing(folder);
+    const auto free = free_bytes(existing);
+    if (!free) return findings.wrong("disk", fmt::format("{}: {}", key, free.error().message));
+    if (!*free)
+      return findings.good("disk", fmt::format("{}: {} does not tell how much is free", key, existing.string()));
+    const auto said = fmt::format("{}: {} has {} MiB free", key, existing.string(), **free >> 20U);
+    if (**free >= least) return findings.good("disk", said);
+    findings.wrong("disk", fmt::format("{}, {} MiB are needed: make room", said, least >> 20U));
+  };
+  check("journal.path", std::filesystem::path(config.journal.path).parent_path(), least_for_journal);
+  check("capture.spool_directory", config.spool_directory(), spool_reserve(config));
+}
+
+// Whether the addresses are free that serve will listen on.
+void check_addresses(const Config& config, Findings& findings) {
+  for (const auto& [key, text] :
+       {std::pair<std::string_view, const std::string*>{"webhook.listen", &config.webhook.listen},
+        {"admin.listen", &config.admin.listen}}) {
+    if (text->empty()) continue;
+    const auto free = net::check_can_listen(*net::ListenAddress::parse(*text));  // load_config has parsed it
+    if (free) continue;
+    findings.wrong("listen", fmt::format("{}: {} (rhombus-responder.socket has it as well while serve is stopped)",
+                                         key, free.error().message));
+  }
+}
+
+void check_serve(const Config& config, Findings& findings, std::optional<journal::Journal>& journal, WallTime now) {
+  const auto report = ask_serve(config);
+  if (!report.runs) {
+    check_addresses(config, findings);
+    std::error_code ignored;
+    const bool has_journal = std::filesystem::exists(config.journal.path, ignored);
+    if (has_journal && !journal) return;  // a finding of its own
+    const auto absence =
+        journal ? explain_absence(*journal, now)
+                : ServeAbsence{false, "it has not run yet: sudo systemctl enable --now rhombus-responder"};
+    if (!absence) return findings.wrong("serve", "journal.path: " + absence.error().message);
+    return absence->is_wrong ? findings.wrong("serve", absence->text) : findings.good("serve", absence->text);
+  }
+  if (!report.no_answer.empty())
+    return findings.wrong("serve", fmt::format("it runs, but {}; restart it if that stays so", report.no_answer));
+  for (const auto& problem : report.problems)
+    findings.wrong("serve", fmt::format("it is {}: {}: {}", problem.status, problem.part, problem.detail));
+  if (report.problems.empty()) findings.good("serve", "it runs and is ready");
+}
+
+// Files with secrets: whoever runs serve has to read them, and nobody else. Those of systemd's credentials are not
+// looked at, for they are there only while a unit runs.
+void check_secret_files(const Config& config, Findings& findings) {
+  std::vector<std::pair<std::string, std::string>> files{{"rhombus.api_key_file", config.rhombus.api_key_file},
+                                                         {"webhook.secrets_file", config.webhook.secrets_file},
+                                                         {"admin.token_file", config.admin.token_file},
+                                                         {"rhombus.client_key", config.rhombus.client_key},
+                                                         {"webhook.tls_key", config.webhook.tls_key}};
+  std::erase_if(files, [&](const auto& one) { return !config.set_keys.contains(one.first) || one.second.empty(); });
+  for (const auto& hook : config.hooks)
+    if (!hook.secret_file.empty())
+      files.emplace_back(fmt::format("[[hook]] {}: secret_file", hook.name), hook.secret_file);
+  const auto user = Account::of(::geteuid(), ::getegid()).name;
+  for (const auto& [key, file] : files) {
+    struct stat info {};
+    const bool can_be_seen = ::stat(file.c_str(), &info) == 0;
+    if (::access(file.c_str(), R_OK) != 0) {
+      findings.wrong("config",
+                     fmt::format("{0}: {1} cannot be read by {2}, as whom serve runs: sudo chgrp {2} {1} and "
+                                 "sudo chmod 0640 {1}",
+                                 key, file, user));
+    } else if (can_be_seen && (info.st_mode & S_IROTH) != 0) {
+      findings.wrong("config", fmt::format("{0}: {1} can be read by everybody: sudo chmod 0640 {1}", key, file));
+    }
+  }
+}
+
+// Devices that are refused until somebody says that their new key is right.
+void check_refused_devices(Findings& findings, std::optional<journal::Journal>& journal,
+                           const std::vector<rhombus::Camera>& cameras) {
+  const auto refused = journal ? refused_devices(*journal) : std::vector<RefusedDevice>();
+  if (!refused) return;
+  for (const auto& one : *refused) {
+    const auto camera =
+        std::find_if(cameras.begin(), cameras.end(), [&](const auto& each) { return each.id == one.device; });
+    findings.wrong("LAN", describe(one, camera == cameras.end() ? "" : camera->name));
+  }
 }
 
 // The cameras, where Rhombus can be asked.
@@ -191,6 +308,7 @@ rhombus::WebhookSettings ours_of(rhombus::WebhookSettings settings, const Config
 // Where our listener faces Rhombus itself, its certificate has to be for the host that Rhombus calls. Behind a proxy
 // on this machine it is the proxy's.
 std::string unnamed_hosts(const rhombus::WebhookSettings& settings, const Config& config) {
+  if (config.webhook.listen.empty()) return {};
   const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
   if (config.webhook.tls_cert.empty() || listen.is_local()) return {};
   for (const auto& webhook : settings.webhooks) {
@@ -207,6 +325,7 @@ std::string unnamed_hosts(const rhombus::WebhookSettings& settings, const Config
 void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& findings,
                      std::optional<journal::Journal>& journal, WallTime now) {
   constexpr std::chrono::hours looked_at{24};
+  if (config.webhook.listen.empty()) return findings.good("webhooks", "none are taken: webhook.listen is empty");
   const auto silence = journal ? describe_silence(*journal, now) : Result<std::string>(std::string());
   if (silence && !silence->empty()) return findings.wrong("webhooks", *silence);
   const auto settings = api.webhook_settings({});
@@ -251,9 +370,12 @@ void check_offsite(const Config& config, Findings& findings, Clock& clock) {
   if (config.offsite.remote.empty()) return;
   if (const auto found = deliver::find_program(config.offsite.rclone); !found)
     return findings.wrong("offsite", "offsite.rclone: " + found.error().message);
-  if (const auto tried = deliver::try_remote(offsite_options(config, {}), clock); !tried)
-    return findings.wrong("offsite",
-                          fmt::format("offsite.remote {}: {}", config.offsite.remote, tried.error().message));
+  if (const auto tried = deliver::try_remote(offsite_options(config, {}), clock); !tried) {
+    const bool names_key = tried.error().message.starts_with("offsite.remote");
+    return findings.wrong(
+        "offsite", names_key ? tried.error().message
+                             : fmt::format("offsite.remote {}: {}", config.offsite.remote, tried.error().message));
+  }
   findings.good("offsite", config.offsite.remote);
 }
 
@@ -264,21 +386,26 @@ int check(const Config& config) {
   if (auto usable = check_for_serving(config); !usable) {
     findings.wrong("config", usable.error().message);
   } else {
-    findings.good("config", "complete");
+    findings.good("config", fmt::format("complete: {}", config_source(config)));
   }
+  check_secret_files(config, findings);
   std::optional<journal::Journal> journal;
   check_journal(config, findings, journal);
-  check_archive(config, findings, journal);
   SystemClock clock;
+  check_serve(config, findings, journal, clock.wall_now());
+  check_disks(config, findings);
+  check_archive(config, findings, journal);
   check_certificates(config, findings, clock.wall_now());
   check_hooks(config, findings);
   check_offsite(config, findings, clock);
   bool reached = true;
   const bool can_ask = static_cast<bool>(check_for_asking(config));
+  if (!can_ask) check_refused_devices(findings, journal, {});
   if (can_ask) {
     rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
     const auto cameras = check_api(api, config, findings);
     reached = cameras.has_value();
+    check_refused_devices(findings, journal, reached ? *cameras : std::vector<rhombus::Camera>());
     if (reached) {
       check_rules(config, *cameras, findings);
       check_lan(api, config, *cameras, findings);

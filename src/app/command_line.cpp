@@ -240,7 +240,8 @@ Command export_command(CLI::App& program) {
   return {.app = command,
           .run = [options](const Invocation& call) { return export_clips(call.config, *options, *call.signals); },
           .minds_signals = [] { return true; },
-          .reads_secrets = false};
+          .reads_secrets = false,
+          .runs_as = RunsAs::root_beside_journal};
 }
 
 // What follows an option, by its name, which means the same in every command; for --help, completion and man page.
@@ -337,6 +338,13 @@ const Command* CommandLine::chosen() const {
   const auto found =
       std::find_if(commands_.begin(), commands_.end(), [](const Command& one) { return one.app->parsed(); });
   return found == commands_.end() ? nullptr : &*found;
+}
+
+std::string CommandLine::words_of(const Command& command) {
+  std::string words;
+  for (const auto* app = command.app; app->get_parent() != nullptr; app = app->get_parent())
+    words = words.empty() ? app->get_name() : app->get_name() + " " + words;
+  return words;
 }
 
 std::optional<std::string> CommandLine::unknown_command(int argc, char** argv) const {

@@ -11,6 +11,7 @@
 #include <CLI/CLI.hpp>
 
 #include "config.hpp"
+#include "run_as.hpp"
 
 namespace responder::app {
 
@@ -31,6 +32,8 @@ struct Command {
   bool is_for_cron = false;      // what it says goes into somebody's mail: warnings only, unless told otherwise
   bool reads_secrets = true;     // false: it needs none, and is for people who may not read them
   bool is_about_itself = false;  // it looks at no configuration and nothing else outside
+  bool uses_journal = true;      // else it needs no right to use the journal's folder
+  RunsAs runs_as = RunsAs::owner_of_journal;
   // What the options say of the configuration.
   std::function<Result<void>(Config&)> adjust = [](Config&) { return Result<void>{}; };
 };
@@ -45,6 +48,8 @@ class CommandLine {
 
   // After parsing: the command that was given.
   const Command* chosen() const;
+  // The words of a command, "webhook show": without options, which may hold secrets.
+  static std::string words_of(const Command& command);
   // "sreve" deserves better than "a subcommand is required".
   std::optional<std::string> unknown_command(int argc, char** argv) const;
 

@@ -1,8 +1,11 @@
 #include "config.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <functional>
 #include <set>
+#include <sstream>
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -24,8 +27,6 @@ namespace responder::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view state_directory = "/var/lib/rhombus-responder";
 
 const std::vector<std::pair<std::string, capture::ConnectionMode>> connections{
     {"auto", capture::ConnectionMode::automatic},
@@ -216,12 +217,61 @@ const std::vector<Key<Config::Hook>>& hook_keys() {
   return keys;
 }
 
-Error unknown_key(const std::string& file, std::string_view name) {
+bool is_table_name(std::string_view name) {
+  const auto& keys = known_keys();
+  return std::any_of(keys.begin(), keys.end(), [&](const auto& key) {
+    return key.name.starts_with(name) && key.name.substr(name.size()).starts_with('.');
+  });
+}
+
+// What to do about a key that is not known, as the end of a message about it.
+std::string advice_for(std::string_view name) {
   std::vector<std::string> names{"rule", "associate", "hook"};
   for (const auto& key : known_keys()) names.push_back(key.name);
+  // Outside of its table: "api_key_file" of [rhombus].
+  for (const auto& known : names) {
+    const auto dot = known.find('.');
+    if (dot != std::string::npos && known.substr(dot + 1) == name)
+      return fmt::format("; write it as {}, or below [{}]", known, known.substr(0, dot));
+  }
   const auto close = nearest(name, names);
-  return wrong(fmt::format("{}: unknown key {}{}", file, printable(name, 80),
-                           close ? fmt::format("; did you mean {}?", *close) : ""));
+  return close ? fmt::format("; did you mean {}?", *close) : "";
+}
+
+// `where`: the file, and the line where that is known.
+Error unknown_key(std::string_view where, std::string_view name) {
+  return wrong(fmt::format("{}: unknown key {}{}", where, printable(name, 80), advice_for(name)));
+}
+
+std::string at_line(const std::string& file, const toml::node& node) {
+  const auto line = node.source().begin.line;
+  return line > 0 ? fmt::format("{}:{}", file, line) : file;
+}
+
+// A dotted key that stands below a [table] belongs to that table: TOML reads rhombus.api_key below [log] as
+// log.rhombus.api_key.
+Error misplaced_key(const std::string& where, std::string_view table, std::string_view name,
+                    const toml::table& inner) {
+  const auto first = inner.empty() ? std::string() : std::string(inner.begin()->first.str());
+  return wrong(
+      fmt::format("{0}: {2}.{3} stands below [{1}], so it is read as a key of [{1}]: put the line above the "
+                  "first [table], or write it as {3} below [{2}]",
+                  where, printable(table, 40), name, printable(first, 40)));
+}
+
+std::size_t fingerprint_of_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
+
+std::size_t fingerprint(const Value& value) {
+  const auto as_text = [](const auto& given) -> std::string {
+    if constexpr (std::is_same_v<std::decay_t<decltype(given)>, std::vector<std::string>>) {
+      std::string items;
+      for (const auto& item : given) items += fmt::format("{}:{}", item.size(), item);
+      return items;
+    } else {
+      return fmt::format("{}", given);
+    }
+  };
+  return fingerprint_of_text(std::visit(as_text, value));
 }
 
 std::optional<Value> to_value(const toml::node& node) {
@@ -245,18 +295,22 @@ Result<void> set_key(Config& config, const Key<Config>& key, const Value& value,
   if (auto set = key.set(config, value); !set)
     return wrong(fmt::format("{}: {} {}", where, key.name, set.error().message));
   config.set_keys.insert(key.name);
+  config.fingerprints[key.name] = fingerprint(value);
   return {};
 }
 
 // One of the tables that the file may have several of. `where`: the file, and which of them it is.
 template <class Target>
-Result<Target> read_table(const toml::node& node, const std::vector<Key<Target>>& keys, const std::string& where) {
+Result<Target> read_table(const toml::node& node, const std::vector<Key<Target>>& keys, const std::string& where,
+                          std::string_view table_name) {
   const auto* table = node.as_table();
   if (table == nullptr) return wrong(fmt::format("{} is not a table", where));
   Target target;
   for (const auto& [spelling, item] : *table) {
     const std::string_view name = spelling.str();
     const auto key = std::find_if(keys.begin(), keys.end(), [name](const auto& one) { return one.name == name; });
+    if (const auto* inner = item.as_table(); inner != nullptr && is_table_name(name))
+      return misplaced_key(where, fmt::format("[{}]", table_name), name, *inner);
     if (key == keys.end()) {
       std::vector<std::string> names;
       for (const auto& one : keys) names.push_back(one.name);
@@ -279,7 +333,7 @@ Result<void> read_tables(std::vector<Target>& targets, const toml::node& node, c
   if (tables == nullptr)
     return wrong(fmt::format("{}: {} is not a list of tables: begin each with [[{}]]", file, name, name));
   for (const auto& one : *tables) {
-    auto target = read_table(one, keys, fmt::format("{}: [[{}]] number {}", file, name, targets.size() + 1));
+    auto target = read_table(one, keys, fmt::format("{}: [[{}]] number {}", file, name, targets.size() + 1), name);
     if (!target) return target.error();
     targets.push_back(std::move(*target));
   }
@@ -296,33 +350,54 @@ Result<bool> apply_tables(Config& config, std::string_view name, const toml::nod
   }();
   if (!done) return false;
   if (!*done) return done->error();
+  std::ostringstream text_;
+  text_ << toml::node_view<const toml::node>(node);
+  config.fingerprints[std::string(name)] = fingerprint_of_text(text_.str());
   return true;
 }
 
-Result<void> apply_file(Config& config, const std::string& file) {
+Result<toml::table> parse_file(const std::string& file) {
   const auto content = read_file(file);
   if (!content) return wrong(content.error().message);
-  toml::table document;
   try {
-    document = toml::parse(*content, file);
+    return toml::parse(*content, file);
   } catch (const toml::parse_error& error) {
-    return wrong(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
+    const bool table_is_twice = error.description().find("cannot redefine existing table") != std::string_view::npos;
+    return wrong(fmt::format("{}:{}: {}{}", file, error.source().begin.line, error.description(),
+                             table_is_twice ? "; write all keys of a table below one [table] line" : ""));
   }
-  for (const auto& [table_name, table_node] : document) {
+}
+
+Result<void> apply_table(Config& config, const std::string& file, std::string_view table_name,
+                         const toml::table& table) {
+  const auto& keys = known_keys();
+  for (const auto& [key_name, node] : table) {
+    const std::string name = fmt::format("{}.{}", table_name, key_name.str());
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
+    if (key == keys.end()) {
+      const auto where = at_line(file, node);
+      const auto* inner = node.as_table();
+      return inner != nullptr && is_table_name(key_name.str())
+                 ? misplaced_key(where, table_name, key_name.str(), *inner)
+                 : unknown_key(where, name);
+    }
+    const auto value = to_value(node);
+    if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", at_line(file, node), name));
+    if (auto set = set_key(config, *key, *value, at_line(file, node)); !set) return set;
+  }
+  return {};
+}
+
+Result<void> apply_file(Config& config, const std::string& file) {
+  const auto document = parse_file(file);
+  if (!document) return document.error();
+  for (const auto& [table_name, table_node] : *document) {
     const auto several = apply_tables(config, table_name.str(), table_node, file);
     if (!several) return several.error();
     if (*several) continue;
     const auto* table = table_node.as_table();
-    if (table == nullptr) return unknown_key(file, table_name.str());
-    for (const auto& [key_name, node] : *table) {
-      const std::string name = fmt::format("{}.{}", table_name.str(), key_name.str());
-      const auto& keys = known_keys();
-      const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
-      if (key == keys.end()) return unknown_key(file, name);
-      const auto value = to_value(node);
-      if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", file, name));
-      if (auto set = set_key(config, *key, *value, file); !set) return set;
-    }
+    if (table == nullptr) return unknown_key(at_line(file, table_node), table_name.str());
+    if (auto applied = apply_table(config, file, table_name.str(), *table); !applied) return applied;
   }
   return {};
 }
@@ -346,7 +421,12 @@ constexpr std::size_t max_secret_file = 64 * 1024;
 // A secret's file, without the byte order mark that some editors put in front.
 Result<std::string> read_secret_file(const std::string& path, std::string_view key) {
   const auto content = read_file(path, max_secret_file);
-  if (!content) return wrong(fmt::format("{}: {}", key, content.error().message));
+  const bool is_refused = !content && ::access(path.c_str(), R_OK) != 0 && errno == EACCES;
+  if (!content)
+    return wrong(fmt::format("{}: {}{}", key, content.error().message,
+                             is_refused ? "; the user that serve runs as may read it: sudo -u rhombus-responder "
+                                          "rhombus-responder …"
+                                        : ""));
   if (content->find('\0') != std::string::npos)
     return wrong(fmt::format("{}: {} is no plain text (UTF-16?): save it as UTF-8", key, path));
   return std::string(without_byte_order_mark(*content));
@@ -391,7 +471,11 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
   for (auto& hook : config.hooks) {
     const auto key = fmt::format("[[hook]] {}: secret_file", printable(hook.name, 64));
     if (auto read = load_secret(hook.secret, hook.secret_file, key); !read) return read;
+    config.fingerprints[fmt::format("hook {}: secret", printable(hook.name, 64))] =
+        fingerprint_of_text(hook.secret.reveal());
   }
+  config.fingerprints["rhombus.api_key"] = fingerprint_of_text(config.rhombus.api_key.reveal());
+  config.fingerprints["admin.token"] = fingerprint_of_text(config.admin.token.reveal());
   if (auto usable = check_api_key(config.rhombus.api_key); !usable)
     return with_context(usable.error(), "rhombus.api_key");
 
@@ -412,33 +496,19 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
   return {};
 }
 
-bool can_write_under(const fs::path& directory) {
+// A user who tries it out has no folder of the system's.
+void use_per_user_places(Config& config, const Environ& environment, const fs::path& state) {
   std::error_code ignored;
-  if (fs::is_directory(directory, ignored)) return ::access(directory.c_str(), W_OK) == 0;
-  return ::access(directory.parent_path().c_str(), W_OK) == 0;
-}
-
-// The journal of a user who has no place of the system's.
-fs::path journal_of_plain_user(const Environ& environment) {
-  const auto state_home = environment("XDG_STATE_HOME");
-  const auto home = environment("HOME");
-  const fs::path base =
-      state_home && !state_home->empty() ? fs::path(*state_home) : fs::path(home.value_or(".")) / ".local/state";
-  return base / "rhombus-responder" / "journal.db";
-}
-
-// A plain user trying it out has no /var/lib/rhombus-responder.
-void give_way_to_plain_users(Config& config, const Environ& environment) {
-  if (can_write_under(fs::path(state_directory))) return;
+  if (fs::exists(state, ignored)) return;
   if (!config.set_keys.contains("journal.path")) {
-    config.journal.path = journal_of_plain_user(environment);
-    config.remarks.push_back(
-        fmt::format("{} cannot be written: the journal is {}", state_directory, config.journal.path));
+    config.journal.path =
+        per_user_journal(environment("XDG_STATE_HOME").value_or(""), environment("HOME").value_or(""));
+    config.remarks.push_back(fmt::format("{} is not there: the journal is {}", state.string(), config.journal.path));
   }
   if (!config.set_keys.contains("archive.directory")) {
     config.archive.directory = "./clips";
-    config.remarks.push_back(
-        fmt::format("{} cannot be written: clips go to {}", state_directory, config.archive.directory));
+    config.remarks.push_back(fmt::format("{} is not there: clips go to {}", state.string(),
+                                         fs::absolute(config.archive.directory, ignored).string()));
   }
 }
 
@@ -535,6 +605,22 @@ Result<void> check_offsite(const Config& config) {
   return {};
 }
 
+// Either of both may be empty: then nobody listens there.
+Result<void> check_addresses(const Config& config) {
+  if (!config.webhook.listen.empty()) {
+    const auto address = net::ListenAddress::parse(config.webhook.listen);
+    if (!address) return wrong("webhook.listen: " + address.error().message);
+    if (config.webhook.tls_cert.empty() && !address->is_local()) {
+      return wrong(fmt::format(
+          "webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only",
+          config.webhook.listen));
+    }
+  }
+  if (config.admin.listen.empty()) return {};
+  const auto admin = net::ListenAddress::parse(config.admin.listen);
+  return admin ? Result<void>{} : wrong("admin.listen: " + admin.error().message);
+}
+
 Result<void> check_values(const Config& config) {
   for (const auto& [name, text_] :
        {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
@@ -553,17 +639,7 @@ Result<void> check_values(const Config& config) {
     return wrong("rhombus.client_cert and rhombus.client_key go together: set both or none");
   if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies)
     return wrong("webhook.trusted_proxies: " + proxies.error().message);
-  const auto address = net::ListenAddress::parse(config.webhook.listen);
-  if (!address) return wrong("webhook.listen: " + address.error().message);
-  if (config.webhook.tls_cert.empty() && !address->is_local()) {
-    return wrong(fmt::format(
-        "webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only",
-        config.webhook.listen));
-  }
-  if (!config.admin.listen.empty()) {
-    const auto admin = net::ListenAddress::parse(config.admin.listen);
-    if (!admin) return wrong("admin.listen: " + admin.error().message);
-  }
+  if (auto usable = check_addresses(config); !usable) return usable;
   return check_offsite(config);
 }
 
@@ -601,18 +677,19 @@ std::optional<std::string> process_environment(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets) {
-  constexpr std::string_view usual = "/etc/rhombus-responder/config.toml";
+Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets,
+                           const SystemPlaces& places) {
   std::string chosen = file.empty() ? environment("RHOMBUS_RESPONDER_CONFIG").value_or("") : file;
   std::error_code ignored;
-  if (chosen.empty() && fs::exists(usual, ignored)) chosen = usual;
+  if (chosen.empty() && fs::exists(places.config, ignored)) chosen = places.config;
 
   Config config;
+  config.file = chosen;
   if (!chosen.empty()) {
     if (auto applied = apply_file(config, chosen); !applied) return applied.error();
   }
   if (auto applied = apply_environment(config, environment); !applied) return applied.error();
-  give_way_to_plain_users(config, environment);
+  use_per_user_places(config, environment, places.state);
   make_paths_absolute(config);
   follow_the_region(config);
   if (secrets == Secrets::read) {
@@ -626,6 +703,29 @@ Result<Config> load_config(const std::string& file, const Environ& environment, 
   return config;
 }
 
+std::string config_source(const Config& config) {
+  if (!config.file.empty()) return fmt::format("configuration {}", config.file);
+  return fmt::format("no configuration file was given, and {} is not there", SystemPlaces{}.config.string());
+}
+
+std::vector<std::string> changed_keys(const Config& running, const Config& fresh) {
+  std::set<std::string> changed;
+  for (const auto& [one, other] : {std::pair{&running, &fresh}, std::pair{&fresh, &running}}) {
+    for (const auto& [key, value] : one->fingerprints) {
+      const auto found = other->fingerprints.find(key);
+      if (found == other->fingerprints.end() || found->second != value) changed.insert(key);
+    }
+  }
+  changed.erase("webhook.secrets");
+  changed.erase("webhook.secrets_file");
+  return {changed.begin(), changed.end()};
+}
+
+fs::path per_user_journal(const std::string& state_home, const std::string& home) {
+  const auto base = state_home.empty() ? fs::path(home.empty() ? "." : home) / ".local/state" : fs::path(state_home);
+  return base / "rhombus-responder" / "journal.db";
+}
+
 Result<void> check_api_key(const Secret& key) {
   const auto text_ = key.reveal();
   const auto header_safe = [](char c) { return c > 0x20 && c < 0x7F; };
@@ -633,17 +733,12 @@ Result<void> check_api_key(const Secret& key) {
   return wrong("it has a character that no key has (a space, a line end?)");
 }
 
-fs::path writable_journal(const Config& config) {
-  const fs::path path = config.journal.path;
-  std::error_code ignored;
-  auto existing = fs::absolute(path, ignored).parent_path();
-  while (!fs::exists(existing, ignored) && existing.has_relative_path()) existing = existing.parent_path();
-  return ::access(existing.c_str(), W_OK) == 0 ? path : journal_of_plain_user(process_environment);
-}
-
 Result<void> check_for_asking(const Config& config) {
   if (config.rhombus.api_key.empty()) {
-    return wrong("no API key: set rhombus.api_key_file, $RHOMBUS_API_KEY or the systemd credential api_key");
+    return wrong(
+        fmt::format("no API key: set rhombus.api_key_file, $RHOMBUS_API_KEY or the systemd credential "
+                    "api_key ({})",
+                    config_source(config)));
   }
   return {};
 }
@@ -656,11 +751,14 @@ bool knows_secret(const Config& config, const Secret& webhook_secret) {
 
 Result<void> check_for_serving(const Config& config) {
   if (auto usable = check_for_asking(config); !usable) return usable;
+  if (config.webhook.listen.empty()) return {};
   if (config.webhook.unread_store) return wrong("webhook secrets: " + *config.webhook.unread_store);
   if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned) {
     return wrong(
-        "no webhook secret: run rhombus-responder webhook register --url URL, or set webhook.secrets, "
-        "webhook.secrets_file or the systemd credential webhook_secrets");
+        fmt::format("no webhook secret: run rhombus-responder webhook register --url URL, or set webhook.secrets, "
+                    "webhook.secrets_file or the systemd credential webhook_secrets; webhook.listen = \"\" takes no "
+                    "webhooks ({})",
+                    config_source(config)));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -131,8 +132,11 @@ struct Config {
     std::int64_t timeout_seconds = 3600;
   } offsite;
 
+  std::string file;                  // the configuration file that was read; empty: none
   std::set<std::string> set_keys;    // named by the file or the environment
-  std::vector<std::string> remarks;  // for the log: defaults that had to give way
+  std::vector<std::string> remarks;  // for stderr: defaults that were replaced, and by what
+  // A hash of each value that was set, and of each secret that was read from a file: what changed is found by it.
+  std::map<std::string, std::size_t> fingerprints;
 
   std::filesystem::path spool_directory() const {
     return capture.spool_directory.empty() ? std::filesystem::path(journal.path).parent_path() / "spool"
@@ -153,15 +157,31 @@ std::optional<std::string> process_environment(const std::string& name);
 // look at the journal and the archive, whoever runs them. Values that only go with a secret are not checked then.
 enum class Secrets { read, leave };
 
-// `file`: --config, or empty for $RHOMBUS_RESPONDER_CONFIG, then /etc/rhombus-responder/config.toml if it exists,
-// then the defaults. An Error names the file, the key and the mend.
-Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets = Secrets::read);
+// The system's folders and files; other ones for a test.
+struct SystemPlaces {
+  std::filesystem::path state = "/var/lib/rhombus-responder";
+  std::filesystem::path config = "/etc/rhombus-responder/config.toml";
+};
+
+// Returns the configuration of `file` (--config), else of $RHOMBUS_RESPONDER_CONFIG, else of places.config if that
+// exists, else the defaults; the environment goes before the file. Where places.state does not exist, journal and
+// archive are by default in folders of the user, and `remarks` say so. Root calls it before it becomes another user,
+// who may not be allowed to read the secrets. An Error names the file, the key and what to do.
+Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets = Secrets::read,
+                           const SystemPlaces& places = {});
+
+// "configuration FILE", or that there is none: for messages about something that is not configured.
+std::string config_source(const Config& config);
+
+// The names of the keys, and of the lists of tables, whose values differ between both. Secrets of webhooks are left
+// out: they are read again while the program runs.
+std::vector<std::string> changed_keys(const Config& running, const Config& fresh);
 
 // Whether it can be a key at all: it goes into a header.
 Result<void> check_api_key(const Secret& key);
 
-// journal.path, or another place where this user can write, if that is none.
-std::filesystem::path writable_journal(const Config& config);
+// Where the journal of a user is who has no folder of the system's. `state_home` and `home` may be empty.
+std::filesystem::path per_user_journal(const std::string& state_home, const std::string& home);
 
 // What no call to Rhombus's API can do without.
 Result<void> check_for_asking(const Config& config);

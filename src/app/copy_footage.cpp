@@ -13,6 +13,7 @@
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "range_run.hpp"
+#include "run_as.hpp"
 #include "set_up.hpp"
 
 namespace responder::app {
@@ -22,6 +23,29 @@ namespace fs = std::filesystem;
 using std::chrono::seconds;
 
 Error wrong(std::string message) { return Error{ErrorKind::permanent, std::move(message)}; }
+
+bool is_folder_of(uid_t uid, const fs::path& folder) {
+  std::error_code ignored;
+  return fs::is_directory(folder, ignored) && owner_of(folder).uid == uid;
+}
+
+// The journal beside which it is remembered what was copied: that of the configuration where this user may write
+// there, else one in the user's own folders. Root works as the owner of the current directory, who shall have the
+// clips, if that user has a place for a journal.
+fs::path journal_beside(const Config& config, const fs::path& directory) {
+  const auto text_of = [](const char* name) { return process_environment(name).value_or(""); };
+  const fs::path path = config.journal.path;
+  std::error_code ignored;
+  auto existing = fs::absolute(path, ignored).parent_path();
+  while (!fs::exists(existing, ignored) && existing.has_relative_path()) existing = existing.parent_path();
+  if (::geteuid() != 0)
+    return ::access(existing.c_str(), W_OK) == 0 ? path
+                                                 : per_user_journal(text_of("XDG_STATE_HOME"), text_of("HOME"));
+  const auto owner = owner_of(directory);
+  if (owner.uid == owner_of(existing).uid) return path;
+  if (owner.uid != 0 && is_folder_of(owner.uid, owner.home)) return per_user_journal("", owner.home);
+  return owner_of(existing).uid == 0 ? path : per_user_journal(text_of("XDG_STATE_HOME"), text_of("HOME"));
+}
 
 // Where the journal for clips in `directory` is: on this machine's disk, for the directory may be on a NAS.
 fs::path journal_for(const fs::path& journal, const fs::path& directory) {
@@ -166,7 +190,10 @@ Result<void> adjust_for_copy_footage(Config& config, const CopyFootageOptions& o
     config.log.level = "debug";
     config.set_keys.insert("log.level");
   }
-  config.journal.path = journal_for(writable_journal(config), directory).string();
+  config.journal.path = journal_for(journal_beside(config, directory), directory).string();
+  if (!config.remarks.empty())
+    config.remarks = {fmt::format("{} is not there: what was copied is remembered in {}",
+                                  SystemPlaces{}.state.string(), config.journal.path)};
   config.capture.spool_directory.clear();  // beside that
   config.archive = {.directory = directory.string(),
                     .timezone = config.archive.timezone,

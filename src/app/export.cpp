@@ -11,6 +11,7 @@
 #include "clip_check.hpp"
 #include "commands.hpp"
 #include "progress_line.hpp"
+#include "run_as.hpp"
 #include "set_up.hpp"
 #include "signals.hpp"
 
@@ -173,8 +174,15 @@ Result<std::vector<Capture>> find_captures(journal::Journal& journal, const std:
 }  // namespace
 
 int export_clips(const Config& config, const ExportOptions& options, const Signals& signals) {
-  auto journal = open_known_journal_to_look(config);
-  if (!journal) return complain(journal.error().message);
+  // What is opened as root would leave files that the service cannot use; what is exported is root's.
+  std::optional<journal::Journal> journal;
+  const auto opened = with_rights_of_owner(config, [&]() -> Result<void> {
+    auto known = open_known_journal_to_look(config);
+    if (!known) return known.error();
+    journal.emplace(std::move(*known));
+    return {};
+  });
+  if (!opened) return complain(opened.error().message);
   const auto captures = find_captures(*journal, options.alerts);
   if (!captures) return complain(captures.error().message);
   auto folder = HandOver::open(options.to);

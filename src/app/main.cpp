@@ -16,6 +16,21 @@ namespace {
 
 using namespace responder;
 
+// Root becomes the owner of the service's folders, so that nothing it leaves there is in the service's way.
+Result<void> prepare_to_use_journal(const app::Command& command, const app::Config& config,
+                                    const std::string& config_file) {
+  auto words = app::CommandLine::words_of(command);
+  if (!config_file.empty()) words = fmt::format("--config {} {}", config_file, words);
+  if (const auto account = app::account_for(command.runs_as, config)) {
+    if (auto done = app::become(*account); !done)
+      return Error{done.error().kind,
+                   fmt::format("{}, who owns the folder of {}: run {}", done.error().message, config.journal.path,
+                               app::command_as_owner(config.journal.path, words))};
+  }
+  // Who needs no secrets only looks, as a rule.
+  return command.uses_journal ? app::check_may_use_journal(config, command.reads_secrets, words) : Result<void>{};
+}
+
 int run(int argc, char** argv) {
   // Where who started us ignores it, nobody would learn how a hook or rclone ended.
   std::signal(SIGCHLD, SIG_DFL);
@@ -37,6 +52,9 @@ int run(int argc, char** argv) {
                                  command.reads_secrets ? app::Secrets::read : app::Secrets::leave);
   if (!config) return app::complain(config.error().message);
   if (auto adjusted = command.adjust(*config); !adjusted) return app::complain(adjusted.error().message);
+  for (const auto& remark : config->remarks) app::complain(remark);
+  if (auto usable = prepare_to_use_journal(command, *config, line.config_file()); !usable)
+    return app::complain(usable.error().message);
   if (command.is_for_cron && !config->set_keys.contains("log.level")) config->log.level = "warn";
   if (!line.log_level().empty()) config->log.level = line.log_level();
   // Before the first thread, the log's, which would otherwise take the signals.

@@ -80,7 +80,7 @@ When a Rhombus security camera raises a policy alert,
 takes Rhombus's signed webhook, writes the alert to disk, pulls the footage around it from the camera while it is being
 recorded, and publishes one MP4 for each alert and camera.
 What webhooks did not tell, it finds by asking; what it has taken it does not take again.
-The other commands look at what it knows, mend it, and set it up.
+The other commands show what it knows, repair it, and set it up.
 )";
 
 constexpr const char* times = R"(.SH TIMES
@@ -105,7 +105,14 @@ Wrong usage or configuration.
 .B 3
 Rhombus's API cannot be reached or refuses us.
 .PP
-Errors are one line on standard error, which says what is wrong and the mend.
+Errors are one line on standard error, which says what is wrong and what to do about it.
+.SH USER
+Run by root, a command works as the user that owns the folder of the journal, so that the service can use what it leaves there.
+Only what
+.B export
+and
+.B copy\-footage
+write to another folder is root's.
 .SH ENVIRONMENT
 .TP
 .B RHOMBUS_RESPONDER_CONFIG
@@ -134,6 +141,10 @@ The configuration, with every key, its default and what it does.
 Journal, work in progress and, unless
 .B archive.directory
 is elsewhere, the clips.
+Where this folder does not exist, the journal is in
+.I ~/.local/state/rhombus\-responder
+and clips go to
+.IR ./clips .
 .TP
 .I /etc/credstore/rhombus\-responder.api_key
 The API key of the services.
@@ -141,7 +152,7 @@ The API key of the services.
 .BR systemd.exec (5),
 .I /usr/share/doc/rhombus\-responder/README.md
 and
-.I README.deploy.md
+.I deploy/README.md
 beside it.
 )";
 

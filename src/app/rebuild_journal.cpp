@@ -41,7 +41,7 @@ Result<fs::path> set_aside(const fs::path& journal, WallTime now) {
 int rebuild_journal(const Config& config) {
   set_process_up();
   const auto lock = ProcessLock::try_take(serve_lock(config.journal.path));
-  if (!lock) return complain("journal.path: " + lock.error().message);
+  if (!lock) return complain(with_context(lock.error(), "journal.path").message);
   const auto work = take_work_locks(config.journal.path, config.spool_directory());
   if (!work) return complain(work.error().message);
   if (!*lock || !*work) return complain("a serve or a catch-up works with this journal: stop it first");
@@ -58,14 +58,14 @@ int rebuild_journal(const Config& config) {
   }
 
   const auto is_damaged = Journal::is_damaged(config.journal.path);
-  if (!is_damaged) return complain("journal.path: " + is_damaged.error().message);
+  if (!is_damaged) return complain(with_context(is_damaged.error(), "journal.path").message);
   if (*is_damaged) {
     const auto aside = set_aside(config.journal.path, SystemClock().wall_now());
-    if (!aside) return complain("journal.path: " + aside.error().message);
+    if (!aside) return complain(with_context(aside.error(), "journal.path").message);
     fmt::print("the damaged journal is now {}\n", aside->string());
   }
   auto journal = Journal::open(config.journal.path, Journal::Mode::read_write);
-  if (!journal) return complain("journal.path: " + journal.error().message);
+  if (!journal) return complain(with_context(journal.error(), "journal.path").message);
   if (auto right_one = check_is_archive(archive, *journal); !right_one)
     return complain("archive.directory: " + right_one.error().message);
   const auto restored = restore_from_archive(archive, *journal);

@@ -143,7 +143,7 @@ int reconcile(const Config& config, const ReconcileOptions& options) {
   if (!scope) return complain(scope.error().message);
   if (!scope->after) return complain("give --after: from when on Rhombus's alerts are to be accounted for");
   auto journal = open_journal_to_look(config);
-  if (!journal) return complain("journal.path: " + journal.error().message);
+  if (!journal) return complain(with_context(journal.error(), "journal.path").message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);
   if (auto there = check_is_archive(archive, *journal); !there)
     return complain("archive.directory: " + there.error().message, exit_failed);

@@ -7,6 +7,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include "responder/base/log.hpp"
+#include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 #include "responder/ingest/catch_up.hpp"
 #include "responder/ingest/webhook_endpoint.hpp"
@@ -16,6 +18,7 @@
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "push_path.hpp"
+#include "serve_report.hpp"
 #include "service_manager.hpp"
 #include "set_up.hpp"
 #include "signals.hpp"
@@ -29,6 +32,10 @@ using std::chrono::seconds;
 // From a signal to the end, over all that may hang. Service managers and people wait about so long.
 constexpr milliseconds stop_deadline{8000};
 constexpr milliseconds drain_deadline{4000};  // of that, for requests that are being answered
+
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
 
 // Whether a file is another than when last looked at: `webhook register` has stored a secret.
 class FileChange {
@@ -108,7 +115,10 @@ class Daemon {
   void report(EngineStart::State state, Error error);
   Result<void> await_engine();
   Result<void> listen();
+  std::string shown_address(net::ListenAddress listen) const;
   Result<void> listen_for_admin();
+  void listen_for_commands();
+  void remember_running(bool runs);
   void start_polling();
 
   const Config& config_;
@@ -129,10 +139,12 @@ class Daemon {
   std::atomic<ingest::CatchUpPoller*> poller_to_nudge_{nullptr};
   // Alone: when an alert could not be recorded, if none could be since; else 0.
   std::atomic<SteadyTime::rep> unrecorded_at_{0};
+  std::unique_ptr<net::HttpFront> command_front_;
   std::unique_ptr<net::HttpFront> admin_front_;
   std::unique_ptr<net::HttpFront> webhook_front_;
   std::unique_ptr<ingest::CatchUpPoller> poller_;
   std::jthread engine_starter_;
+  bool started_ = false;  // start() has succeeded
 };
 
 void Daemon::count_webhook(std::string_view result) {
@@ -172,6 +184,7 @@ void Daemon::try_journal(std::function<void(Result<void>)> tell) {
 void Daemon::add_probes() {
   using State = ops::Readiness::State;
   admin_.add_probe("listener", [this] {
+    if (config_.webhook.listen.empty()) return ops::Readiness{};
     if (webhook_front_ && webhook_front_->turns()) return ops::Readiness{};
     return ops::Readiness{State::unready, "it does not listen"};
   });
@@ -191,6 +204,14 @@ void Daemon::add_probes() {
     auto* engine = engine_.load();
     const auto room = engine != nullptr ? engine->check_spool() : Result<void>{};
     return room ? ops::Readiness{} : ops::Readiness{State::degraded, "new captures wait: " + room.error().message};
+  });
+  admin_.add_probe("clock", [this] {
+    const auto ahead = api_.clock_ahead();
+    if (ahead == milliseconds(0)) return ops::Readiness{};
+    return ops::Readiness{State::degraded,
+                          fmt::format("this machine's clock is {} s {} Rhombus's: let it follow a "
+                                      "time server",
+                                      std::abs(ahead.count()) / 1000, ahead.count() > 0 ? "ahead of" : "behind")};
   });
 }
 
@@ -282,6 +303,12 @@ Result<void> Daemon::await_engine() {
 }
 
 Result<void> Daemon::listen() {
+  auto inherited = service_manager::inherited_sockets();
+  if (config_.webhook.listen.empty()) {
+    spdlog::info("no webhooks are taken (webhook.listen is empty): Rhombus is asked for alerts every {} s",
+                 config_.catch_up.interval_seconds);
+    return {};
+  }
   net::FrontOptions options;
   options.listen = *net::ListenAddress::parse(config_.webhook.listen);
   options.tls_cert = config_.webhook.tls_cert;
@@ -291,7 +318,6 @@ Result<void> Daemon::listen() {
   options.limits.max_body_bytes = static_cast<std::size_t>(config_.webhook.max_body_bytes);
   constexpr std::size_t bodies_at_once = 4;
   options.max_buffered_bytes = std::max(options.max_buffered_bytes, bodies_at_once * options.limits.max_body_bytes);
-  auto inherited = service_manager::inherited_sockets();
   const bool is_inherited = !inherited.empty();
   auto front = net::HttpFront::open(
       options,
@@ -301,11 +327,18 @@ Result<void> Daemon::listen() {
       clock_, std::move(inherited));
   if (!front) return with_context(front.error(), "webhook.listen");
   webhook_front_ = std::move(*front);
-  const bool has_port = webhook_front_->port() != 0;
-  spdlog::info("listening for webhooks on {}{}{}{}", config_.webhook.tls_cert.empty() ? "http://" : "https://",
-               has_port ? fmt::format("{}:{}", options.listen.host, webhook_front_->port()) : options.listen.str(),
-               config_.webhook.path, is_inherited ? " (the socket is the service manager's)" : "");
+  spdlog::info("listening for webhooks on {}{}", shown_address(options.listen),
+               is_inherited ? " (the socket is the service manager's)" : "");
   return {};
+}
+
+// As people would write it, "https://[::1]:8443/webhook/rhombus": a host that stands for all addresses is a star.
+std::string Daemon::shown_address(net::ListenAddress listen) const {
+  listen.port = webhook_front_->port();
+  if (listen.port == 0) return fmt::format("{}, path {}", listen.str(), config_.webhook.path);
+  if (listen.host.empty()) listen.host = "*";
+  return fmt::format("{}://{}{}", config_.webhook.tls_cert.empty() ? "http" : "https", listen.str(),
+                     config_.webhook.path);
 }
 
 // After the listener, which its probes look at.
@@ -324,14 +357,40 @@ Result<void> Daemon::listen_for_admin() {
   return {};
 }
 
+// For `check` and `status`. What they would be told is in the log as well, so without it nothing else is lost.
+void Daemon::listen_for_commands() {
+  net::FrontOptions options;
+  options.listen.unix_path = serve_socket(config_.journal.path).string();
+  options.max_connections = 16;
+  auto front = net::HttpFront::open(
+      options, [this](const net::ServerRequest&, net::ReplySlot reply) { admin_.answer_readiness(std::move(reply)); },
+      clock_);
+  if (!front) {
+    spdlog::warn("check and status cannot ask this serve: {}", front.error().message);
+    return;
+  }
+  command_front_ = std::move(*front);
+}
+
+// For commands that find no serve, and for passes: of webhooks that do not come it is known only while somebody
+// listens. A start that failed has not run; a crash before it may have left that somebody listens.
+void Daemon::remember_running(bool runs) {
+  const auto now = clock_.wall_now();
+  auto remembered = catch_up_.set_listening(runs && webhook_front_ ? std::optional(now) : std::nullopt);
+  if (remembered && (runs || started_))
+    remembered = writer_.run([&](journal::Journal& journal) { return remember_serve(journal, runs, now); });
+  if (!remembered) spdlog::error("journal.path: {}", remembered.error().message);
+}
+
 Result<void> Daemon::start() {
   add_probes();
+  listen_for_commands();
   engine_starter_ = std::jthread([this](std::stop_token stop) { bring_up_engine(std::move(stop)); });
   if (auto up = await_engine(); !up) return up;
   if (auto listening = listen(); !listening) return listening;
   if (auto listening = listen_for_admin(); !listening) return listening;
-  if (auto known = catch_up_.set_listening(clock_.wall_now()); !known)
-    spdlog::error("journal.path: {}", known.error().message);
+  remember_running(true);
+  started_ = true;
   start_polling();
   return {};
 }
@@ -352,6 +411,9 @@ void Daemon::reload(const std::string& config_file) {
     spdlog::error("reload: {}; the running configuration stays", fresh.error().message);
     return;
   }
+  if (const auto changed = changed_keys(config_, *fresh); !changed.empty())
+    spdlog::warn("reload: changed, but in force only after a restart: {}", join(changed, ", "));
+  if (!webhook_front_) return spdlog::info("reload: no webhooks are taken, so there is nothing to read again");
   if (fresh->webhook.secrets.empty() && !config_.webhook.allow_unsigned) {
     spdlog::error("reload: no webhook secret any more; the running ones stay");
     return;
@@ -365,7 +427,7 @@ void Daemon::reload(const std::string& config_file) {
   if (auto reloaded = webhook_front_->reload_certificate(); !reloaded) {
     spdlog::error("reload: {}; the running certificate stays", reloaded.error().message);
   }
-  spdlog::info("reload: {} webhook secrets", count);
+  spdlog::info("reload: {}", counted(count, "webhook secret"));
 }
 
 void Daemon::tick() {
@@ -384,8 +446,7 @@ bool Daemon::stop() {
   if (webhook_front_) webhook_front_->stop(drain_deadline);
   poller_to_nudge_ = nullptr;
   if (poller_) poller_->stop();  // and no more: somebody may be about to nudge it
-  if (auto forgotten = catch_up_.set_listening(std::nullopt); !forgotten)
-    spdlog::warn("journal.path: {}", forgotten.error().message);
+  remember_running(false);
   // It may be looking at an archive that does not answer.
   bool let_go = false;
   {
@@ -395,6 +456,7 @@ bool Daemon::stop() {
   if (auto* engine = engine_.load(); engine != nullptr) let_go = engine->stop(time_left(), milliseconds(0)) && let_go;
   writer_.stop();
   if (admin_front_) admin_front_->stop(milliseconds(0));
+  if (command_front_) command_front_->stop(milliseconds(0));
   return let_go;
 }
 
@@ -404,10 +466,11 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   if (auto usable = check_for_serving(config); !usable) return complain(usable.error().message);
   FileChange stored_secrets(config.secret_store());  // before what may take its time
   set_process_up();
-  for (const auto& remark : config.remarks) spdlog::info("{}", remark);
+  spdlog::info("rhombus-responder {}, {}, clips to {}, {}", RESPONDER_VERSION, config_source(config),
+               config.archive.directory, counted(config.webhook.secrets.size(), "webhook secret"));
 
   auto lock = ProcessLock::try_take(serve_lock(config.journal.path));
-  if (!lock) return complain("journal.path: " + lock.error().message);
+  if (!lock) return complain(with_context(lock.error(), "journal.path").message);
   if (!*lock) {
     return complain(
         fmt::format("journal.path: another serve works on {}: stop it, or give this one a journal.path of "
@@ -418,7 +481,7 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   if (!writing) return complain(writing.error().message);
 
   auto counting = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
-  if (!counting) return complain("journal.path: " + counting.error().message);
+  if (!counting) return complain(with_context(counting.error(), "journal.path").message);
 
   auto for_poller = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!for_poller) return complain("journal.path: " + for_poller.error().message);
@@ -447,7 +510,7 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
 }
 
 int complain(const std::string& message, int status) {
-  fmt::print(stderr, "rhombus-responder: {}\n", message);
+  fmt::print(stderr, "{}rhombus-responder: {}\n", stderr_is_journal() ? "<3>" : "", message);
   return status;
 }
 

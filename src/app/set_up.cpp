@@ -79,8 +79,8 @@ bool is_absent(const std::filesystem::path& file) {
 }
 
 Error no_journal(const Config& config) {
-  return {ErrorKind::permanent,
-          fmt::format("{} is not there (journal.path; has serve run yet?)", config.journal.path)};
+  return {ErrorKind::permanent, fmt::format("{} is not there (journal.path; has serve run yet? {})",
+                                            config.journal.path, config_source(config))};
 }
 
 }  // namespace

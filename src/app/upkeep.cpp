@@ -8,6 +8,7 @@
 
 #include "archive_marker.hpp"
 #include "commands.hpp"
+#include "refused_devices.hpp"
 #include "set_up.hpp"
 
 namespace responder::app {
@@ -17,8 +18,13 @@ int list_pins(const Config& config) {
   if (!journal) return complain(journal.error().message);
   const auto pins = journal->pins();
   if (!pins) return complain(pins.error().message);
-  for (const auto& pin : *pins)
+  const auto refused = refused_devices(*journal);
+  if (!refused) return complain(refused.error().message);
+  for (const auto& pin : *pins) {
     fmt::print("{}  {}  since {}\n", pin.device.str(), pin.key_sha256, format_rfc3339(pin.first_seen));
+    for (const auto& one : *refused)
+      if (one.device == pin.device) fmt::print("    REFUSED: {}\n", describe(one, ""));
+  }
   return exit_done;
 }
 
@@ -28,6 +34,8 @@ int forget_pin(const Config& config, const std::string& device) {
   if (!journal) return complain(journal.error().message);
   const auto forgotten = journal->forget_pin(DeviceId(device));
   if (!forgotten) return complain(forgotten.error().message);
+  if (auto removed = remove_refused_device(*journal, DeviceId(device)); !removed)
+    return complain(removed.error().message);
   if (!*forgotten) return complain(fmt::format("no key of {} is remembered; pins list shows those that are", device));
   fmt::print("{}: the key it shows next is remembered\n", device);
   return exit_done;

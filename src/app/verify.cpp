@@ -270,7 +270,7 @@ int verify(const Config& config, const VerifyOptions& options, const Signals& si
   fs::path lock_file = config.journal.path;
   const auto lock = ProcessLock::try_take(lock_file += ".verify-lock");
   // Who may not write beside the journal can do without: nothing is written then.
-  if (!lock && options.repair) return complain("journal.path: " + lock.error().message);
+  if (!lock && options.repair) return complain(with_context(lock.error(), "journal.path").message);
   if (lock && !*lock) return complain("another verify is at work on this journal: wait for it, or end it");
   return Verification(config, options, std::move(*journal), signals).run();
 }

@@ -139,6 +139,8 @@ Result<Target> find_target(const Config& config, const std::string& text) {
     trust.ca_file = config.rhombus.ca_file;
     return Target{net::HttpConnection(*url, trust, limits), url->target(), shown_url(text)};
   }
+  if (config.webhook.listen.empty())
+    return Error{ErrorKind::permanent, "webhook.listen is empty, so no webhooks are taken here: give --url URL"};
   const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
   if (!listen.unix_path.empty())
     return Target{net::HttpConnection(listen.unix_path, limits), config.webhook.path, listen.str()};
@@ -163,8 +165,9 @@ std::string mend_for(int status) {
 }  // namespace
 
 int test_webhook(const Config& config, const std::string& url) {
-  if (config.webhook.secrets.empty() && !config.webhook.allow_unsigned)
-    return complain(check_for_serving(config).error().message);
+  const auto can_serve = check_for_serving(config);
+  if (!can_serve && config.webhook.secrets.empty() && !config.webhook.allow_unsigned)
+    return complain(can_serve.error().message);
   auto target = find_target(config, url);
   if (!target) return complain(target.error().message);
   const auto body = sample_body(SystemClock().wall_now());

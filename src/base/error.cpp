@@ -21,7 +21,8 @@ std::string_view to_string(ErrorKind kind) {
 }
 
 Error with_context(Error error, std::string_view context) {
-  error.message = fmt::format("{}: {}", context, error.message);
+  const bool says_so = error.message.starts_with(context) && error.message.substr(context.size()).starts_with(": ");
+  if (!says_so) error.message = fmt::format("{}: {}", context, error.message);
   return error;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <spdlog/spdlog.h>
+
 namespace responder::ingest {
 namespace {
 
@@ -239,6 +241,9 @@ Result<std::vector<TakenIn>> Intake::accept_all(std::vector<journal::NewCapture>
   for (const auto& [capture, accepted] : taken) {
     // New ones are found by the next scan, in the order of their alerts instead of that in which they are told.
     if (accepted.grew || accepted.hurried) wake_(accepted.id, capture.via == journal::Via::webhook);
+    if (!accepted.duplicate && !capture.ignored_reason.empty())
+      spdlog::debug("alert {} on {} by {}: ignored: {}", capture.alert.str(), capture.camera.str(),
+                    to_string(capture.via), capture.ignored_reason);
   }
   return taken;
 }

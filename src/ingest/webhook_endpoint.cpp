@@ -42,6 +42,7 @@ void WebhookEndpoint::set_secrets(std::vector<Secret> secrets) { *secrets_.lock(
 
 net::ServerReply WebhookEndpoint::refuse(int status, std::string_view result, std::string_view reason) const {
   observer_(result);
+  spdlog::debug("webhook answered with HTTP {}: {}", status, reason);
   return {.status = status, .body = status_body("error", reason)};
 }
 
@@ -93,6 +94,8 @@ void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
                      return slot->send(std::move(failed));
                    }
                    observer_(to_string(answer->kind));
+                   spdlog::debug("webhook of alert {}: {}{}{}", id.str(), to_string(answer->kind),
+                                 answer->reason.empty() ? "" : ": ", answer->reason);
                    slot->send({.status = 200, .body = status_body(to_string(answer->kind), answer->reason)});
                  });
 }

@@ -21,8 +21,11 @@ namespace {
 
 constexpr int backlog = 1024;
 
+enum class Purpose { listen, try_address };
+
 // An Error of kind not_found: this machine does not have that family of addresses.
-Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, const ListenAddress& named) {
+Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, const ListenAddress& named,
+                       Purpose purpose = Purpose::listen) {
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) {
     Error error = errno_error(errno, fmt::format("cannot listen on {}", named.str()));
@@ -32,7 +35,8 @@ Result<UniqueFd> bound(int family, const sockaddr* address, socklen_t length, co
   const int on = 1;
   if (family != AF_UNIX) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-  if (::bind(fd.get(), address, length) != 0 || ::listen(fd.get(), backlog) != 0) {
+  const bool listens = purpose == Purpose::listen;
+  if (::bind(fd.get(), address, length) != 0 || (listens && ::listen(fd.get(), backlog) != 0)) {
     const int failure = errno;
     Error error = errno_error(failure, fmt::format("cannot listen on {}", named.str()));
     if (failure == EADDRINUSE) error.message += "; another program has it: stop that one or choose another address";
@@ -105,14 +109,10 @@ std::string ListenAddress::str() const {
   return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
 }
 
-Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address) {
+namespace {
+
+Result<std::vector<UniqueFd>> bind_to(const ListenAddress& address, Purpose purpose) {
   std::vector<UniqueFd> sockets;
-  if (!address.unix_path.empty()) {
-    auto socket = listen_on_unix(address);
-    if (!socket) return socket.error();
-    sockets.push_back(std::move(*socket));
-    return sockets;
-  }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   // Without a name the answer is every address, or without "passive" the loopback's: of both families, whatever the
@@ -131,7 +131,7 @@ Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address) {
   for (auto* one = found; one != nullptr; one = one->ai_next) {
     // Where any port will do, it is the same one for all.
     if (address.port == 0 && !sockets.empty()) set_port(*one->ai_addr, bound_port(sockets.front()));
-    auto socket = bound(one->ai_family, one->ai_addr, one->ai_addrlen, address);
+    auto socket = bound(one->ai_family, one->ai_addr, one->ai_addrlen, address, purpose);
     if (socket) {
       sockets.push_back(std::move(*socket));
     } else if (socket.error().kind == ErrorKind::not_found) {
@@ -142,6 +142,34 @@ Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address) {
   }
   if (sockets.empty()) return *missing;
   return sockets;
+}
+
+}  // namespace
+
+Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address) {
+  if (address.unix_path.empty()) return bind_to(address, Purpose::listen);
+  auto socket = listen_on_unix(address);
+  if (!socket) return socket.error();
+  std::vector<UniqueFd> sockets;
+  sockets.push_back(std::move(*socket));
+  return sockets;
+}
+
+Result<void> check_can_listen(const ListenAddress& address) {
+  if (address.unix_path.empty()) {
+    const auto sockets = bind_to(address, Purpose::try_address);
+    return sockets ? Result<void>{} : sockets.error();
+  }
+  sockaddr_un path{};
+  path.sun_family = AF_UNIX;
+  if (address.unix_path.size() >= sizeof path.sun_path)
+    return Error{ErrorKind::permanent, fmt::format("unix socket path {} is too long", address.unix_path)};
+  address.unix_path.copy(path.sun_path, address.unix_path.size());
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&path), sizeof path) != 0) return {};
+  return Error{ErrorKind::permanent, fmt::format("cannot listen on {}: another program listens there: stop that one "
+                                                 "or choose another address",
+                                                 address.str())};
 }
 
 Result<UniqueFd> adopt_listening(UniqueFd socket) {

@@ -40,7 +40,7 @@ net::ServerReply AdminEndpoint::readiness(const Readiness& journal) const {
   return {.status = worst == Readiness::State::unready ? 503 : 200, .body = std::move(json).str()};
 }
 
-void AdminEndpoint::ask_readiness(net::ReplySlot reply) {
+void AdminEndpoint::answer_readiness(net::ReplySlot reply) {
   bool is_silent = false;
   {
     auto waiting = waiting_.lock();
@@ -103,7 +103,7 @@ void AdminEndpoint::handle(const net::ServerRequest& request, net::ReplySlot rep
     if (options_.alive()) return reply.send({.status = 200, .body = R"({"status":"ok"})"});
     return reply.send({.status = 503, .body = R"({"status":"hangs"})"});
   }
-  if (request.path == "/readyz") return ask_readiness(std::move(reply));
+  if (request.path == "/readyz") return answer_readiness(std::move(reply));
   if (request.path == "/metrics") {
     options_.refresh();
     return reply.send(

@@ -88,9 +88,13 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     if (!limiter_.wait_turn(stop, options.urgency)) return Error{ErrorKind::cancelled, "shutting down"};
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
+    const auto asked_at = clock_.steady_now();
     auto response =
         (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes, options.repeat, stop);
     observer_(name, response ? response->status : 0);
+    spdlog::debug("API call {}: {} after {} ms", name,
+                  response ? fmt::format("HTTP {}", response->status) : response.error().message,
+                  std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - asked_at).count());
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
     if (options.answered != nullptr) *options.answered = true;

@@ -320,6 +320,18 @@ TEST_CASE("a device that shows another key is refused") {
       responder.wait_for(alert, [](const Event& e) { return e.state == "waiting" && !e.reason.empty(); });
   CHECK(event.reason.find("another TLS key") != std::string::npos);
   CHECK(event.reason.find("rhombus-responder pins forget " + camera) != std::string::npos);
+  // And it is said wherever somebody looks, until the new key is accepted.
+  const auto names_it = [&](const std::vector<std::string>& command) {
+    const auto said = responder.command(command).out;
+    CAPTURE(said);
+    return said.find("another TLS key") != std::string::npos &&
+           said.find("rhombus-responder pins forget " + camera) != std::string::npos;
+  };
+  CHECK(names_it({"check"}));
+  CHECK(names_it({"status"}));
+  CHECK(names_it({"pins"}));
+  CHECK(responder.command({"status", "--json"}).out.find(R"("refused_devices":[{"device":")" + camera) !=
+        std::string::npos);
   // Refused in the handshake: no token has left. Whether the device is there was asked before, without one.
   const auto requests = other.requests();
   CHECK(std::none_of(requests.begin(), requests.end(), [&](const Request& request) {

@@ -30,7 +30,7 @@ struct Error {
   std::optional<std::chrono::seconds> retry_after = {};
 };
 
-// The same error, told from one step further out: "while doing X: what happened".
+// The same error, told from one step further out: "while doing X: what happened". Unchanged where it says so already.
 Error with_context(Error error, std::string_view context);
 
 // `errno` as an error: the one table from errno to ErrorKind.

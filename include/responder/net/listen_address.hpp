@@ -25,6 +25,10 @@ struct ListenAddress {
 // address and what stands in the way.
 Result<std::vector<UniqueFd>> listen_on(const ListenAddress& address);
 
+// Whether listen_on() would succeed now: an Error says what stands in the way. Nobody can connect meanwhile, and no
+// file is made.
+Result<void> check_can_listen(const ListenAddress& address);
+
 // A listening socket that was opened by somebody else, made fit for the event loop.
 Result<UniqueFd> adopt_listening(UniqueFd socket);
 

@@ -42,6 +42,9 @@ class AdminEndpoint {
 
   void handle(const net::ServerRequest& request, net::ReplySlot reply);
 
+  // Answers as /readyz does, whoever asks: for a place that only the owner reaches.
+  void answer_readiness(net::ReplySlot reply);
+
   // Answers who waits for a journal that does not. To be called every second or so.
   void tick();
 
@@ -54,7 +57,6 @@ class AdminEndpoint {
   };
 
   bool may_ask(const net::ServerRequest& request) const;
-  void ask_readiness(net::ReplySlot reply);
   void answer_all(const Readiness& journal, bool still_trying);
   net::ServerReply readiness(const Readiness& journal) const;
 

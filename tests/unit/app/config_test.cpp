@@ -17,13 +17,14 @@ struct Fixture {
   test::TempFolder folder;
   std::map<std::string, std::string> environment{{"HOME", "/home/nobody"}};
 
-  Result<Config> load(const std::string& toml) {
+  Result<Config> load(const std::string& toml, const SystemPlaces& places = {}) {
     const auto file = folder / "config.toml";
     std::ofstream(file) << toml;
-    return load_config(file, [this](const std::string& name) -> std::optional<std::string> {
+    const auto look_up = [this](const std::string& name) -> std::optional<std::string> {
       const auto found = environment.find(name);
       return found == environment.end() ? std::nullopt : std::optional(found->second);
-    });
+    };
+    return load_config(file, look_up, Secrets::read, places);
   }
   std::string error(const std::string& toml) {
     const auto config = load(toml);
@@ -80,6 +81,68 @@ TEST_CASE_METHOD(Fixture, "mistakes are named with the mend") {
   CHECK(error("[rhombus]\napi_key_file = \"/does/not/exist\"\n").find("api_key_file") != std::string::npos);
   CHECK(error("[admin]\nlisten = \"0.0.0.0:9464\"\n").find("admin.listen") != std::string::npos);
   CHECK_FALSE(load_config("/does/not/exist.toml", [](const std::string&) { return std::nullopt; }));
+}
+
+TEST_CASE_METHOD(Fixture, "a key in the wrong place is named with its line and the right place") {
+  CHECK(error("[log]\nlevel = \"info\"\nrhombus.api_key_file = \"/k\"\n")
+            .find("config.toml:3: rhombus.api_key_file stands below [log], so it is read as a key of [log]: put the "
+                  "line above the first [table], or write it as api_key_file below [rhombus]") != std::string::npos);
+  CHECK(error("[[hook]]\nname = \"a\"\ncommand = [\"x\"]\nlog.level = \"info\"\n")
+            .find("log.level stands below [[hook]]") != std::string::npos);
+  CHECK(error("api_key_file = \"/k\"\n")
+            .find("config.toml:1: unknown key api_key_file; write it as rhombus.api_key_file, or below [rhombus]") !=
+        std::string::npos);
+  CHECK(error("[rhombus]\n[log]\n[rhombus]\n").find("write all keys of a table below one [table] line") !=
+        std::string::npos);
+  CHECK(error("[webhok]\nlisten = \"x\"\n").find("did you mean webhook.listen?") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "without the system's folder the user's own is taken, and it is said") {
+  environment["XDG_STATE_HOME"] = "/home/nobody/state";
+  SystemPlaces places{folder / "no-such-state", folder / "no-such-config"};
+  const auto config = load("", places);
+  REQUIRE(config);
+  CHECK(config->journal.path == "/home/nobody/state/rhombus-responder/journal.db");
+  CHECK(config->archive.directory == (std::filesystem::current_path() / "clips").string());
+  REQUIRE(config->remarks.size() == 2);
+  CHECK(config->remarks[0] ==
+        (folder / "no-such-state").string() + " is not there: the journal is " + config->journal.path);
+  CHECK(config->remarks[1].find("/clips") != std::string::npos);
+
+  // One that is there and is somebody else's is no reason to look elsewhere.
+  places.state = "/proc";
+  const auto with_folder = load("", places);
+  REQUIRE(with_folder);
+  CHECK(with_folder->journal.path == "/var/lib/rhombus-responder/journal.db");
+  CHECK(with_folder->remarks.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "errors about what is not configured name the file that was read") {
+  const auto config = load("");
+  REQUIRE(config);
+  CHECK(check_for_asking(*config).error().message.find("configuration " + (folder / "config.toml").string()) !=
+        std::string::npos);
+  CHECK(config_source(Config{}).find("no configuration file") != std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "no webhooks may be taken at all") {
+  const auto config = load("[webhook]\nlisten = \"\"\n[rhombus]\napi_key = \"k\"\n");
+  REQUIRE(config);
+  CHECK(check_for_serving(*config));
+}
+
+TEST_CASE_METHOD(Fixture, "the keys that differ between two configurations are named, secrets of webhooks are not") {
+  const std::string common = "[webhook]\nsecrets = [\"one\"]\n[[hook]]\nname = \"a\"\ncommand = [\"x\"]\n";
+  const auto running =
+      load("[filter]\ncameras = [\"C1\"]\n[rhombus]\napi_key_file = \"" + file("key", "k1") + "\"\n" + common);
+  REQUIRE(running);
+  CHECK(changed_keys(*running, *running).empty());
+  const auto fresh =
+      load("[filter]\ncameras = [\"C1\", \"C2\"]\n[capture]\nworkers = 2\n[rhombus]\napi_key_file = \"" +
+           file("key", "k2") + "\"\n[webhook]\nsecrets = [\"two\"]\n[[hook]]\nname = \"a\"\ncommand = [\"y\"]\n");
+  REQUIRE(fresh);
+  CHECK(changed_keys(*running, *fresh) ==
+        std::vector<std::string>{"capture.workers", "filter.cameras", "hook", "rhombus.api_key"});
 }
 
 TEST_CASE_METHOD(Fixture, "rules and associations that do nothing, and ids that are none, are named by number") {
