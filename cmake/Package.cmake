@@ -27,11 +27,11 @@ install(FILES ${deploy_dir}/rhombus-responder.service ${deploy_dir}/rhombus-resp
   DESTINATION lib/systemd/system COMPONENT program)
 install(FILES ${deploy_dir}/sysusers.conf DESTINATION lib/sysusers.d RENAME rhombus-responder.conf COMPONENT program)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${doc_dir} COMPONENT program)
-install(FILES ${deploy_dir}/README.md DESTINATION ${doc_dir} RENAME README.deploy.md COMPONENT program)
-install(FILES ${deploy_dir}/MIGRATING.md DESTINATION ${doc_dir} COMPONENT program)
+# As in the source, so that the names in README.md are right here as well.
+install(FILES ${deploy_dir}/README.md ${deploy_dir}/MIGRATING.md ${deploy_dir}/crontab ${deploy_dir}/config.toml
+  DESTINATION ${doc_dir}/deploy COMPONENT program)
 install(DIRECTORY ${deploy_dir}/nginx ${deploy_dir}/caddy ${deploy_dir}/haproxy ${deploy_dir}/prometheus ${deploy_dir}/grafana
-  DESTINATION ${doc_dir}/examples COMPONENT program PATTERN "*_test.yml" EXCLUDE)
-install(FILES ${deploy_dir}/crontab DESTINATION ${doc_dir}/examples COMPONENT program)
+  DESTINATION ${doc_dir}/deploy COMPONENT program PATTERN "*_test.yml" EXCLUDE)
 install(FILES ${deploy_dir}/config.toml DESTINATION /etc/rhombus-responder COMPONENT configuration EXCLUDE_FROM_ALL)
 
 # Only for the .deb.
