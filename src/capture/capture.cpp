@@ -326,6 +326,10 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
           "no sound from " + (sound_problem_.empty() ? printable(camera_->gateway->name, 60) : sound_problem_);
     }
   }
+  if (camera_ && !camera_->gateway_is_known && !collected.has_audio && collected.sound_problem.empty()) {
+    collected.sound_problem = "no sound: it is not known yet whether an audio gateway records it";
+    collected.why_missing = ErrorKind::transient;
+  }
   if (!collected.has_audio && !collected.sound_problem.empty())
     collected.reason += (collected.reason.empty() ? "" : "; ") + collected.sound_problem;
   const bool picture_is_whole =

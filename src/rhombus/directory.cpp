@@ -8,7 +8,11 @@ namespace responder::rhombus {
 namespace {
 
 constexpr std::chrono::minutes fresh_for{5};
-constexpr std::chrono::seconds ask_again_after{3};  // for a camera that is not known, or when it failed
+constexpr std::chrono::seconds ask_again_after{3};  // for what is not known, or when it failed
+
+// An organization may have no list of gateways, or our key no right to it: some of that looks like any other failure,
+// and captures cannot wait for sound for ever.
+constexpr std::chrono::minutes gateways_fail_at_most{10};
 
 // A UUID may carry a facet ("UUID.v0"): the same device seen through one of its lenses.
 std::string_view without_facet(const DeviceId& id) {
@@ -26,13 +30,21 @@ std::optional<CameraWithSound> DeviceDirectory::look_up(const State& state, cons
   if (found == state.cameras.end()) found = std::find_if(state.cameras.begin(), state.cameras.end(), same_device);
   if (found == state.cameras.end()) return std::nullopt;
 
-  CameraWithSound result{*found, std::nullopt};
+  CameraWithSound result{*found, std::nullopt, state.gateways_are_known};
   for (const auto& gateway : state.gateways) {
     const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(),
                                    [&](const DeviceId& camera) { return is_same_device(camera, id); });
     if (hears && (!result.gateway || (gateway.online && !result.gateway->online))) result.gateway = gateway;
   }
   return result;
+}
+
+void DeviceDirectory::note_unknown_gateways(State& state, const Error& error) const {
+  if (error.kind == ErrorKind::cancelled || state.gateways_are_known) return;
+  const auto now = clock_.steady_now();
+  if (!state.gateways_failed_at) state.gateways_failed_at = now;
+  state.gateways_are_known =
+      error.kind != ErrorKind::transient || now - *state.gateways_failed_at >= gateways_fail_at_most;
 }
 
 Result<void> DeviceDirectory::ask(std::stop_token stop) {
@@ -49,11 +61,13 @@ Result<void> DeviceDirectory::ask(std::stop_token stop) {
       state->cameras_outage.note_working(clock_.steady_now());
       if (gateways) {
         state->gateways = std::move(*gateways);
+        state->gateways_are_known = true;
         state->gateways_outage.note_working(clock_.steady_now());
       } else if (gateways.error().kind != ErrorKind::cancelled &&
                  state->gateways_outage.note_failing(clock_.steady_now())) {
         spdlog::warn("list of audio gateways not refreshed: {}", gateways.error().message);
       }
+      if (!gateways) note_unknown_gateways(*state, gateways.error());
       state->asked_at = clock_.steady_now();
       state->failure.reset();
     } else {
@@ -84,7 +98,8 @@ Result<std::optional<CameraWithSound>> DeviceDirectory::find(const DeviceId& cam
     while (true) {
       known = look_up(*state, camera);
       const auto now = clock_.steady_now();
-      const auto limit = known ? std::chrono::seconds(fresh_for) : ask_again_after;
+      const bool all_is_known = known && known->gateway_is_known;
+      const auto limit = all_is_known ? std::chrono::seconds(fresh_for) : ask_again_after;
       if (state->asked_at && now - *state->asked_at < limit) return known;
       const bool just_failed = state->failure && now - state->failure->at < ask_again_after;
       if (known && (state->being_refreshed || just_failed)) return known;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <csignal>
 #include <fstream>
@@ -289,6 +290,24 @@ TEST_CASE("an organization without a list of gateways has pictures all the same"
   Responder responder(rhombus);
   responder.start();
   check_clip(responder, rhombus, responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 5)));
+}
+
+TEST_CASE("a list of gateways that fails at first does not make a clip without its sound done") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Cam", .video = small});
+  const auto gateway = rhombus.add_gateway({.name = "Ears", .cameras = {camera}});
+  rhombus.start();
+  std::atomic<int> failures{0};
+  rhombus.intercept([&](const Request& request) -> std::optional<Reply> {
+    if (!request.path.ends_with("getMinimalAudioGatewayStateList") || failures >= 1) return std::nullopt;
+    ++failures;
+    return Reply{500, "oops"};
+  });
+  Responder responder(rhombus);
+  responder.start();
+  const auto event = responder.wait_until_done(responder.alert(camera, now_ms() - 60'000, 5));
+  CHECK(failures == 1);
+  check_clip(responder, rhombus, event, gateway);
 }
 
 TEST_CASE("a device that shows another key is refused") {

@@ -19,6 +19,8 @@ bool is_same_device(const DeviceId& a, const DeviceId& b);
 struct CameraWithSound {
   Camera camera;
   std::optional<AudioGateway> gateway;  // the one that records this camera's sound, if there is one
+  // False: the list of gateways could not be read yet, so that there may be one.
+  bool gateway_is_known = true;
 };
 
 class DeviceDirectory {
@@ -38,13 +40,18 @@ class DeviceDirectory {
   struct State {
     bool being_refreshed = false;
     std::optional<SteadyTime> asked_at;  // with success
-    std::optional<Failure> failure;      // since then
+    // The gateways were listed, or it is clear that we get no list of them.
+    bool gateways_are_known = false;
+    std::optional<SteadyTime> gateways_failed_at;  // the first time, while they are not known
+    std::optional<Failure> failure;                // since then
     std::vector<Camera> cameras;
     std::vector<AudioGateway> gateways;
     Outage cameras_outage, gateways_outage;  // of their lists
   };
   // Asks Rhombus; the caller has set being_refreshed.
   Result<void> ask(std::stop_token stop);
+  // The list of cameras was had, and that of gateways was not.
+  void note_unknown_gateways(State& state, const Error& error) const;
   static std::optional<CameraWithSound> look_up(const State& state, const DeviceId& camera);
 
   ApiClient& api_;

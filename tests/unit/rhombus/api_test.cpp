@@ -77,6 +77,42 @@ TEST_CASE_METHOD(Fixture, "a list of devices that cannot be refreshed is asked f
   CHECK(fake.requests().size() == 2);
 }
 
+TEST_CASE_METHOD(Fixture, "gateways that could not be listed are unknown, and are asked for again") {
+  test::ManualClock ours(clock.wall_now());
+  auto api = client(options());
+  DeviceDirectory directory(api, ours);
+  const auto status = GENERATE(500, 403);
+  std::atomic<bool> fails{true};
+  fake.intercept([&](const fake_rhombus::Request& request) -> std::optional<fake_rhombus::Reply> {
+    if (!fails || !request.path.ends_with("getMinimalAudioGatewayStateList")) return std::nullopt;
+    return fake_rhombus::Reply{status, "oops", "application/json"};
+  });
+  const auto look = [&] {
+    const auto found = directory.find(DeviceId(camera), {});
+    REQUIRE(found);
+    REQUIRE(*found);
+    return **found;
+  };
+  // Our key may have no right to them: then no capture waits for them.
+  CHECK(look().gateway_is_known == (status == 403));
+  if (status == 403) return;
+
+  SECTION("they come back") {
+    fails = false;
+    CHECK_FALSE(look().gateway_is_known);  // was asked just now
+    ours.advance(std::chrono::seconds(4));
+    CHECK(look().gateway_is_known);
+    CHECK(look().gateway);
+  }
+  SECTION("they never come") {
+    ours.advance(std::chrono::minutes(5));
+    CHECK_FALSE(look().gateway_is_known);
+    ours.advance(std::chrono::minutes(6));
+    CHECK(look().gateway_is_known);
+    CHECK_FALSE(look().gateway);
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "while the devices are asked for, a camera that is known waits for nobody") {
   test::ManualClock ours(clock.wall_now());
   auto api = client(options());
