@@ -123,6 +123,43 @@ std::optional<std::chrono::seconds> seconds_of(const json::Object& object, std::
 double down(double value) { return std::floor(value); }
 double up(double value) { return std::ceil(value); }
 
+// "v0" of "v0" and of "UUID.v0".
+std::string_view facet_of(std::string_view text) { return text.substr(text.rfind('.') + 1); }
+
+// `supportedFacets` says which there are, `facetNameMap` how some are called; either may be missing.
+std::vector<Facet> read_facets(const json::Object& state, std::string_view path) {
+  std::vector<Facet> facets;
+  const auto add = [&](std::string_view id, std::string_view name) {
+    const auto known = std::find_if(facets.begin(), facets.end(), [&](const Facet& one) { return one.id == id; });
+    if (!is_safe_id(id)) return;
+    if (known == facets.end()) {
+      facets.push_back({std::string(id), std::string(name)});
+    } else if (!name.empty()) {
+      known->name = name;
+    }
+  };
+  for (const auto& id : texts(state, path, "supportedFacets", is_safe_id)) add(facet_of(id), "");
+  if (const auto names = json::object(state, "facetNameMap")) {
+    for (const auto [id, value] : *names) {
+      std::string_view name;
+      if (value.get(name) == simdjson::SUCCESS) add(facet_of(id), name);
+    }
+  }
+  return facets;
+}
+
+// A list, or one alone.
+std::vector<std::string> read_addresses(const json::Object& state, std::string_view path) {
+  if (auto one = json::text(state, "lanAddresses"); one && !one->empty()) return {std::move(*one)};
+  return texts(state, path, "lanAddresses", [](std::string_view address) { return !address.empty(); });
+}
+
+std::vector<DeviceId> read_cameras_of(const json::Object& device, std::string_view path) {
+  std::vector<DeviceId> cameras;
+  for (auto& camera : texts(device, path, "associatedCameras", is_safe_id)) cameras.emplace_back(std::move(camera));
+  return cameras;
+}
+
 }  // namespace
 
 Result<std::vector<Camera>> read_cameras(const std::string& path, const std::string& text) {
@@ -132,7 +169,8 @@ Result<std::vector<Camera>> read_cameras(const std::string& path, const std::str
   const auto read = each_in_list(*answer, path, "cameraStates", "uuid", [&](const json::Object& state) {
     const auto id = device_id(state);
     if (!id) return false;
-    cameras.push_back({*id, json::text(state, "name").value_or(""), location_of(state), is_online(state)});
+    cameras.push_back({*id, json::text(state, "name").value_or(""), location_of(state), is_online(state),
+                       read_facets(state, path), read_addresses(state, path)});
     return true;
   });
   if (!read) return read.error();
@@ -149,12 +187,61 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
     const auto id = device_id(state);
     if (!id) return false;
     AudioGateway gateway{*id, json::text(state, "name").value_or(""), {}, is_online(state)};
-    for (auto& camera : texts(state, path, "associatedCameras", is_safe_id)) gateway.cameras.emplace_back(camera);
+    gateway.cameras = read_cameras_of(state, path);
     gateways.push_back(std::move(gateway));
     return true;
   });
   if (!read) return read.error();
   return gateways;
+}
+
+namespace {
+
+// False: it has no usable id. Those in it are added all the same.
+bool add_location(const json::Object& described, std::string_view path, int depth, std::vector<Location>& locations) {
+  constexpr int deepest = 8;
+  const auto id = json::text(described, "uuid");
+  const bool is_usable = id && is_safe_id(*id);
+  if (is_usable) locations.push_back({LocationId(*id), json::text(described, "name").value_or("")});
+  const auto inner = json::array(described, "subLocations");
+  if (inner && depth < deepest)
+    each_object(*inner, path, "subLocations", "uuid",
+                [&](const json::Object& one) { return add_location(one, path, depth + 1, locations); });
+  return is_usable;
+}
+
+}  // namespace
+
+Result<std::vector<Location>> read_locations(const std::string& path, const std::string& text) {
+  auto answer = Answer::parse(path, text);
+  if (!answer) return answer.error();
+  std::vector<Location> locations;
+  const auto read = each_in_list(*answer, path, "locations", "uuid", [&](const json::Object& described) {
+    return add_location(described, path, 0, locations);
+  });
+  if (!read) return read.error();
+  return locations;
+}
+
+Result<DoorPage> read_doors(const std::string& path, const std::string& text, Door::Kind kind) {
+  auto answer = Answer::parse(path, text);
+  if (!answer) return answer.error();
+  const bool is_sensor = kind == Door::Kind::sensor;
+  const auto* list = is_sensor ? "doorStates" : "accessControlledDoors";
+  DoorPage page;
+  page.next_key = json::text(answer->object(), "lastEvaluatedKey").value_or("");
+  // An organization without any may have null there.
+  if (!json::array(answer->object(), list)) return page;
+  const auto read = each_in_list(*answer, path, list, "uuid", [&](const json::Object& described) {
+    auto id = json::text(described, is_sensor ? "sensorUuid" : "uuid");
+    if (!id) id = json::text(described, is_sensor ? "uuid" : "componentUuid");
+    if (!id || !is_safe_id(*id)) return false;
+    page.doors.push_back({kind, DeviceId(*id), json::text(described, "name").value_or(""), location_of(described),
+                          read_cameras_of(described, path)});
+    return true;
+  });
+  if (!read) return read.error();
+  return page;
 }
 
 Result<MediaUris> read_media_uris(const std::string& path, const std::string& text) {

@@ -12,6 +12,13 @@ namespace responder::rhombus {
 
 Result<std::vector<Camera>> read_cameras(const std::string& path, const std::string& text);
 Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, const std::string& text);
+// With those that lie in others.
+Result<std::vector<Location>> read_locations(const std::string& path, const std::string& text);
+struct DoorPage {
+  std::vector<Door> doors;
+  std::string next_key;  // what the next page is asked for with; empty: there is none
+};
+Result<DoorPage> read_doors(const std::string& path, const std::string& text, Door::Kind kind);
 Result<MediaUris> read_media_uris(const std::string& path, const std::string& text);
 Result<std::optional<std::vector<Presence>>> read_presence(const std::string& path, const std::string& text);
 Result<AlertDetails> read_alert_details(const std::string& path, const std::string& text);

@@ -1,6 +1,7 @@
 #include "responder/rhombus/api_client.hpp"
 
 #include <ctime>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -133,6 +134,35 @@ Result<std::vector<AudioGateway>> ApiClient::audio_gateways(std::stop_token stop
   return read_audio_gateways(path, *text);
 }
 
+Result<std::vector<Location>> ApiClient::locations(std::stop_token stop) {
+  const std::string path = "/api/location/getLocations";
+  auto text = call(path, "{}", stop);
+  if (!text) return text.error();
+  return read_locations(path, *text);
+}
+
+Result<std::vector<Door>> ApiClient::doors(Door::Kind kind, std::stop_token stop) {
+  constexpr int most_pages = 100;  // one that names itself as the next would never end
+  const std::string path =
+      kind == Door::Kind::sensor ? "/api/door/getMinimalDoorStateList" : "/api/component/findAccessControlledDoors";
+  std::vector<Door> doors;
+  std::string key;
+  for (int pages = 0; pages < most_pages; ++pages) {
+    JsonWriter body;
+    body.begin_object();
+    if (!key.empty()) body.field("lastEvaluatedKey", key);
+    body.end_object();
+    auto text = call(path, std::move(body).str(), stop);
+    if (!text) return text.error();
+    auto page = read_doors(path, *text, kind);
+    if (!page) return page.error();
+    std::move(page->doors.begin(), page->doors.end(), std::back_inserter(doors));
+    if (page->next_key.empty() || page->next_key == key) break;
+    key = std::move(page->next_key);
+  }
+  return doors;
+}
+
 Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop) {
   const bool camera = kind == DeviceKind::camera;
   const std::string path = camera ? "/api/camera/getMediaUris" : "/api/audiogateway/getMediaUris";
@@ -245,6 +275,21 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
     if (webhook.url == url && webhook.diagnostic == diagnostic && !webhook.secret.empty()) return webhook.secret;
   }
   return Error{ErrorKind::transient, fmt::format("{}: Rhombus tells no secret for the URL", path)};
+}
+
+Result<void> ApiClient::unregister_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
+                                           std::stop_token stop) {
+  const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
+  auto text = call(path, unregistration_body(now, url, diagnostic), stop);
+  if (!text) return text.error();
+  if (auto said = read_registration(path, *text); !said) return said.error();
+  const auto settings = webhook_settings(stop);
+  if (!settings) return settings.error();
+  for (const auto& webhook : settings->webhooks) {
+    if (webhook.url == url && webhook.diagnostic == diagnostic && !webhook.disabled)
+      return Error{ErrorKind::permanent, fmt::format("{}: Rhombus still calls the URL", path)};
+  }
+  return {};
 }
 
 Result<Secret> ApiClient::federated_token(std::chrono::seconds duration, const std::optional<DeviceId>& device,

@@ -63,4 +63,34 @@ std::string registration_body(const WebhookSettings& now, std::string_view url, 
   return std::move(json).str();
 }
 
+std::string unregistration_body(const WebhookSettings& now, std::string_view url, bool diagnostic) {
+  const auto names_url = [&](std::string_view list) {
+    return diagnostic ? list == "diagnosticWebhooks" || list == "diagnosticWebhooksV2"
+                      : list == "activityWebhooks" || list == "activityWebhooksV2";
+  };
+  JsonWriter json;
+  json.begin_object();
+  json.field("webhookUrl", url).field("isDiagnostic", diagnostic).field("disabled", true);
+  json.key("updatedWebhookSettings").begin_object();
+  simdjson::dom::parser parser;
+  json::Object settings;
+  if (parser.parse(now.as_given.reveal()).get(settings) == simdjson::SUCCESS) {
+    for (const auto [name, value] : settings) {
+      json.key(name);
+      json::Object urls;
+      if (!names_url(name) || value.get(urls) != simdjson::SUCCESS) {
+        json.document(simdjson::minify(value));
+        continue;
+      }
+      json.begin_object();
+      for (const auto [one, described] : urls) {
+        if (one != url) json.key(one).document(simdjson::minify(described));
+      }
+      json.end_object();
+    }
+  }
+  json.end_object().end_object();
+  return std::move(json).str();
+}
+
 }  // namespace responder::rhombus

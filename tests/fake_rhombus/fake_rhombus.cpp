@@ -132,8 +132,16 @@ struct Device {
   std::shared_ptr<const TrackLoop> video;
   std::shared_ptr<const TrackLoop> audio;
   std::string lan_address;
+  std::map<std::string, std::string> facets;
+  std::vector<std::string> told_addresses;
   Server server;
 };
+
+struct Webhook {
+  std::string secret;
+  bool disabled = false;
+};
+using Webhooks = std::map<std::string, Webhook>;  // by URL
 
 struct StoredClip {
   std::int64_t start = 0;
@@ -178,8 +186,11 @@ struct FakeRhombus::Impl {
   mutable std::mutex mutex;
   std::vector<Request> log;
   std::map<std::string, Token> tokens;
-  std::map<std::string, std::string> activity_webhooks;  // url -> secret
-  std::map<std::string, std::string> diagnostic_webhooks;
+  Webhooks activity_webhooks;
+  Webhooks diagnostic_webhooks;
+  bool keeps_removed_webhooks = false;
+  std::vector<DoorSpec> doors;
+  std::vector<std::pair<std::string, std::string>> locations{{"LocationAAAAAAAAAAAAAA", "Headquarters"}};
   mutable std::mutex kept_mutex;
   mutable std::map<std::string, std::string> kept_segments;
   Intercept intercept;
@@ -300,8 +311,9 @@ struct FakeRhombus::Impl {
     const std::string& path = request.path;
     if (path == "/api/camera/getMinimalCameraStateList") return camera_list();
     if (path == "/api/audiogateway/getMinimalAudioGatewayStateList") return gateway_list();
-    if (path == "/api/location/getLocations")
-      return json_reply(R"({"locations":[{"uuid":"LocationAAAAAAAAAAAAAA","name":"Headquarters"}],"error":null})");
+    if (path == "/api/location/getLocations") return location_list();
+    if (path == "/api/door/getMinimalDoorStateList") return sensor_list();
+    if (path == "/api/component/findAccessControlledDoors") return door_page(request.body);
     if (path == "/api/camera/getMediaUris") return media_uris(json_text(request.body, "cameraUuid"), true);
     if (path == "/api/audiogateway/getMediaUris") return media_uris(json_text(request.body, "gatewayUuid"), false);
     if (path == "/api/org/generateFederatedSessionToken") return new_token(request.body);
@@ -323,9 +335,13 @@ struct FakeRhombus::Impl {
       if (!d->is_camera) continue;
       states += fmt::format(
           "{}{{\"uuid\":{},\"name\":{},\"locationUuid\":{},\"connectionStatus\":{},\"mediaRegion\":\"us-west-2\","
-          "\"serialNumber\":null}}",
+          "\"serialNumber\":null,\"supportedFacets\":{},\"facetNameMap\":{{{}}},\"lanAddresses\":[{}]}}",
           states.empty() ? "" : ",", json_string(d->uuid), json_string(d->name), json_string(d->location),
-          json_string(d->status));
+          json_string(d->status),
+          d->facets.empty() ? "null"
+                            : "[" + joined(d->facets, [](const auto& one) { return json_string(one.first); }) + "]",
+          joined(d->facets, [](const auto& one) { return json_string(one.first) + ":" + json_string(one.second); }),
+          joined(d->told_addresses, json_string));
     }
     return json_reply("{\"cameraStates\":[" + states + "],\"error\":null,\"errorMsg\":null}");
   }
@@ -339,6 +355,45 @@ struct FakeRhombus::Impl {
                             joined(d->cameras, json_string), json_string(d->status));
     }
     return json_reply("{\"audioGatewayStates\":[" + states + "],\"error\":null}");
+  }
+
+  Reply location_list() const {
+    return json_reply("{\"locations\":[" +
+                      joined(locations,
+                             [](const auto& one) {
+                               return fmt::format("{{\"uuid\":{},\"name\":{}}}", json_string(one.first),
+                                                  json_string(one.second));
+                             }) +
+                      "],\"error\":null}");
+  }
+
+  static std::string door_json(const DoorSpec& door) {
+    return fmt::format(R"({{"{}":{},"name":{},"locationUuid":{},"associatedCameras":[{}]}})",
+                       door.is_sensor ? "sensorUuid" : "uuid", json_string(door.uuid), json_string(door.name),
+                       json_string(door.location),
+                       joined(door.cameras, [](const auto& camera) { return json_string(camera + ".v0"); }));
+  }
+
+  Reply sensor_list() const {
+    std::string states;
+    for (const auto& door : doors) {
+      if (door.is_sensor) states += (states.empty() ? "" : ",") + door_json(door);
+    }
+    return json_reply("{\"doorStates\":[" + states + "],\"error\":null}");
+  }
+
+  // One a page, so that whoever does not ask on misses some.
+  Reply door_page(const std::string& body) const {
+    const auto after = json_text(body, "lastEvaluatedKey");
+    bool is_next = after.empty();
+    for (const auto& door : doors) {
+      if (door.is_sensor) continue;
+      if (is_next)
+        return json_reply(fmt::format(R"({{"accessControlledDoors":[{}],"lastEvaluatedKey":{}}})", door_json(door),
+                                      json_string(door.uuid)));
+      is_next = door.uuid == after;
+    }
+    return json_reply(R"({"accessControlledDoors":[],"lastEvaluatedKey":null})");
   }
 
   Reply media_uris(const std::string& uuid, bool camera) const {
@@ -446,29 +501,52 @@ struct FakeRhombus::Impl {
                                   *start, held));
   }
 
-  static std::string webhooks_json(const std::map<std::string, std::string>& webhooks) {
+  static std::string webhooks_json(const Webhooks& webhooks) {
     return joined(webhooks, [](const auto& one) {
-      return fmt::format("{}:{{\"webhookSecret\":{},\"webhookDisabled\":false}}", json_string(one.first),
-                         json_string(one.second));
+      const auto secret =
+          one.second.secret.empty() ? "" : fmt::format("\"webhookSecret\":{},", json_string(one.second.secret));
+      return fmt::format("{}:{{{}\"webhookDisabled\":{}}}", json_string(one.first), secret, one.second.disabled);
     });
   }
 
   Reply webhook_integration() const {
     const std::lock_guard lock(mutex);
     return json_reply(fmt::format(
-        R"({{"orgIntegrationV2":{{"enabled":true,"activityWebhooksV2":{{{}}},"diagnosticWebhooksV2":{{{}}}}}}})",
+        R"({{"orgIntegrationV2":{{"enabled":true,"orgUuid":"OrgAAAAAAAAAAAAAAAAAAA","activityWebhooksV2":{{{}}},"diagnosticWebhooksV2":{{{}}}}}}})",
         webhooks_json(activity_webhooks), webhooks_json(diagnostic_webhooks)));
+  }
+
+  // What the settings that come back leave out goes, whosever it is; the one that is named is added, or turned off.
+  static void take_settings(Webhooks& webhooks, const simdjson::dom::element& root, const char* list) {
+    simdjson::dom::object kept;
+    if (root.at_key("updatedWebhookSettings").at_key(list).get(kept) != simdjson::SUCCESS) {
+      webhooks.clear();
+      return;
+    }
+    std::erase_if(webhooks, [&](const auto& one) { return kept.at_key(one.first).error() != simdjson::SUCCESS; });
   }
 
   Reply update_webhook(const std::string& body) {
     const auto url = json_text(body, "webhookUrl");
-    if (url.empty()) return {500, "Internal Server Error", "text/plain"};
+    simdjson::dom::parser parser;
+    simdjson::dom::element root;
+    if (url.empty() || parser.parse(body).get(root) != simdjson::SUCCESS)
+      return {500, "Internal Server Error", "text/plain"};
+    const auto flag = [&](const char* name) {
+      bool value = false;
+      return root.at_key(name).get(value) == simdjson::SUCCESS && value;
+    };
     const std::lock_guard lock(mutex);
-    auto& webhooks =
-        body.find("\"isDiagnostic\":true") != std::string::npos ? diagnostic_webhooks : activity_webhooks;
-    auto& secret = webhooks[url];
-    if (secret.empty()) secret = random_uuid();
-    return json_reply("{\"webhookSecret\":" + json_string(secret) + "}");
+    auto& webhooks = flag("isDiagnostic") ? diagnostic_webhooks : activity_webhooks;
+    const auto before = webhooks.find(url) == webhooks.end() ? Webhook{} : webhooks.find(url)->second;
+    take_settings(activity_webhooks, root, "activityWebhooksV2");
+    take_settings(diagnostic_webhooks, root, "diagnosticWebhooksV2");
+    if (flag("disabled")) {
+      if (keeps_removed_webhooks) webhooks[url] = {before.secret, true};
+      return json_reply(R"({"webhookSecret":null})");
+    }
+    webhooks[url] = {before.secret.empty() ? random_uuid() : before.secret, false};
+    return json_reply("{\"webhookSecret\":" + json_string(webhooks[url].secret) + "}");
   }
 
   // --- media
@@ -673,6 +751,8 @@ std::string FakeRhombus::add_camera(CameraSpec spec) {
   device->absolute_times = spec.absolute_times;
   device->clamp_to_now = spec.clamp_to_now;
   device->form = spec.form;
+  device->facets = spec.facets;
+  device->told_addresses = spec.lan_addresses;
   device->video = impl_->video_loop(spec.video);
   if (spec.own_sound) {
     if (!impl_->aac) impl_->aac = make_aac();
@@ -698,6 +778,26 @@ std::string FakeRhombus::add_gateway(GatewaySpec spec) {
   const auto uuid = device->uuid;
   impl_->devices.push_back(std::move(device));
   return uuid;
+}
+
+std::string FakeRhombus::add_door(DoorSpec spec) {
+  if (spec.uuid.empty()) spec.uuid = random_uuid();
+  impl_->doors.push_back(spec);
+  return spec.uuid;
+}
+
+void FakeRhombus::add_location(const std::string& uuid, const std::string& name) {
+  impl_->locations.emplace_back(uuid, name);
+}
+
+void FakeRhombus::add_webhook(const std::string& url, const std::string& secret, bool diagnostic) {
+  const std::lock_guard lock(impl_->mutex);
+  (diagnostic ? impl_->diagnostic_webhooks : impl_->activity_webhooks)[url] = {secret, false};
+}
+
+void FakeRhombus::keep_removed_webhooks(bool keep) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->keeps_removed_webhooks = keep;
 }
 
 void FakeRhombus::add_alert(StoredAlert alert) {

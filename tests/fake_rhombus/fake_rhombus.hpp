@@ -39,6 +39,16 @@ struct CameraSpec {
   bool clamp_to_now = false;    // the MPD ends at the present instead of naming what is not there yet
   MpdForm form = MpdForm::adaptation_set;
   std::string status = "GREEN";
+  std::map<std::string, std::string> facets = {};  // "v1" -> its name
+  std::vector<std::string> lan_addresses = {};     // told beside the real one of `lan`
+};
+
+struct DoorSpec {
+  std::string name = "Door";
+  std::string uuid = {};
+  std::string location = "LocationAAAAAAAAAAAAAA";
+  std::vector<std::string> cameras = {};
+  bool is_sensor = false;  // a door sensor, no access-controlled door
 };
 
 struct GatewaySpec {
@@ -103,12 +113,18 @@ class FakeRhombus {
   FakeRhombus(const FakeRhombus&) = delete;
   FakeRhombus& operator=(const FakeRhombus&) = delete;
 
-  // Before start(). Both return the device's UUID.
+  // Before start(). They return the device's UUID.
   std::string add_camera(CameraSpec spec);
   std::string add_gateway(GatewaySpec spec);
+  std::string add_door(DoorSpec spec);
+  void add_location(const std::string& uuid, const std::string& name);
 
   // What the lists of alerts have. At any time.
   void add_alert(StoredAlert alert);
+  // A webhook of somebody else, as if registered long ago; `secret` empty: Rhombus tells none.
+  void add_webhook(const std::string& url, const std::string& secret, bool diagnostic = false);
+  // Whether a URL that is left out of the settings goes, or is kept and turned off.
+  void keep_removed_webhooks(bool keep);
   // What the diagnostics say of a webhook that could not be delivered; `at` in RFC 3339.
   void record_failed_delivery(const std::string& at);
 

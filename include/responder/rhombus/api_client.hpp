@@ -38,11 +38,35 @@ struct ApiOptions {
 // The headers that authenticate an API request, and a WAN media request. Never for a LAN device.
 net::Headers api_auth_headers(const ApiOptions& options);
 
+// One of a device's pictures or sounds: v0, v1, … are lenses or channels, a0, … microphones.
+struct Facet {
+  std::string id;    // "v0"
+  std::string name;  // as its owner named it; may be empty
+  bool operator==(const Facet&) const = default;
+};
+
 struct Camera {
   DeviceId id;
   std::string name;
   LocationId location;
-  bool online = true;  // connectionStatus other than RED
+  bool online = true;                           // connectionStatus other than RED
+  std::vector<Facet> facets = {};               // where Rhombus tells them
+  std::vector<std::string> lan_addresses = {};  // as Rhombus writes them
+};
+
+struct Location {
+  LocationId id;
+  std::string name;
+};
+
+// A door with a reader, or one with a sensor.
+struct Door {
+  enum class Kind { access_controlled, sensor };
+  Kind kind = Kind::sensor;
+  DeviceId id;
+  std::string name;
+  LocationId location;
+  std::vector<DeviceId> cameras = {};  // that see it, as its owner set them at Rhombus; with or without facet
 };
 
 struct AudioGateway {
@@ -89,6 +113,10 @@ class ApiClient {
 
   Result<std::vector<Camera>> cameras(std::stop_token stop);
   Result<std::vector<AudioGateway>> audio_gateways(std::stop_token stop);
+  // With those that lie in others.
+  Result<std::vector<Location>> locations(std::stop_token stop);
+  // All of that kind.
+  Result<std::vector<Door>> doors(Door::Kind kind, std::stop_token stop);
   Result<MediaUris> media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop);
 
   // nullopt: Rhombus does not say.
@@ -101,6 +129,10 @@ class ApiClient {
   // Registers the URL, or renews its registration: registration_body() of the present settings. The secret that its
   // webhooks are signed with from then on.
   Result<Secret> register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
+                                  std::stop_token stop);
+  // Takes the URL out of the settings, or turns it off where Rhombus keeps it: unregistration_body() of the present
+  // settings. An Error of kind permanent: Rhombus goes on calling it.
+  Result<void> unregister_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
                                   std::stop_token stop);
   // An account may not be allowed to read them: an Error, then.
   Result<FailedDeliveries> failed_deliveries(WallTime since, std::stop_token stop);

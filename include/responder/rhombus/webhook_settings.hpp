@@ -28,4 +28,8 @@ struct WebhookSettings {
 // it is; webhooks that are off are turned on.
 std::string registration_body(const WebhookSettings& now, std::string_view url, bool diagnostic);
 
+// The body that takes the URL out of the settings of its kind, and turns it off should Rhombus keep it. What else
+// there is stays as it is.
+std::string unregistration_body(const WebhookSettings& now, std::string_view url, bool diagnostic);
+
 }  // namespace responder::rhombus
