@@ -4,6 +4,7 @@
 //   journal.cpp    opening, versions, damage, transactions; facts and pins
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
 //   deliveries.cpp who is told of finished captures
+//   lookups.cpp    what names and file names that people give stand for
 //   reports.cpp    what is asked and changes nothing
 //   retention.cpp  clips that are kept, held and removed
 #pragma once

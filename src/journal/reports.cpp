@@ -88,7 +88,8 @@ Result<void> Journal::each(const Filter& filter, const std::function<void(const 
   static const std::string sql = fmt::format(
       "SELECT {} FROM captures WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR received_ms >= ?2) "
       "AND (?4 IS NULL OR alert = ?4) AND (?5 IS NULL OR received_ms < ?5) AND (?6 IS NULL OR via = ?6) "
-      "AND (?7 IS NULL OR camera = ?7 OR camera_name LIKE ?8 ESCAPE '\\') "
+      "AND (?7 IS NULL OR camera = ?7 OR camera_name LIKE ?8 ESCAPE '\\' OR (camera_name = '' AND camera IN "
+      "(SELECT camera FROM captures WHERE camera_name LIKE ?8 ESCAPE '\\'))) AND (?10 IS NULL OR held = ?10) "
       "AND (?9 IS NULL OR ',' || activities || ',' LIKE ?9 ESCAPE '\\') ORDER BY id DESC LIMIT ?3",
       capture_columns);
   auto query = impl_->statement(sql);
@@ -109,8 +110,10 @@ Result<void> Journal::each(const Filter& filter, const std::function<void(const 
   const auto one_activity = part_of("," + filter.activity + ",");
   std::optional<std::string_view> activity;
   if (!filter.activity.empty()) activity = one_activity;
+  std::optional<std::int64_t> held;
+  if (filter.held) held = *filter.held ? 1 : 0;
   (*query)->bind(state, after, static_cast<std::int64_t>(filter.limit), alert, before, via, camera,
-                 std::string_view(camera_name), activity);
+                 std::string_view(camera_name), activity, held);
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();

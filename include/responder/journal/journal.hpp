@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -207,6 +208,7 @@ struct Filter {
   std::string camera = {};    // its UUID, or a part of its name (ASCII letters in either case); empty: any
   std::string activity = {};  // one of its activities, letters in either case; empty: any
   std::optional<Via> via = {};
+  std::optional<bool> held = {};
   std::size_t limit = 100;
 };
 
@@ -252,6 +254,23 @@ struct Delivery {
   WallTime created_at;        // when it did
   int attempts = 0;
   Capture capture;  // as it is known now
+};
+
+// What became of telling a target.
+struct DeliveryState {
+  std::string target;
+  State state = State::done;  // what it is told
+  WallTime created_at;
+  int attempts = 0;
+  std::optional<WallTime> next_at;  // when it is tried (again); without it and the next, it was given up
+  std::optional<WallTime> delivered_at;
+  std::string reason;  // of the last failure
+};
+
+// A camera that captures are of.
+struct KnownCamera {
+  DeviceId id;
+  std::string name;  // as the newest capture that tells one has it; empty: none does
 };
 
 struct DeliveryCounts {
@@ -381,6 +400,17 @@ class Journal {
   Result<ClipTotals> published_totals(CaptureId after);
   Result<std::optional<Capture>> find(CaptureId id);
   Result<std::optional<Capture>> find(const AlertId& alert, const DeviceId& camera);
+  // What people's names stand for. Each reads the whole journal unless it says otherwise.
+  Result<std::vector<KnownCamera>> cameras();
+  // Names of cameras in the newest so many captures; fast.
+  Result<std::map<DeviceId, std::string>> camera_names(std::size_t newest);
+  Result<std::vector<std::string>> activities();
+  // Of the newest captures; fast.
+  Result<std::vector<AlertId>> newest_alerts(std::size_t newest);
+  // Alerts whose ids have these letters and digits, whatever stands between them, as in names of clips.
+  Result<std::vector<AlertId>> alerts_of_letters(std::string_view letters_and_digits);
+  // Captures whose clip has that file name, in whatever folder.
+  Result<std::vector<Capture>> captures_of_file(std::string_view file_name);
   Result<Counts> counts();
   // Of alerts that began in that time.
   Result<MissedWebhooks> missed_webhooks(WallTime from, WallTime to);
@@ -397,6 +427,8 @@ class Journal {
   Result<void> not_delivered(DeliveryId id, std::string_view reason, std::optional<WallTime> next_at, bool counts);
   // Of each target there is now, by name.
   Result<std::vector<DeliveryCounts>> delivery_counts();
+  // All of one capture, in order.
+  Result<std::vector<DeliveryState>> deliveries_of(CaptureId id);
   // What was due at that time and still is.
   Result<WorkAfterCaptures> work_after_captures(WallTime then);
   // Puts what was given up, of targets there are now, back in line; how many there were.
