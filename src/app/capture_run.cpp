@@ -1,7 +1,6 @@
 #include "capture_run.hpp"
 
 #include <algorithm>
-#include <thread>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -11,6 +10,7 @@
 #include "responder/journal/capture_json.hpp"
 
 #include "archive_marker.hpp"
+#include "beside.hpp"
 #include "commands.hpp"
 #include "set_up.hpp"
 
@@ -43,24 +43,15 @@ CaptureRun::CaptureRun(const Config& config, journal::Journal writing, journal::
                        const Signals& signals, std::function<void(const journal::Capture&)> closed)
     : config_(config),
       signals_(signals),
-      writer_(std::move(writing), max_queued_changes),
       reader_(std::move(reading)),
+      writer_(std::move(writing), max_queued_changes),
       api_(api_options(config), clock_, [](std::string_view, int) {}),
       intake_(intake_policy(config), writer_, [](journal::CaptureId, bool) {}),
       goal_(reader_, std::move(closed)),
       began_(clock_.steady_now()) {}
 
 void CaptureRun::beside(const std::function<void(std::stop_token)>& work) {
-  std::atomic<bool> over{false};  // set last by the thread
-  std::jthread working([&](std::stop_token stop) {
-    work(std::move(stop));
-    over = true;
-  });
-  while (!over) {
-    if (!signals_.wait_for(milliseconds(20))) continue;
-    interrupted_ = true;
-    working.request_stop();
-  }
+  if (run_beside(signals_, work)) interrupted_ = true;
 }
 
 Result<bool> CaptureRun::has_clip_or_waits(journal::CaptureId id, bool final_is_enough) {

@@ -10,6 +10,7 @@
 #include "responder/journal/capture_json.hpp"
 
 #include "alert_run.hpp"
+#include "beside.hpp"
 #include "capture_run.hpp"
 #include "commands.hpp"
 #include "scope.hpp"
@@ -67,6 +68,16 @@ int catch_up(const Config& config, const CatchUpOptions& options, const Signals*
   if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
   auto scope = read_scope(options.scope, SystemClock().wall_now());
   if (!scope) return complain(scope.error().message);
+  std::optional<Complaint> wrong_name;
+  const auto find_names = [&](std::stop_token stop) {
+    wrong_name = name_scope(config, {options.scope.camera, options.scope.location}, {}, *scope, std::move(stop));
+  };
+  if (signals == nullptr) {
+    find_names({});
+  } else if (run_beside(*signals, find_names)) {
+    return complain("interrupted while asking Rhombus; nothing is lost", exit_failed);
+  }
+  if (wrong_name) return complain(wrong_name->message, wrong_name->status);
   set_process_up();
   if (signals == nullptr) return dry_run(config, *scope);
   scope->webhooks_expected = ProcessLock::is_held(serve_lock(config.journal.path));

@@ -1,5 +1,6 @@
 // check: what is wrong with the set-up, one line each with the mend.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -17,9 +18,11 @@
 #include "commands.hpp"
 #include "deliveries.hpp"
 #include "push_path.hpp"
+#include "ranges.hpp"
 #include "refused_devices.hpp"
 #include "rules.hpp"
 #include "run_as.hpp"
+#include "scope.hpp"
 #include "serve_report.hpp"
 
 namespace responder::app {
@@ -33,6 +36,8 @@ class Findings {
     fmt::print("WRONG  {:<9} {}\n", what, detail);
     ++wrong_;
   }
+  // What may be meant so.
+  void note(std::string_view what, std::string_view detail) { fmt::print("note   {:<9} {}\n", what, detail); }
   bool all_good() const { return wrong_ == 0; }
 
  private:
@@ -256,11 +261,45 @@ bool is_wanted(const Config& config, const rhombus::Camera& camera) {
   return passes(config.filter.cameras, camera.id.str()) && passes(config.filter.locations, camera.location.str());
 }
 
-void check_rules(const Config& config, const std::vector<rhombus::Camera>& cameras, Findings& findings) {
-  const auto misnamed = misnamed_cameras(config, cameras);
+// What filter, rules and associations name, against what Rhombus has.
+void check_rules(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
+                 Findings& findings) {
+  auto misnamed = misnamed_cameras(config, cameras);
+  const auto& filter = config.filter;
+  const auto named = config.rules.size() + config.associates.size() + filter.cameras.size() + filter.locations.size();
+  if (named > 0) {
+    const auto locations = misnamed_locations(config, as_named(locations_or_none(api, {}), cameras));
+    misnamed.insert(misnamed.end(), locations.begin(), locations.end());
+  }
   for (const auto& line : misnamed) findings.wrong("rules", line);
-  if (misnamed.empty() && config.rules.size() + config.associates.size() + config.filter.cameras.size() > 0)
-    findings.good("rules", "the cameras that they and the filter name are there");
+  for (const auto& line : unknown_activities(config)) findings.note("rules", line);
+  if (misnamed.empty() && named > 0)
+    findings.good("rules", "the cameras and locations that they and the filter name are there");
+}
+
+// A filter that lets nothing through throws away every alert, and nobody hears of it.
+void check_activities(rhombus::ApiClient& api, const Config& config, Findings& findings, WallTime now) {
+  if (config.filter.activities.empty()) return;
+  constexpr std::chrono::days looked_at{7};
+  constexpr std::size_t most_alerts = 300;
+  std::set<std::string> recent;
+  std::size_t alerts = 0;
+  const auto listed =
+      rhombus::list_alerts([&](const rhombus::AlertQuery& query,
+                               std::stop_token stop) { return api.policy_alerts(query, std::move(stop)); },
+                           {.after = now - looked_at}, {},
+                           [&](std::vector<rhombus::ListedAlert> page) -> Result<bool> {
+                             alerts += page.size();
+                             for (const auto& listed_alert : page) {
+          const auto& alert = listed_alert.alert;
+                               recent.insert(alert.activities.begin(), alert.activities.end());
+                               for (const auto& camera : alert.cameras)
+                                 recent.insert(camera.activities.begin(), camera.activities.end());
+                             }
+                             return alerts < most_alerts;
+                           });
+  if (!listed) return findings.wrong("rules", "filter.activities: " + listed.error().message);
+  if (const auto idle = idle_filter(config, recent, alerts); !idle.empty()) findings.wrong("rules", idle);
 }
 
 void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
@@ -284,6 +323,10 @@ void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<
     return findings.wrong("LAN", problem +
                                      ": let this machine into the cameras' network, or set "
                                      "capture.connection to \"wan\"");
+  const bool any_wanted =
+      std::any_of(cameras.begin(), cameras.end(), [&](const auto& camera) { return is_wanted(config, camera); });
+  if (!any_wanted && !cameras.empty())
+    return findings.good("LAN", "the filter lets no camera through: none is tried");
   findings.good("LAN", tried == 0 ? "no camera is online" : "Rhombus names no camera's address there");
 }
 
@@ -343,6 +386,11 @@ void check_push_path(rhombus::ApiClient& api, const Config& config, Findings& fi
                           fmt::format("Rhombus recorded {} failed deliveries in the last day{}: is the URL "
                                       "reached from outside (rhombus-responder webhook test --url URL)?",
                                       failed->count, failed->last ? ", the last at " + *failed->last : ""));
+  const auto stored = read_file(config.secret_store());
+  if (ours.webhooks.empty() && stored && !trim(*stored).empty())
+    return findings.wrong("webhooks",
+                          "webhook register was run here, and Rhombus has none of its webhooks any more: run "
+                          "rhombus-responder webhook register --url URL again");
   if (ours.webhooks.empty())
     return findings.good("webhooks",
                          "none of ours is registered for the organization (webhook register --url URL); rules may "
@@ -407,7 +455,8 @@ int check(const Config& config) {
     reached = cameras.has_value();
     check_refused_devices(findings, journal, reached ? *cameras : std::vector<rhombus::Camera>());
     if (reached) {
-      check_rules(config, *cameras, findings);
+      check_rules(api, config, *cameras, findings);
+      check_activities(api, config, findings, clock.wall_now());
       check_lan(api, config, *cameras, findings);
       check_push_path(api, config, findings, journal, clock.wall_now());
     }

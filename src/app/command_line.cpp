@@ -13,6 +13,7 @@
 #include "commands.hpp"
 #include "completion.hpp"
 #include "man_page.hpp"
+#include "unknown_words.hpp"
 
 namespace responder::app {
 namespace {
@@ -24,8 +25,8 @@ constexpr const char* about =
 void add_scope(CLI::App& command, ScopeOptions& scope) {
   command.add_option("--after", scope.after, "alerts since: epoch seconds, RFC 3339, or -24h");
   command.add_option("--before", scope.before, "alerts until");
-  command.add_option("--camera", scope.camera, "only what this camera saw (UUID)");
-  command.add_option("--location", scope.location, "only alerts of this location (UUID)");
+  command.add_option("--camera", scope.camera, "only what this camera saw: UUID or name");
+  command.add_option("--location", scope.location, "only alerts of this location: UUID or name");
 }
 
 Command serve_command(CLI::App& program) {
@@ -54,7 +55,7 @@ Command backup_command(CLI::App& program) {
   command->add_option("--start", options->start, "epoch seconds, RFC 3339, or -24h (an hour ago)");
   command->add_option("--duration", options->duration, "seconds, or 90m, 2h, 3d (an hour)");
   command->add_option("--camera", options->camera, "only this one: UUID or name (all that are online)");
-  command->add_option("--location", options->location, "only those of this location (UUID)");
+  command->add_option("--location", options->location, "only those of this location: UUID or name");
   command->add_option("--split", options->split, "length of a file: seconds, or 10m, 1h (1h, on the hour)");
   return {
       .app = command,
@@ -95,13 +96,28 @@ Command reconcile_command(CLI::App& program) {
   auto* command = program.add_subcommand("reconcile", "Account for every alert that Rhombus lists");
   const auto options = std::make_shared<ReconcileOptions>();
   add_scope(*command, options->scope);
+  command->get_option("--after")->required();
   command->add_flag("--json", options->json, "one JSON object");
   return {.app = command, .run = [options](const Invocation& call) { return reconcile(call.config, *options); }};
 }
 
 Command check_command(CLI::App& program) {
   auto* command = program.add_subcommand("check", "Tell what is wrong with the set-up");
-  return {.app = command, .run = [](const Invocation& call) { return check(call.config); }};
+  struct Options {
+    bool config_only = false;
+    bool show_config = false;
+  };
+  const auto options = std::make_shared<Options>();
+  auto* only = command->add_flag("--config-only", options->config_only, "the configuration alone, offline");
+  command->add_flag("--show-config", options->show_config, "each value in force and where it comes from")
+      ->excludes(only);
+  return {.app = command,
+          .run =
+              [options](const Invocation& call) {
+                if (options->config_only) return check_config_only(call.config_file);
+                return options->show_config ? show_config(call.config) : check(call.config);
+              },
+          .needs_no_config = [options] { return options->config_only; }};
 }
 
 Command rebuild_command(CLI::App& program) {
@@ -119,9 +135,24 @@ Command events_command(CLI::App& program) {
   command->add_option("--via", options->via, "only what came by webhook, catch-up or manual");
   command->add_option("--after", options->after, "received since: epoch seconds, RFC 3339, or -24h");
   command->add_option("--before", options->before, "received before");
+  command->add_flag("--held", options->held, "only what retention has to keep");
   command->add_option("--limit", options->limit, "at most this many")->capture_default_str();
   return {.app = command,
           .run = [options](const Invocation& call) { return events(call.config, *options); },
+          .reads_secrets = false};
+}
+
+Command show_command(CLI::App& program) {
+  auto* command = program.add_subcommand("show", "All that is known of one alert");
+  struct Options {
+    std::string alert;
+    bool json = false;
+  };
+  const auto options = std::make_shared<Options>();
+  command->add_option("ALERT", options->alert, "its id, or the name of one of its clips")->required();
+  command->add_flag("--json", options->json, "one JSON object");
+  return {.app = command,
+          .run = [options](const Invocation& call) { return show(call.config, options->alert, options->json); },
           .reads_secrets = false};
 }
 
@@ -134,40 +165,13 @@ Command status_command(CLI::App& program) {
           .reads_secrets = false};
 }
 
-void add_webhook_commands(CLI::App& program, std::vector<Command>& commands) {
-  auto* webhook = program.add_subcommand("webhook", "Rhombus's webhooks to us: register, show, test");
-  webhook->require_subcommand(1);
-  auto* registering =
-      webhook->add_subcommand("register", "Have Rhombus call a URL, and store the secret it signs with");
-  struct Registration {
-    std::string url;
-    bool diagnostic = false;
-  };
-  const auto registration = std::make_shared<Registration>();
-  registering->add_option("--url", registration->url, "https://HOST/PATH, as Rhombus reaches it")->required();
-  registering->add_flag("--diagnostic", registration->diagnostic, "for what happens to devices, instead of alerts");
-  commands.push_back({.app = registering, .run = [registration](const Invocation& call) {
-                        return register_webhook(call.config, registration->url, registration->diagnostic);
-                      }});
-  auto* show = webhook->add_subcommand("show", "What is registered, and whether its secret is known here");
-  commands.push_back({.app = show, .run = [](const Invocation& call) { return show_webhooks(call.config); }});
-  auto* tidy =
-      webhook->add_subcommand("forget-unused", "Forget stored secrets that no registered webhook has any more");
-  commands.push_back({.app = tidy, .run = [](const Invocation& call) { return forget_unused_secrets(call.config); }});
-  auto* testing = webhook->add_subcommand("test", "Send a signed sample to the listener");
-  const auto url = std::make_shared<std::string>();
-  testing->add_option("--url", *url, "through this URL, instead of to webhook.listen");
-  commands.push_back(
-      {.app = testing, .run = [url](const Invocation& call) { return test_webhook(call.config, *url); }});
-}
-
 void add_pins_commands(CLI::App& program, std::vector<Command>& commands) {
   auto* pins = program.add_subcommand("pins", "TLS keys of LAN devices that are remembered");
   pins->require_subcommand(0, 1);
   pins->add_subcommand("list", "device, SHA-256 of its key, since when (also without a word)");
   auto* forget = pins->add_subcommand("forget", "Accept the key that a device shows next");
   const auto device = std::make_shared<std::string>();
-  forget->add_option("DEVICE", *device, "the device's UUID")->required();
+  forget->add_option("DEVICE", *device, "the device's UUID, or a camera's name")->required();
   // The more particular one first.
   commands.push_back({.app = forget,
                       .run = [device](const Invocation& call) { return forget_pin(call.config, *device); },
@@ -184,7 +188,8 @@ Command adopt_command(CLI::App& program) {
 Command retry_command(CLI::App& program) {
   auto* command = program.add_subcommand("retry", "Put captures back in line");
   const auto options = std::make_shared<RetryOptions>();
-  command->add_option("ALERT", options->alerts, "alerts whose captures are tried again");
+  command->add_option("ALERT", options->alerts,
+                      "alerts whose captures are tried again: their ids, or names of clips");
   command->add_flag("--failed", options->failed, "all that failed or stayed partial");
   command->add_flag("--deliveries", options->deliveries, "what hooks and the offsite copy were not told in days");
   return {.app = command,
@@ -195,7 +200,7 @@ Command retry_command(CLI::App& program) {
 Command hold_command(CLI::App& program) {
   auto* command = program.add_subcommand("hold", "Keep the clips of alerts, whatever retention says");
   const auto alerts = std::make_shared<std::vector<std::string>>();
-  command->add_option("ALERT", *alerts, "alerts whose clips are kept")->required();
+  command->add_option("ALERT", *alerts, "alerts whose clips are kept: their ids, or names of clips")->required();
   return {.app = command,
           .run = [alerts](const Invocation& call) { return hold(call.config, *alerts); },
           .reads_secrets = false};
@@ -204,7 +209,8 @@ Command hold_command(CLI::App& program) {
 Command release_command(CLI::App& program) {
   auto* command = program.add_subcommand("release", "Let retention remove clips that are held");
   const auto alerts = std::make_shared<std::vector<std::string>>();
-  command->add_option("ALERT", *alerts, "alerts whose clips are no longer held")->required();
+  command->add_option("ALERT", *alerts, "alerts whose clips are no longer held: their ids, or names of clips")
+      ->required();
   return {.app = command,
           .run = [alerts](const Invocation& call) { return release(call.config, *alerts); },
           .reads_secrets = false};
@@ -224,7 +230,9 @@ Command verify_command(CLI::App& program) {
   const auto options = std::make_shared<VerifyOptions>();
   command->add_flag("--repair", options->repair, "capture again what is damaged or missing");
   command->add_option("--rate", options->bytes_a_second, "read at most so many bytes a second: 20M, say")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::AsSizeValue(false))
+      ->check(
+          [](const std::string& text) { return text.starts_with('-') ? "give a number above 0" : std::string(); });
   command->add_flag("--anew", options->anew, "begin with the first clip, though the last verify was interrupted");
   return {.app = command,
           .run = [options](const Invocation& call) { return verify(call.config, *options, *call.signals); },
@@ -235,7 +243,8 @@ Command verify_command(CLI::App& program) {
 Command export_command(CLI::App& program) {
   auto* command = program.add_subcommand("export", "Copy clips out of the archive, to be handed over as evidence");
   const auto options = std::make_shared<ExportOptions>();
-  command->add_option("ALERT", options->alerts, "alerts whose clips are copied")->required();
+  command->add_option("ALERT", options->alerts, "alerts whose clips are copied: their ids, or names of clips")
+      ->required();
   command->add_option("--to", options->to, "the folder they are copied to")->required();
   return {.app = command,
           .run = [options](const Invocation& call) { return export_clips(call.config, *options, *call.signals); },
@@ -260,8 +269,8 @@ constexpr std::array<std::pair<std::string_view, const char*>, 16> values{{
     {"--url", "URL"},
     {"--to", "DIR"},
     {"--directory", "DIR"},
-    {"ALERT", "UUID"},
-    {"DEVICE", "UUID"},
+    {"ALERT", "ALERT"},
+    {"DEVICE", "DEVICE"},
     {"SHELL", "bash|zsh|fish"},
 }};
 
@@ -293,14 +302,14 @@ Command completion_command(CLI::App& program) {
                 if (*shell == "bash") return print(bash_completion(tree));
                 return print(*shell == "zsh" ? zsh_completion(tree) : fish_completion(tree));
               },
-          .is_about_itself = true};
+          .needs_no_config = [] { return true; }};
 }
 
 Command man_command(CLI::App& program) {
   auto* command = program.add_subcommand("man", "Print the manual page, as roff")->group("");
   return {.app = command,
           .run = [&program](const Invocation&) { return print(man_page(describe(program))); },
-          .is_about_itself = true};
+          .needs_no_config = [] { return true; }};
 }
 
 }  // namespace
@@ -320,7 +329,8 @@ CommandLine::CommandLine() : program_(about, "rhombus-responder") {
   commands_.push_back(rebuild_command(program_));
   commands_.push_back(events_command(program_));
   commands_.push_back(status_command(program_));
-  add_webhook_commands(program_, commands_);
+  commands_.push_back(show_command(program_));
+  add_rhombus_commands(program_, commands_);
   add_pins_commands(program_, commands_);
   commands_.push_back(adopt_command(program_));
   commands_.push_back(retry_command(program_));
@@ -347,16 +357,15 @@ std::string CommandLine::words_of(const Command& command) {
   return words;
 }
 
-std::optional<std::string> CommandLine::unknown_command(int argc, char** argv) const {
-  std::vector<std::string> names;
-  for (const auto* command : program_.get_subcommands([](const CLI::App*) { return true; }))
-    names.push_back(command->get_name());
-  const std::string word = argc > 1 ? argv[1] : "";
-  if (word.empty() || word.front() == '-' || std::find(names.begin(), names.end(), word) != names.end())
-    return std::nullopt;
-  const auto close = nearest(word, names);
-  return fmt::format("unknown command '{}'{}", printable(word, 40),
-                     close ? fmt::format("; did you mean {}?", *close) : "");
+std::string CommandLine::mistake(const std::vector<std::string>& words, const std::string& parser_says) const {
+  std::vector<std::string> hidden;
+  for (const auto* command : program_.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_group().empty()) hidden.push_back(command->get_name());
+  }
+  const auto read = read_commands(describe(program_), words, hidden);
+  if (read.mistake) return *read.mistake;
+  return fmt::format("{} (rhombus-responder {}--help shows the usage)", parser_says,
+                     read.command.empty() ? "" : read.command + " ");
 }
 
 }  // namespace responder::app

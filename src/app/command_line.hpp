@@ -29,14 +29,18 @@ struct Command {
   std::function<int(const Invocation&)> run;  // its exit status
   // Whether it ends in order on SIGTERM and SIGINT, which are held back for it.
   std::function<bool()> minds_signals = [] { return false; };
-  bool is_for_cron = false;      // what it says goes into somebody's mail: warnings only, unless told otherwise
-  bool reads_secrets = true;     // false: it needs none, and is for people who may not read them
-  bool is_about_itself = false;  // it looks at no configuration and nothing else outside
-  bool uses_journal = true;      // else it needs no right to use the journal's folder
+  bool is_for_cron = false;   // what it says goes into somebody's mail: warnings only, unless told otherwise
+  bool reads_secrets = true;  // false: it needs none, and is for people who may not read them
+  // Whether it runs without a loaded configuration: it looks at none, or reads it itself.
+  std::function<bool()> needs_no_config = [] { return false; };
+  bool uses_journal = true;  // else it needs no right to use the journal's folder
   RunsAs runs_as = RunsAs::owner_of_journal;
   // What the options say of the configuration.
   std::function<Result<void>(Config&)> adjust = [](Config&) { return Result<void>{}; };
 };
+
+// Those about what Rhombus has and what it calls, and about hooks.
+void add_rhombus_commands(CLI::App& program, std::vector<Command>& commands);
 
 class CommandLine {
  public:
@@ -50,8 +54,9 @@ class CommandLine {
   const Command* chosen() const;
   // The words of a command, "webhook show": without options, which may hold secrets.
   static std::string words_of(const Command& command);
-  // "sreve" deserves better than "a subcommand is required".
-  std::optional<std::string> unknown_command(int argc, char** argv) const;
+  // What is wrong with words that cannot be parsed, in one line with the mend. `parser_says`: what CLI11 says of
+  // them.
+  std::string mistake(const std::vector<std::string>& words, const std::string& parser_says) const;
 
  private:
   CLI::App program_;

@@ -29,11 +29,20 @@ struct EventsOptions {
   std::string via;
   std::string after;
   std::string before;
+  bool held = false;
   std::size_t limit = 100;
 };
 int events(const Config& config, const EventsOptions& options);
 
 int status(const Config& config, bool json);
+
+// All that is known of one alert. `alert`: as find_alert() takes it.
+int show(const Config& config, const std::string& alert, bool json);
+
+// What the organization has.
+int list_cameras(const Config& config, bool json);
+int list_locations(const Config& config, bool json);
+int list_doors(const Config& config, bool json);
 
 // As people give them on a command line.
 struct ScopeOptions {
@@ -92,10 +101,16 @@ int reconcile(const Config& config, const ReconcileOptions& options);
 int rebuild_journal(const Config& config);
 
 int check(const Config& config);
+// The configuration alone, offline: each thing that is wrong with it. `config_file`: --config, or empty.
+int check_config_only(const std::string& config_file);
+// Each value in force, and where it comes from.
+int show_config(const Config& config);
 
 int register_webhook(const Config& config, const std::string& url, bool diagnostic);
 int show_webhooks(const Config& config);
 int forget_unused_secrets(const Config& config);
+// Takes the URL out of Rhombus's settings, and forgets its stored secret.
+int unregister_webhook(const Config& config, const std::string& url);
 // `url`: empty for our own listener.
 int test_webhook(const Config& config, const std::string& url);
 
@@ -103,10 +118,13 @@ int test_webhook(const Config& config, const std::string& url);
 int list_pins(const Config& config);
 int forget_pin(const Config& config, const std::string& device);
 
+// Tells one hook a sample, and says what it answered. Ends in order on a signal.
+int test_hook(const Config& config, const std::string& name, const Signals& signals);
+
 // Makes the folder of archive.directory the journal's archive, whatever it was before.
 int adopt_archive(const Config& config);
 
-// Keeps retention from the clips of these alerts, or no longer.
+// Keeps retention from the clips of these alerts, or no longer. `alerts`: as find_alert() takes them.
 int hold(const Config& config, const std::vector<std::string>& alerts);
 int release(const Config& config, const std::vector<std::string>& alerts);
 
@@ -114,9 +132,9 @@ int release(const Config& config, const std::vector<std::string>& alerts);
 int prune(const Config& config, bool dry_run);
 
 struct RetryOptions {
-  std::vector<std::string> alerts;
-  bool failed = false;      // all that failed
-  bool deliveries = false;  // what was given up of telling hooks and copying off site
+  std::vector<std::string> alerts;  // as find_alert() takes them
+  bool failed = false;              // all that failed
+  bool deliveries = false;          // what was given up of telling hooks and copying off site
 };
 int retry(const Config& config, const RetryOptions& options);
 
@@ -129,7 +147,7 @@ struct VerifyOptions {
 int verify(const Config& config, const VerifyOptions& options, const Signals& signals);
 
 struct ExportOptions {
-  std::vector<std::string> alerts;
+  std::vector<std::string> alerts;  // as find_alert() takes them
   std::string to;
 };
 // Ends in order on a signal.

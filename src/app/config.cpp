@@ -71,8 +71,9 @@ const std::vector<Key<Config>>& known_keys() {
           "webhook.tls_key", [](Config & c) -> auto& { return c.webhook.tls_key; }),
       text(
           "webhook.client_ca", [](Config & c) -> auto& { return c.webhook.client_ca; }),
-      list(
-          "webhook.secrets", [](Config & c) -> auto& { return c.webhook.secret_texts; }),
+      secret_list(
+          "webhook.secrets", [](Config & c) -> auto& { return c.webhook.secret_texts; },
+          [](Config & c) -> auto& { return c.webhook.secrets; }),
       text(
           "webhook.secrets_file", [](Config & c) -> auto& { return c.webhook.secrets_file; }),
       flag(
@@ -291,11 +292,26 @@ std::optional<Value> to_value(const toml::node& node) {
   return std::nullopt;
 }
 
-Result<void> set_key(Config& config, const Key<Config>& key, const Value& value, std::string_view where) {
+// All that is wrong with a configuration, in the order in which it was found.
+class Problems {
+ public:
+  void add(Error problem) { all_.push_back(std::move(problem)); }
+  void add(const Result<void>& checked) {
+    if (!checked) add(checked.error());
+  }
+  std::vector<Error> take() { return std::move(all_); }
+
+ private:
+  std::vector<Error> all_;
+};
+
+// `where`: the file with its line, or the variable.
+Result<void> set_key(Config& config, const Key<Config>& key, const Value& value, const std::string& where) {
   if (auto set = key.set(config, value); !set)
     return wrong(fmt::format("{}: {} {}", where, key.name, set.error().message));
   config.set_keys.insert(key.name);
   config.fingerprints[key.name] = fingerprint(value);
+  config.sources[key.name] = where;
   return {};
 }
 
@@ -356,64 +372,114 @@ Result<bool> apply_tables(Config& config, std::string_view name, const toml::nod
   return true;
 }
 
+// A hint at what is usually wrong with a line that TOML's grammar refuses; empty where there is none.
+std::string hint_at_syntax(std::string_view value) {
+  if (std::count(value.begin(), value.end(), '"') % 2 == 1) return "is a quotation mark (\") missing?";
+  const bool is_quoted = value.find_first_of("\"'[{") == 0;
+  const bool is_word = value == "true" || value == "false";
+  if (!value.empty() && !is_quoted && !is_word && value.find_first_not_of("0123456789+-._") != std::string_view::npos)
+    return "a text stands in quotation marks (\")";
+  return {};
+}
+
+// Names the key of the line, and not its value, which may be a secret.
+Error syntax_error(const std::string& file, const std::string& content, const toml::parse_error& error) {
+  const auto number = error.source().begin.line;
+  std::string_view rest = content;
+  for (toml::source_index line = 1; line < number && rest.find('\n') != std::string_view::npos; ++line)
+    rest.remove_prefix(rest.find('\n') + 1);
+  const auto line = rest.substr(0, rest.find('\n'));
+  const auto equals = line.find('=');
+  auto text_ = fmt::format("{}:{}: {}", file, number, error.description());
+  if (equals == std::string_view::npos) return wrong(text_);
+  text_ =
+      fmt::format("{}:{}: the value of {} cannot be read", file, number, printable(trim(line.substr(0, equals)), 80));
+  const auto hint = hint_at_syntax(trim(line.substr(equals + 1)));
+  return wrong(fmt::format("{}: {}", text_, hint.empty() ? error.description() : hint));
+}
+
 Result<toml::table> parse_file(const std::string& file) {
   const auto content = read_file(file);
   if (!content) return wrong(content.error().message);
   try {
     return toml::parse(*content, file);
   } catch (const toml::parse_error& error) {
-    const bool table_is_twice = error.description().find("cannot redefine existing table") != std::string_view::npos;
-    return wrong(fmt::format("{}:{}: {}{}", file, error.source().begin.line, error.description(),
-                             table_is_twice ? "; write all keys of a table below one [table] line" : ""));
+    return syntax_error(file, *content, error);
   }
 }
 
-Result<void> apply_table(Config& config, const std::string& file, std::string_view table_name,
-                         const toml::table& table) {
+Result<void> apply_key(Config& config, std::string_view table_name, std::string_view key_name, const toml::node& node,
+                       const std::string& where) {
   const auto& keys = known_keys();
-  for (const auto& [key_name, node] : table) {
-    const std::string name = fmt::format("{}.{}", table_name, key_name.str());
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
-    if (key == keys.end()) {
-      const auto where = at_line(file, node);
-      const auto* inner = node.as_table();
-      return inner != nullptr && is_table_name(key_name.str())
-                 ? misplaced_key(where, table_name, key_name.str(), *inner)
-                 : unknown_key(where, name);
-    }
-    const auto value = to_value(node);
-    if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", at_line(file, node), name));
-    if (auto set = set_key(config, *key, *value, at_line(file, node)); !set) return set;
+  const auto name = fmt::format("{}.{}", table_name, key_name);
+  const auto key = std::find_if(keys.begin(), keys.end(), [&](const auto& one) { return one.name == name; });
+  if (key == keys.end()) {
+    const auto* inner = node.as_table();
+    return inner != nullptr && is_table_name(key_name) ? misplaced_key(where, table_name, key_name, *inner)
+                                                       : unknown_key(where, name);
   }
-  return {};
+  const auto value = to_value(node);
+  if (!value) return wrong(fmt::format("{}: {} has a type it cannot have", where, name));
+  return set_key(config, *key, *value, where);
 }
 
-Result<void> apply_file(Config& config, const std::string& file) {
+void apply_table(Config& config, const std::string& file, std::string_view table_name, const toml::table& table,
+                 Problems& problems) {
+  for (const auto& [key_name, node] : table)
+    problems.add(apply_key(config, table_name, key_name.str(), node, at_line(file, node)));
+}
+
+// False: the file cannot be read at all, and nothing more can be said of it.
+bool apply_file(Config& config, const std::string& file, Problems& problems) {
   const auto document = parse_file(file);
-  if (!document) return document.error();
+  if (!document) {
+    problems.add(document.error());
+    return false;
+  }
   for (const auto& [table_name, table_node] : *document) {
     const auto several = apply_tables(config, table_name.str(), table_node, file);
-    if (!several) return several.error();
-    if (*several) continue;
+    if (!several) problems.add(several.error());
+    if (!several || *several) continue;
     const auto* table = table_node.as_table();
-    if (table == nullptr) return unknown_key(at_line(file, table_node), table_name.str());
-    if (auto applied = apply_table(config, file, table_name.str(), *table); !applied) return applied;
+    if (table == nullptr) {
+      problems.add(unknown_key(at_line(file, table_node), table_name.str()));
+    } else {
+      apply_table(config, file, table_name.str(), *table, problems);
+    }
   }
-  return {};
+  return true;
 }
 
-Result<void> apply_environment(Config& config, const Environ& environment) {
+constexpr std::string_view variable_prefix = "RHOMBUS_RESPONDER_";
+
+std::string variable_of(std::string_view key) {
+  std::string variable(variable_prefix);
+  for (const char c : key)
+    variable += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return variable;
+}
+
+void apply_environment(Config& config, const Environ& environment, Problems& problems) {
   for (const auto& key : known_keys()) {
-    std::string variable = "RHOMBUS_RESPONDER_";
-    for (const char c : key.name) variable += c == '.' ? '_' : static_cast<char>(std::toupper(c));
-    if (const auto value = environment(variable)) {
-      if (auto set = set_key(config, key, *value, variable); !set) return set;
-    }
+    const auto variable = variable_of(key.name);
+    if (const auto value = environment(variable)) problems.add(set_key(config, key, *value, "$" + variable));
   }
   if (const auto key = environment("RHOMBUS_API_KEY"); key && config.rhombus.api_key.empty()) {
     config.rhombus.api_key = Secret(*key);
+    config.sources["rhombus.api_key"] = "$RHOMBUS_API_KEY";
   }
-  return {};
+}
+
+// A variable that sets nothing is a mistake, as a key of the file is.
+void check_variables(const std::vector<std::string>& names, Problems& problems) {
+  std::vector<std::string> known{std::string(variable_prefix) + "CONFIG"};
+  for (const auto& key : known_keys()) known.push_back(variable_of(key.name));
+  for (const auto& name : names) {
+    if (!name.starts_with(variable_prefix) || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const auto close = nearest(name, known);
+    problems.add(wrong(fmt::format("${}: unknown variable{}", printable(name, 100),
+                                   close ? fmt::format("; did you mean ${}?", *close) : "")));
+  }
 }
 
 constexpr std::size_t max_secret_file = 64 * 1024;
@@ -468,6 +534,8 @@ Result<void> load_secrets(Config& config, const Environ& environment) {
   }
   if (auto read = load_secret(config.rhombus.api_key, key_file, "rhombus.api_key_file"); !read) return read;
   if (auto read = load_secret(config.admin.token, config.admin.token_file, "admin.token_file"); !read) return read;
+  if (!key_file.empty()) config.sources.emplace("rhombus.api_key", key_file);
+  if (!config.admin.token_file.empty()) config.sources.emplace("admin.token", config.admin.token_file);
   for (auto& hook : config.hooks) {
     const auto key = fmt::format("[[hook]] {}: secret_file", printable(hook.name, 64));
     if (auto read = load_secret(hook.secret, hook.secret_file, key); !read) return read;
@@ -503,10 +571,12 @@ void use_per_user_places(Config& config, const Environ& environment, const fs::p
   if (!config.set_keys.contains("journal.path")) {
     config.journal.path =
         per_user_journal(environment("XDG_STATE_HOME").value_or(""), environment("HOME").value_or(""));
+    config.sources["journal.path"] = fmt::format("default, as {} is not there", state.string());
     config.remarks.push_back(fmt::format("{} is not there: the journal is {}", state.string(), config.journal.path));
   }
   if (!config.set_keys.contains("archive.directory")) {
     config.archive.directory = "./clips";
+    config.sources["archive.directory"] = fmt::format("default, as {} is not there", state.string());
     config.remarks.push_back(fmt::format("{} is not there: clips go to {}", state.string(),
                                          fs::absolute(config.archive.directory, ignored).string()));
   }
@@ -605,53 +675,52 @@ Result<void> check_offsite(const Config& config) {
   return {};
 }
 
+Result<void> check_api_url(std::string_view name, const std::string& text_) {
+  const auto url = net::Url::parse(text_);
+  if (!url) return wrong(fmt::format("{}: {}", name, url.error().message));
+  if (url->scheme != "https")
+    return wrong(fmt::format("{} is not https: the API key would travel in the clear", name));
+  return {};
+}
+
+// What belongs together.
+Result<void> check_pair(std::string_view one, const std::string& of_one, std::string_view other,
+                        const std::string& of_other) {
+  if (of_one.empty() == of_other.empty()) return {};
+  return wrong(fmt::format("{} and {} go together: set both or none", one, other));
+}
+
 // Either of both may be empty: then nobody listens there.
-Result<void> check_addresses(const Config& config) {
-  if (!config.webhook.listen.empty()) {
-    const auto address = net::ListenAddress::parse(config.webhook.listen);
-    if (!address) return wrong("webhook.listen: " + address.error().message);
-    if (config.webhook.tls_cert.empty() && !address->is_local()) {
-      return wrong(fmt::format(
-          "webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only",
-          config.webhook.listen));
-    }
+Result<void> check_webhook_listen(const Config& config) {
+  if (config.webhook.listen.empty()) return {};
+  const auto address = net::ListenAddress::parse(config.webhook.listen);
+  if (!address) return wrong("webhook.listen: " + address.error().message);
+  if (config.webhook.tls_cert.empty() && !address->is_local()) {
+    return wrong(fmt::format(
+        "webhook.listen is {} and webhook.tls_cert is not set: plain HTTP is for loopback and unix sockets only",
+        config.webhook.listen));
   }
+  return {};
+}
+
+Result<void> check_admin_listen(const Config& config) {
   if (config.admin.listen.empty()) return {};
   const auto admin = net::ListenAddress::parse(config.admin.listen);
   return admin ? Result<void>{} : wrong("admin.listen: " + admin.error().message);
 }
 
-Result<void> check_values(const Config& config) {
-  for (const auto& [name, text_] :
-       {std::pair<std::string_view, const std::string*>{"rhombus.api_url", &config.rhombus.api_url},
-        {"rhombus.media_url", &config.rhombus.media_url}}) {
-    const auto url = net::Url::parse(*text_);
-    if (!url) return wrong(fmt::format("{}: {}", name, url.error().message));
-    if (url->scheme != "https")
-      return wrong(fmt::format("{} is not https: the API key would travel in the clear", name));
-  }
-  if (!config.webhook.path.starts_with('/')) return wrong("webhook.path does not start with '/'");
-  if (config.webhook.tls_cert.empty() != config.webhook.tls_key.empty())
-    return wrong("webhook.tls_cert and webhook.tls_key go together: set both or none");
-  if (!config.webhook.client_ca.empty() && config.webhook.tls_cert.empty())
-    return wrong("webhook.client_ca needs webhook.tls_cert: without TLS clients show no certificate");
-  if (config.rhombus.client_cert.empty() != config.rhombus.client_key.empty())
-    return wrong("rhombus.client_cert and rhombus.client_key go together: set both or none");
-  if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies)
-    return wrong("webhook.trusted_proxies: " + proxies.error().message);
-  if (auto usable = check_addresses(config); !usable) return usable;
-  return check_offsite(config);
+// The token is a secret: not for who may not read it.
+Result<void> check_admin_token(const Config& config) {
+  const auto admin = net::ListenAddress::parse(config.admin.listen);
+  if (config.admin.listen.empty() || !admin || admin->is_local() || !config.admin.token.empty()) return {};
+  return wrong(
+      fmt::format("admin.listen is {}: beyond loopback and unix sockets set admin.token_file or "
+                  "admin.token, too",
+                  config.admin.listen));
 }
 
-// What goes with secrets, and the files of keys and certificates: not for who may not read them.
-Result<void> check_secrets_and_files(const Config& config) {
-  const bool admin_is_local =
-      config.admin.listen.empty() || net::ListenAddress::parse(config.admin.listen)->is_local();
-  if (!admin_is_local && config.admin.token.empty())
-    return wrong(
-        fmt::format("admin.listen is {}: beyond loopback and unix sockets set admin.token_file or "
-                    "admin.token, too",
-                    config.admin.listen));
+// Files of keys and certificates: not for who may not read them.
+void check_files(const Config& config, Problems& problems) {
   for (const auto& [name, path] :
        {std::pair<std::string_view, const std::string*>{"rhombus.ca_file", &config.rhombus.ca_file},
         {"rhombus.client_cert", &config.rhombus.client_cert},
@@ -660,14 +729,37 @@ Result<void> check_secrets_and_files(const Config& config) {
         {"webhook.tls_key", &config.webhook.tls_key},
         {"webhook.client_ca", &config.webhook.client_ca},
         {"offsite.rclone_config", &config.offsite.rclone_config}}) {
-    if (!path->empty() && ::access(path->c_str(), R_OK) != 0)
-      return wrong(fmt::format("{}: {} is not there or cannot be read", name, *path));
+    if (path->empty()) continue;
+    if (::access(path->c_str(), R_OK) != 0) {
+      problems.add(wrong(fmt::format("{}: {} is not there or cannot be read", name, *path)));
+    } else if (name == "rhombus.ca_file") {
+      if (auto usable = net::check_ca_file(*path); !usable)
+        problems.add(wrong("rhombus.ca_file: " + usable.error().message));
+    }
   }
-  if (!config.rhombus.ca_file.empty()) {
-    if (auto usable = net::check_ca_file(config.rhombus.ca_file); !usable)
-      return wrong("rhombus.ca_file: " + usable.error().message);
-  }
-  return check_hooks(config.hooks);
+}
+
+void check_values(const Config& config, Problems& problems) {
+  problems.add(check_api_url("rhombus.api_url", config.rhombus.api_url));
+  problems.add(check_api_url("rhombus.media_url", config.rhombus.media_url));
+  if (!config.webhook.path.starts_with('/')) problems.add(wrong("webhook.path does not start with '/'"));
+  problems.add(check_pair("webhook.tls_cert", config.webhook.tls_cert, "webhook.tls_key", config.webhook.tls_key));
+  if (!config.webhook.client_ca.empty() && config.webhook.tls_cert.empty())
+    problems.add(wrong("webhook.client_ca needs webhook.tls_cert: without TLS clients show no certificate"));
+  problems.add(
+      check_pair("rhombus.client_cert", config.rhombus.client_cert, "rhombus.client_key", config.rhombus.client_key));
+  if (auto proxies = net::TrustedProxies::parse(config.webhook.trusted_proxies); !proxies)
+    problems.add(wrong("webhook.trusted_proxies: " + proxies.error().message));
+  problems.add(check_webhook_listen(config));
+  problems.add(check_admin_listen(config));
+  problems.add(check_offsite(config));
+}
+
+// What goes with secrets.
+void check_secrets_and_files(const Config& config, Problems& problems) {
+  problems.add(check_admin_token(config));
+  check_files(config, problems);
+  problems.add(check_hooks(config.hooks));
 }
 
 }  // namespace
@@ -677,30 +769,56 @@ std::optional<std::string> process_environment(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets,
-                           const SystemPlaces& places) {
+std::vector<std::string> process_environment_names() {
+  std::vector<std::string> names;
+  for (char** one = environ; *one != nullptr; ++one) names.emplace_back(*one, std::string_view(*one).find('='));
+  return names;
+}
+
+LoadedConfig load_whole_config(const std::string& file, const Environ& environment, Secrets secrets,
+                               const SystemPlaces& places, const std::vector<std::string>& names) {
   std::string chosen = file.empty() ? environment("RHOMBUS_RESPONDER_CONFIG").value_or("") : file;
   std::error_code ignored;
   if (chosen.empty() && fs::exists(places.config, ignored)) chosen = places.config;
 
-  Config config;
+  LoadedConfig loaded;
+  auto& config = loaded.config;
   config.file = chosen;
-  if (!chosen.empty()) {
-    if (auto applied = apply_file(config, chosen); !applied) return applied.error();
+  Problems problems;
+  if (!chosen.empty() && !apply_file(config, chosen, problems)) {
+    loaded.problems = problems.take();
+    return loaded;
   }
-  if (auto applied = apply_environment(config, environment); !applied) return applied.error();
+  apply_environment(config, environment, problems);
+  check_variables(names, problems);
   use_per_user_places(config, environment, places.state);
   make_paths_absolute(config);
   follow_the_region(config);
   if (secrets == Secrets::read) {
-    if (auto loaded = load_secrets(config, environment); !loaded) return loaded.error();
+    problems.add(load_secrets(config, environment));
+    check_secrets_and_files(config, problems);
   }
-  if (auto checked = check_values(config); !checked) return checked.error();
-  if (secrets == Secrets::read) {
-    if (auto checked = check_secrets_and_files(config); !checked) return checked.error();
+  check_values(config, problems);
+  for (auto& problem : table_problems(config)) problems.add(std::move(problem));
+  loaded.problems = problems.take();
+  return loaded;
+}
+
+Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets,
+                           const SystemPlaces& places, const std::vector<std::string>& names) {
+  auto loaded = load_whole_config(file, environment, secrets, places, names);
+  if (!loaded.problems.empty()) return std::move(loaded.problems.front());
+  return std::move(loaded.config);
+}
+
+std::vector<ValueInForce> values_in_force(const Config& config) {
+  std::vector<ValueInForce> values;
+  auto copy = config;
+  for (const auto& key : known_keys()) {
+    const auto source = config.sources.find(key.name);
+    values.push_back({key.name, key.show(copy), source == config.sources.end() ? "default" : source->second});
   }
-  if (auto checked = check_tables(config); !checked) return checked.error();
-  return config;
+  return values;
 }
 
 std::string config_source(const Config& config) {

@@ -132,9 +132,10 @@ struct Config {
     std::int64_t timeout_seconds = 3600;
   } offsite;
 
-  std::string file;                  // the configuration file that was read; empty: none
-  std::set<std::string> set_keys;    // named by the file or the environment
-  std::vector<std::string> remarks;  // for stderr: defaults that were replaced, and by what
+  std::string file;                            // the configuration file that was read; empty: none
+  std::set<std::string> set_keys;              // named by the file or the environment
+  std::map<std::string, std::string> sources;  // of these: "FILE:LINE" or "$VARIABLE"
+  std::vector<std::string> remarks;            // for stderr: defaults that were replaced, and by what
   // A hash of each value that was set, and of each secret that was read from a file: what changed is found by it.
   std::map<std::string, std::size_t> fingerprints;
 
@@ -153,6 +154,9 @@ struct Config {
 using Environ = std::function<std::optional<std::string>(const std::string&)>;
 std::optional<std::string> process_environment(const std::string& name);
 
+// The names of all variables of this process.
+std::vector<std::string> process_environment_names();
+
 // What is done about secrets: `leave` reads none of them and looks at no file that holds one, for commands that only
 // look at the journal and the archive, whoever runs them. Values that only go with a secret are not checked then.
 enum class Secrets { read, leave };
@@ -166,9 +170,10 @@ struct SystemPlaces {
 // Returns the configuration of `file` (--config), else of $RHOMBUS_RESPONDER_CONFIG, else of places.config if that
 // exists, else the defaults; the environment goes before the file. Where places.state does not exist, journal and
 // archive are by default in folders of the user, and `remarks` say so. Root calls it before it becomes another user,
-// who may not be allowed to read the secrets. An Error names the file, the key and what to do.
+// who may not be allowed to read the secrets. `names`: the variables there are; one that begins like ours and sets
+// nothing is a mistake. An Error names the file, the key and what to do.
 Result<Config> load_config(const std::string& file, const Environ& environment, Secrets secrets = Secrets::read,
-                           const SystemPlaces& places = {});
+                           const SystemPlaces& places = {}, const std::vector<std::string>& names = {});
 
 // "configuration FILE", or that there is none: for messages about something that is not configured.
 std::string config_source(const Config& config);
@@ -176,6 +181,22 @@ std::string config_source(const Config& config);
 // The names of the keys, and of the lists of tables, whose values differ between both. Secrets of webhooks are left
 // out: they are read again while the program runs.
 std::vector<std::string> changed_keys(const Config& running, const Config& fresh);
+
+// The same with all that is wrong, not only the first: `config` is usable where `problems` is empty.
+struct LoadedConfig {
+  Config config;
+  std::vector<Error> problems;
+};
+LoadedConfig load_whole_config(const std::string& file, const Environ& environment, Secrets secrets = Secrets::read,
+                               const SystemPlaces& places = {}, const std::vector<std::string>& names = {});
+
+// A key outside [[rule]], [[associate]] and [[hook]] as it is in force.
+struct ValueInForce {
+  std::string key;
+  std::string value;   // as the file would have it; a secret is masked
+  std::string source;  // "FILE:LINE", "$VARIABLE" or "default"
+};
+std::vector<ValueInForce> values_in_force(const Config& config);
 
 // Whether it can be a key at all: it goes into a header.
 Result<void> check_api_key(const Secret& key);

@@ -10,10 +10,12 @@
 
 #include "alert_run.hpp"
 #include "archive_marker.hpp"
+#include "beside.hpp"
 #include "capture_engine.hpp"
 #include "commands.hpp"
 #include "range_run.hpp"
 #include "run_as.hpp"
+#include "scope.hpp"
 #include "set_up.hpp"
 
 namespace responder::app {
@@ -104,24 +106,6 @@ Result<void> take_directory(const Config& config) {
   return adopted ? Result<void>{} : adopted.error();
 }
 
-// Names the camera and the location that are meant, if there are such.
-Result<void> find_devices(const Config& config, const CopyFootageOptions& options, ingest::PassScope& scope,
-                          int& status) {
-  if (!options.camera && !options.location) return {};
-  SystemClock clock;
-  rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
-  const auto all = api.cameras({});
-  if (!all) {
-    status = exit_unreachable;
-    return all.error();
-  }
-  const auto chosen = choose(*all, {options.camera, options.location}, {"--camera_uuid", "--location_uuid"});
-  if (!chosen) return chosen.error();
-  if (options.camera) scope.camera = chosen->cameras.front().id;
-  if (options.location) scope.location = LocationId(*options.location);
-  return {};
-}
-
 int copy_alerts(const Config& config, const CopyFootageOptions& options, WallTime now, const Signals& signals) {
   ingest::PassScope scope;
   const auto after = time_of(options.after_time, "--after_time");
@@ -136,9 +120,13 @@ int copy_alerts(const Config& config, const CopyFootageOptions& options, WallTim
   scope.before = *before;
   scope.max_alerts = static_cast<std::size_t>(options.max_alerts);
   scope.webhooks_expected = false;
-  int status = exit_usage;
-  if (auto found = find_devices(config, options, scope, status); !found)
-    return complain(found.error().message, status);
+  std::optional<Complaint> wrong_name;
+  const bool interrupted = run_beside(signals, [&](std::stop_token stop) {
+    wrong_name = name_scope(config, {options.camera, options.location}, {"--camera_uuid", "--location_uuid"}, scope,
+                            std::move(stop));
+  });
+  if (interrupted) return complain("interrupted while asking Rhombus", exit_failed);
+  if (wrong_name) return complain(wrong_name->message, wrong_name->status);
   return take_alerts(
       config, scope,
       {.how_to_go_on = "to resume it, give the same command again", .tell_files = true, .again_what_is_lost = true},

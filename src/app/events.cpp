@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -5,8 +6,10 @@
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 #include "responder/journal/capture_json.hpp"
+#include "responder/rhombus/activities.hpp"
 
 #include "commands.hpp"
+#include "names.hpp"
 #include "set_up.hpp"
 #include "table.hpp"
 
@@ -41,10 +44,11 @@ Table empty_table() {
 std::vector<std::string> as_row(const journal::Capture& capture) {
   constexpr std::size_t whole = 4096;
   const auto& name = capture.camera_name.empty() ? capture.camera.str() : capture.camera_name;
+  const auto state = std::string(to_string(capture.state));
   return {format_rfc3339(WallTime(capture.window_start)),
           printable(name, whole),
           printable(join(capture.activities, ","), whole),
-          std::string(to_string(capture.state)),
+          capture.held ? state + ", held" : state,
           fmt::format("{:>4} s", (capture.window_end - capture.window_start).count()),
           capture.alert.str(),
           printable(clip_or_reason(capture), whole)};
@@ -53,6 +57,7 @@ std::vector<std::string> as_row(const journal::Capture& capture) {
 // An Error names the option.
 Result<journal::Filter> read_filter(const EventsOptions& options, WallTime now) {
   journal::Filter filter{.camera = options.camera, .activity = options.activity, .limit = options.limit};
+  if (options.held) filter.held = true;
   const auto unknown = [](std::string_view option, const std::string& given, std::string_view known) {
     return Error{ErrorKind::permanent, fmt::format("{} {} is unknown: give {}", option, printable(given, 40), known)};
   };
@@ -80,6 +85,30 @@ Result<journal::Filter> read_filter(const EventsOptions& options, WallTime now) 
   return filter;
 }
 
+// Why nothing was found: a camera or an activity that there is not. Nothing: the names are right.
+Result<void> check_names(journal::Journal& journal, const EventsOptions& options) {
+  if (!options.camera.empty()) {
+    const auto known = journal.cameras();
+    if (!known) return known.error();
+    std::vector<Named> cameras;
+    for (const auto& camera : *known) cameras.push_back({camera.id.str(), camera.name});
+    const auto wanted = ascii_lower(options.camera);
+    const bool fits = std::any_of(cameras.begin(), cameras.end(), [&](const Named& one) {
+      return one.id == options.camera || ascii_lower(one.name).find(wanted) != std::string::npos;
+    });
+    if (!fits) return find_named(cameras, options.camera, {"--camera", "the journal knows", "camera"}).error();
+  }
+  if (options.activity.empty() || rhombus::is_known_activity(options.activity)) return {};
+  const auto known = journal.activities();
+  if (!known) return known.error();
+  if (std::any_of(known->begin(), known->end(), [&](const auto& one) { return iequals(one, options.activity); }))
+    return {};
+  const auto close = rhombus::nearest_activity(options.activity);
+  return Error{ErrorKind::permanent,
+               fmt::format("--activity: Rhombus has no activity '{}'{}", printable(options.activity, 60),
+                           close ? fmt::format("; did you mean {}?", *close) : "")};
+}
+
 }  // namespace
 
 int events(const Config& config, const EventsOptions& options) {
@@ -87,13 +116,23 @@ int events(const Config& config, const EventsOptions& options) {
   if (!filter) return complain(filter.error().message);
   auto journal = open_known_journal_to_look(config);
   if (!journal) return complain(journal.error().message);
+  // A capture has its camera's name once it was worked on; until then those before it tell.
+  constexpr std::size_t looked_at = 20'000;
+  const auto names = journal->camera_names(looked_at);
+  if (!names) return complain(names.error().message);
   // Read first, printed then: whoever looks at the pages of it keeps nobody from the journal.
   std::vector<std::string> lines;
   auto table = empty_table();
-  const auto read = journal->each(*filter, [&](const journal::Capture& capture) {
+  const auto read = journal->each(*filter, [&](journal::Capture capture) {
+    const auto known = names->find(capture.camera);
+    if (capture.camera_name.empty() && known != names->end()) capture.camera_name = known->second;
     options.json ? lines.push_back(as_json(capture)) : table.add(as_row(capture));
   });
   if (!read) return complain(read.error().message);
+  if (lines.empty() && table.empty()) {
+    if (const auto right = check_names(*journal, options); !right) return complain(right.error().message);
+    if (!options.json && terminal_width()) fmt::print("none\n");
+  }
   if (!table.empty()) lines = table.lines(terminal_width());
   for (const auto& line : lines) fmt::print("{}\n", line);
   return exit_done;

@@ -7,6 +7,7 @@
 #include "responder/base/text.hpp"
 #include "responder/capture/sidecar.hpp"
 
+#include "alert_words.hpp"
 #include "archive_marker.hpp"
 #include "clip_check.hpp"
 #include "commands.hpp"
@@ -155,18 +156,14 @@ int Export::run(const std::vector<Capture>& captures) {
   return wrong == 0 ? exit_done : exit_failed;
 }
 
-// Of all the alerts, or an Error that names one that nothing is known of.
-Result<std::vector<Capture>> find_captures(journal::Journal& journal, const std::vector<std::string>& alerts) {
+// Of all the alerts.
+Result<std::vector<Capture>> find_captures(journal::Journal& journal, const std::vector<AlertId>& alerts) {
   constexpr std::size_t most_cameras = 1000;
   std::vector<Capture> captures;
   for (const auto& alert : alerts) {
-    const auto before = captures.size();
-    const auto found = journal.each({.alert = AlertId(alert), .limit = most_cameras},
+    const auto found = journal.each({.alert = alert, .limit = most_cameras},
                                     [&](const Capture& capture) { captures.push_back(capture); });
     if (!found) return found.error();
-    if (captures.size() == before)
-      return Error{ErrorKind::not_found,
-                   fmt::format("alert {} is not in the journal: events lists those that are", printable(alert, 64))};
   }
   return captures;
 }
@@ -183,7 +180,9 @@ int export_clips(const Config& config, const ExportOptions& options, const Signa
     return {};
   });
   if (!opened) return complain(opened.error().message);
-  const auto captures = find_captures(*journal, options.alerts);
+  const auto alerts = find_alerts(*journal, options.alerts);
+  if (!alerts) return complain(alerts.error().message);
+  const auto captures = find_captures(*journal, *alerts);
   if (!captures) return complain(captures.error().message);
   auto folder = HandOver::open(options.to);
   if (!folder) return complain("--to: " + folder.error().message);

@@ -35,21 +35,22 @@ int run(int argc, char** argv) {
   // Where who started us ignores it, nobody would learn how a hook or rclone ended.
   std::signal(SIGCHLD, SIG_DFL);
   app::CommandLine line;
+  const std::vector<std::string> given(argv + 1, argv + argc);
   try {
-    auto words = app::with_alerts_apart(app::with_predecessor_words({argv + 1, argv + argc}));
+    auto words = app::with_alerts_apart(app::with_predecessor_words(given));
     std::reverse(words.begin(), words.end());  // as CLI11 wants them
     line.program().parse(std::move(words));
   } catch (const CLI::Success& success) {
     return line.program().exit(success);
   } catch (const CLI::ParseError& error) {
-    if (const auto unknown = line.unknown_command(argc, argv)) return app::complain(*unknown);
-    return app::complain(fmt::format("{} (rhombus-responder --help shows the usage)", error.what()));
+    return app::complain(line.mistake(given, error.what()));
   }
   const app::Command& command = *line.chosen();
-  if (command.is_about_itself) return command.run({{}, line.config_file(), nullptr});
+  if (command.needs_no_config()) return command.run({{}, line.config_file(), nullptr});
 
   auto config = app::load_config(line.config_file(), app::process_environment,
-                                 command.reads_secrets ? app::Secrets::read : app::Secrets::leave);
+                                 command.reads_secrets ? app::Secrets::read : app::Secrets::leave, {},
+                                 app::process_environment_names());
   if (!config) return app::complain(config.error().message);
   if (auto adjusted = command.adjust(*config); !adjusted) return app::complain(adjusted.error().message);
   for (const auto& remark : config->remarks) app::complain(remark);

@@ -36,6 +36,16 @@ std::size_t columns_of(std::string_view text) {
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
+// The note without its last parts, as far as they have no room: "26.5 MB/s, about 2" would say nothing.
+std::string shortened_note(std::string note, std::size_t room) {
+  while (columns_of(note) > room) {
+    const auto comma = note.rfind(", ");
+    if (comma == std::string::npos) return fitted(note, room);
+    note.resize(comma);
+  }
+  return note;
+}
+
 struct Terminal {
   std::size_t columns = 80;
   std::size_t rows = 24;
@@ -50,12 +60,21 @@ Terminal terminal() {
 }  // namespace
 
 std::string draw(const Bar& bar, std::size_t label_width, std::size_t width) {
-  constexpr std::size_t bar_width = 24;
-  const double share = std::clamp(bar.share, 0.0, 1.0);
-  const auto filled = static_cast<std::size_t>(std::floor(share * bar_width));
-  const auto line = fmt::format("{}  [{}{}] {:>3.0f} %  {}", fitted(bar.label, label_width), std::string(filled, '#'),
-                                std::string(bar_width - filled, '-'), std::floor(share * 100), bar.note);
+  constexpr std::size_t usual_bar = 24;
+  constexpr std::size_t least_bar = 8;
+  constexpr std::size_t usual_width = 80;
+  constexpr std::size_t beside = 2 + 2 + 6 + 2;  // the spaces, the brackets, the percentage
   // One column less: a line that fills the last one may wrap.
+  const auto room = width - std::min(width, label_width + beside + 1);
+  // A wide terminal has a longer bar; a narrow one a shorter bar before the note gives way.
+  const auto longest_bar = usual_bar + (width > usual_width ? (width - usual_width) / 2 : 0);
+  const auto beside_note = room - std::min(room, columns_of(bar.note));
+  const auto bar_width = std::clamp(beside_note, least_bar, longest_bar);
+  const double share = std::clamp(bar.share, 0.0, 1.0);
+  const auto filled = static_cast<std::size_t>(std::floor(share * static_cast<double>(bar_width)));
+  const auto line = fmt::format("{}  [{}{}] {:>3.0f} %  {}", fitted(bar.label, label_width), std::string(filled, '#'),
+                                std::string(bar_width - filled, '-'), std::floor(share * 100),
+                                shortened_note(bar.note, room - std::min(room, bar_width)));
   return fitted(line, std::min(columns_of(line), width - 1));
 }
 
@@ -101,7 +120,8 @@ void ProgressDisplay::print(std::string_view line) {
 
 void ProgressDisplay::clear() {
   if (lines_shown_ == 0) return;
-  fmt::print(stderr, "\x1b[{}A\x1b[J", lines_shown_);
+  // From the first column: the terminal may have written ^C into the line.
+  fmt::print(stderr, "\r\x1b[{}A\x1b[J", lines_shown_);
   lines_shown_ = 0;
 }
 

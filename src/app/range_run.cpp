@@ -7,6 +7,7 @@
 #include "capture_run.hpp"
 #include "commands.hpp"
 #include "rules.hpp"
+#include "scope.hpp"
 
 namespace responder::app {
 namespace {
@@ -128,12 +129,16 @@ int RangeRun::conclude(const Result<void>& seen_through) {
 
 int RangeRun::run() {
   Result<std::vector<rhombus::Camera>> all = std::vector<rhombus::Camera>{};
-  run_.beside([&](std::stop_token stop) { all = run_.api().cameras(std::move(stop)); });
+  std::vector<rhombus::Location> locations;
+  run_.beside([&](std::stop_token stop) {
+    all = run_.api().cameras(stop);
+    if (all && plan_.choice.location) locations = locations_or_none(run_.api(), stop);
+  });
   if (!all) {
     if (run_.interrupted()) return run_.end(complain("interrupted while asking Rhombus", exit_failed));
     return run_.end(complain(all.error().message, exit_unreachable));
   }
-  const auto chosen = choose(*all, plan_.choice, plan_.options);
+  const auto chosen = choose(*all, locations, plan_.choice, plan_.options);
   if (!chosen) return run_.end(complain(chosen.error().message));
   tell_of_offline(chosen->cameras);
   if (const auto few = check_number(plan_.parts.size() * chosen->cameras.size()); !few)

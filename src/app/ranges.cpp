@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <functional>
 
 #include <fmt/format.h>
 
@@ -49,45 +48,6 @@ sys_seconds next_cut(sys_seconds at, seconds length, NameZone zone) {
     const auto changed = at.time_since_epoch() + offset_at(at, zone);
     if (changed % length == seconds(0) || changed / length > local / length) return at;
   }
-}
-
-std::string describe(const rhombus::Camera& camera) {
-  return fmt::format("{} ({})", printable(camera.name, 40), camera.id.str());
-}
-
-constexpr std::size_t most_candidates = 12;
-
-std::string list(const std::vector<rhombus::Camera>& cameras) {
-  std::vector<std::string> names;
-  for (const auto& camera : cameras) {
-    if (names.size() == most_candidates) {
-      names.push_back(fmt::format("and {} more", cameras.size() - most_candidates));
-      break;
-    }
-    names.push_back(describe(camera));
-  }
-  return join(names, ", ");
-}
-
-// By its UUID, its name, or a part of its name, whichever fits first and fits one.
-Result<rhombus::Camera> find_camera(const std::vector<rhombus::Camera>& all, const std::string& wanted,
-                                    std::string_view option) {
-  const auto lower = ascii_lower(wanted);
-  const std::vector<std::function<bool(const rhombus::Camera&)>> fits{
-      [&](const auto& camera) { return camera.id.str() == wanted; },
-      [&](const auto& camera) { return camera.name == wanted; },
-      [&](const auto& camera) { return ascii_lower(camera.name) == lower; },
-      [&](const auto& camera) { return ascii_lower(camera.name).find(lower) != std::string::npos; }};
-  for (const auto& fit : fits) {
-    std::vector<rhombus::Camera> found;
-    std::copy_if(all.begin(), all.end(), std::back_inserter(found), fit);
-    if (found.size() == 1) return found.front();
-    if (found.size() > 1)
-      return wrong(fmt::format("{}: '{}' is the name of {} cameras, give the UUID of one: {}", option,
-                               printable(wanted, 60), found.size(), list(found)));
-  }
-  return wrong(
-      fmt::format("{}: Rhombus lists no camera '{}'; there are: {}", option, printable(wanted, 60), list(all)));
 }
 
 }  // namespace
@@ -161,20 +121,44 @@ journal::NewCapture range_capture(const rhombus::Camera& camera, const TimeRange
   return capture;
 }
 
-Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const CameraChoice& choice,
-                             const ChoiceOptions& options) {
+std::vector<Named> as_named(const std::vector<rhombus::Camera>& cameras) {
+  std::vector<Named> named;
+  for (const auto& camera : cameras) named.push_back({camera.id.str(), camera.name});
+  return named;
+}
+
+std::vector<Named> as_named(const std::vector<rhombus::Location>& locations,
+                            const std::vector<rhombus::Camera>& cameras) {
+  std::vector<Named> named;
+  for (const auto& location : locations) named.push_back({location.id.str(), location.name});
+  for (const auto& camera : cameras) {
+    const auto& id = camera.location.str();
+    const bool is_known = std::any_of(named.begin(), named.end(), [&](const Named& one) { return one.id == id; });
+    if (!id.empty() && !is_known) named.push_back({id, ""});
+  }
+  return named;
+}
+
+Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const std::vector<rhombus::Location>& locations,
+                             const CameraChoice& choice, const ChoiceOptions& options) {
   ChosenCameras chosen;
   auto candidates = all;
   if (choice.location) {
-    std::erase_if(candidates, [&](const auto& camera) { return camera.location.str() != *choice.location; });
+    const auto location =
+        find_named(as_named(locations, all), *choice.location, {options.location, "Rhombus lists", "location"});
+    if (!location) return location.error();
+    std::erase_if(candidates, [&](const auto& camera) { return camera.location.str() != location->id; });
     if (candidates.empty())
-      return wrong(
-          fmt::format("{}: Rhombus lists no camera at '{}'", options.location, printable(*choice.location, 60)));
+      return wrong(fmt::format("{}: Rhombus lists no camera at {}", options.location, describe(*location)));
   }
   if (choice.camera) {
-    auto camera = find_camera(candidates, *choice.camera, options.camera);
+    const auto camera = find_named(as_named(candidates), *choice.camera, {options.camera, "Rhombus lists", "camera"});
     if (!camera) return camera.error();
-    chosen.cameras.push_back(std::move(*camera));
+    auto found = *std::find_if(candidates.begin(), candidates.end(), [&](const auto& one) {
+      return one.id.str() == camera->id || one.id.str() == camera->id.substr(0, camera->id.find('.'));
+    });
+    found.id = DeviceId(camera->id);
+    chosen.cameras.push_back(std::move(found));
     return chosen;
   }
   if (candidates.empty()) return wrong("Rhombus lists no camera");

@@ -11,6 +11,8 @@
 #include "responder/journal/journal.hpp"
 #include "responder/rhombus/api_client.hpp"
 
+#include "names.hpp"
+
 namespace responder::app {
 
 struct TimeRange {
@@ -41,10 +43,10 @@ std::vector<TimeRange> split(const TimeRange& range, std::chrono::seconds length
 // The capture of a range on a camera. The same range is the same capture: asked for again, it goes on.
 journal::NewCapture range_capture(const rhombus::Camera& camera, const TimeRange& range, WallTime now);
 
-// Which of the organization's cameras are meant.
+// Which of the organization's cameras are meant: by UUID or name.
 struct CameraChoice {
-  std::optional<std::string> camera;    // UUID or name
-  std::optional<std::string> location;  // UUID
+  std::optional<std::string> camera;
+  std::optional<std::string> location;
 };
 struct ChosenCameras {
   std::vector<rhombus::Camera> cameras;  // those as well that are offline just now
@@ -54,8 +56,14 @@ struct ChoiceOptions {
   std::string_view camera = "--camera";
   std::string_view location = "--location";
 };
-// An Error names the option and the candidates.
-Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const CameraChoice& choice,
-                             const ChoiceOptions& options = {});
+// `locations`: as Rhombus names them; those of cameras that are not among them go by their UUID. An Error names the
+// option and the candidates.
+Result<ChosenCameras> choose(const std::vector<rhombus::Camera>& all, const std::vector<rhombus::Location>& locations,
+                             const CameraChoice& choice, const ChoiceOptions& options = {});
+
+// What names can stand for.
+std::vector<Named> as_named(const std::vector<rhombus::Camera>& cameras);
+std::vector<Named> as_named(const std::vector<rhombus::Location>& locations,
+                            const std::vector<rhombus::Camera>& cameras);
 
 }  // namespace responder::app

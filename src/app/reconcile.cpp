@@ -139,9 +139,11 @@ void print_json(const Balance& balance) {
 int reconcile(const Config& config, const ReconcileOptions& options) {
   if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
   SystemClock clock;
-  const auto scope = read_scope(options.scope, clock.wall_now());
+  auto scope = read_scope(options.scope, clock.wall_now());
   if (!scope) return complain(scope.error().message);
   if (!scope->after) return complain("give --after: from when on Rhombus's alerts are to be accounted for");
+  if (const auto wrong_name = name_scope(config, {options.scope.camera, options.scope.location}, {}, *scope, {}))
+    return complain(wrong_name->message, wrong_name->status);
   auto journal = open_journal_to_look(config);
   if (!journal) return complain(with_context(journal.error(), "journal.path").message);
   const archive::Archive archive(config.archive.directory, config.archive.layout, config.archive.timezone, 0);

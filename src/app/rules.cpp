@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "responder/base/text.hpp"
+#include "responder/rhombus/activities.hpp"
 
 namespace responder::app {
 namespace {
@@ -71,18 +72,44 @@ std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& 
   return found == config.rules.end() ? std::vector<std::string>{} : found->extra_cameras;
 }
 
+namespace {
+
+using Ids = std::vector<std::string>;
+
+// Calls `look` with each list of ids of one kind, and where it stands.
+template <class Look>
+void each_list(const Config& config, const Ids& filter, Ids Config::Rule::*in_rule, std::string_view key, Look look) {
+  look(fmt::format("filter.{}", key), filter);
+  for (std::size_t i = 0; i < config.rules.size(); ++i)
+    look(fmt::format("[[rule]] number {}: {}", i + 1, key), config.rules[i].*in_rule);
+}
+
+const Named* find_id(const std::vector<Named>& all, const std::string& id) {
+  const auto bare = id.substr(0, id.find('.'));
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.id == id || one.id == bare; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+// Adds a line for each of the ids that is none of `all`.
+void add_misnamed(std::vector<std::string>& lines, std::string_view where, const Ids& ids,
+                  const std::vector<Named>& all, std::string_view kind) {
+  for (const auto& id : ids) {
+    if (find_id(all, id) != nullptr) continue;
+    const auto by_name = find_named(all, id, {where, "", kind});
+    const auto hint = by_name ? fmt::format(": give the UUID of {}", describe(*by_name)) : close_match(all, id);
+    lines.push_back(fmt::format("{} names {}, which is no {} of the organization{}", where, printable(id, 64), kind,
+                                hint.empty() ? ": mend it, or take it out" : hint));
+  }
+}
+
+}  // namespace
+
 std::vector<std::string> misnamed_cameras(const Config& config, const std::vector<rhombus::Camera>& cameras) {
-  const auto is_camera = [&](const std::string& id) {
-    return std::any_of(cameras.begin(), cameras.end(), [&](const auto& camera) { return camera.id.str() == id; });
-  };
+  std::vector<Named> all;
+  for (const auto& camera : cameras) all.push_back({camera.id.str(), camera.name});
   std::vector<std::string> lines;
-  const auto look = [&](std::string_view where, const std::vector<std::string>& ids) {
-    for (const auto& id : ids) {
-      if (!is_camera(id))
-        lines.push_back(fmt::format("{} names {}, which is no camera of the organization: mend it, or take it out",
-                                    where, printable(id, 64)));
-    }
-  };
+  const auto look = [&](std::string_view where, const Ids& ids) { add_misnamed(lines, where, ids, all, "camera"); };
   look("filter.cameras", config.filter.cameras);
   for (std::size_t i = 0; i < config.rules.size(); ++i) {
     look(fmt::format("[[rule]] number {}: cameras", i + 1), config.rules[i].cameras);
@@ -92,7 +119,7 @@ std::vector<std::string> misnamed_cameras(const Config& config, const std::vecto
     const auto& associate = config.associates[i];
     look(fmt::format("[[associate]] number {}: cameras", i + 1), associate.cameras);
     for (const auto& device : associate.devices) {
-      if (is_camera(device))
+      if (find_id(all, device) != nullptr)
         lines.push_back(
             fmt::format("[[associate]] number {}: devices names {}, a camera, whose own footage is then "
                         "not taken: for cameras beside it use extra_cameras of a [[rule]]",
@@ -102,16 +129,59 @@ std::vector<std::string> misnamed_cameras(const Config& config, const std::vecto
   return lines;
 }
 
-Result<void> check_tables(const Config& config) {
+std::vector<std::string> misnamed_locations(const Config& config, const std::vector<Named>& locations) {
+  std::vector<std::string> lines;
+  const auto look = [&](std::string_view where, const Ids& ids) {
+    add_misnamed(lines, where, ids, locations, "location");
+  };
+  each_list(config, config.filter.locations, &Config::Rule::locations, "locations", look);
+  for (std::size_t i = 0; i < config.associates.size(); ++i)
+    look(fmt::format("[[associate]] number {}: locations", i + 1), config.associates[i].locations);
+  return lines;
+}
+
+std::vector<std::string> unknown_activities(const Config& config) {
+  std::vector<std::string> lines;
+  const auto look = [&](std::string_view where, const Ids& activities) {
+    for (const auto& activity : activities) {
+      // Names count as they are written.
+      const auto known = rhombus::known_activities();
+      if (std::find(known.begin(), known.end(), activity) != known.end()) continue;
+      const auto close = rhombus::nearest_activity(activity);
+      lines.push_back(fmt::format("{}: '{}' is no activity of Rhombus that is known here{}", where,
+                                  printable(activity, 64),
+                                  close ? fmt::format("; did you mean {}?", *close) : std::string()));
+    }
+  };
+  each_list(config, config.filter.activities, &Config::Rule::activities, "activities", look);
+  return lines;
+}
+
+std::string idle_filter(const Config& config, const std::set<std::string>& recent, std::size_t alerts) {
+  const auto& wanted = config.filter.activities;
+  const bool lets_some_through =
+      std::any_of(wanted.begin(), wanted.end(), [&](const auto& one) { return recent.contains(one); });
+  if (wanted.empty() || recent.empty() || lets_some_through) return {};
+  constexpr std::size_t most = 12;
+  std::vector<std::string> had;
+  for (const auto& activity : recent) {
+    if (had.size() < most) had.push_back(printable(activity, 64));
+  }
+  return fmt::format("filter.activities: none of the {} alerts that Rhombus listed last had {}; they had {}", alerts,
+                     join(wanted, " or "), join(had, ", "));
+}
+
+std::vector<Error> table_problems(const Config& config) {
+  std::vector<Error> problems;
   for (std::size_t i = 0; i < config.rules.size(); ++i) {
     if (auto checked = check_rule(fmt::format("[[rule]] number {}", i + 1), config.rules[i]); !checked)
-      return checked;
+      problems.push_back(checked.error());
   }
   for (std::size_t i = 0; i < config.associates.size(); ++i) {
     if (auto checked = check_associate(fmt::format("[[associate]] number {}", i + 1), config.associates[i]); !checked)
-      return checked;
+      problems.push_back(checked.error());
   }
-  return {};
+  return problems;
 }
 
 }  // namespace responder::app

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "responder/rhombus/api_client.hpp"
 
 #include "config.hpp"
+#include "names.hpp"
 
 namespace responder::app {
 
@@ -49,11 +51,21 @@ Value rule_setting(const Config& config, const RuleSubject& subject, std::option
 // Of the rules that match, those of the first that names any.
 std::vector<std::string> extra_cameras(const Config& config, const RuleSubject& subject);
 
-// Whether each table of both kinds does something, and ids are ids. An Error names the table and the mend.
-Result<void> check_tables(const Config& config);
+// Tables of both kinds that do nothing, and ids in them that are none. Each Error names the table and the mend.
+std::vector<Error> table_problems(const Config& config);
 
 // What filters, rules and associations name that is no camera among `cameras`, the organization's; and what they take
-// for a door or a sensor and is one. One line each.
+// for a door or a sensor and is one. One line each, with what may be meant.
 std::vector<std::string> misnamed_cameras(const Config& config, const std::vector<rhombus::Camera>& cameras);
+
+// The same of locations.
+std::vector<std::string> misnamed_locations(const Config& config, const std::vector<Named>& locations);
+
+// Activities of filter and rules that Rhombus's documents do not have. It may have added them since: for a warning.
+std::vector<std::string> unknown_activities(const Config& config);
+
+// Of `filter.activities`, if it lets through none of the activities that recent alerts had: a line that names both.
+// Empty: it lets some through, or there is nothing to compare.
+std::string idle_filter(const Config& config, const std::set<std::string>& recent, std::size_t alerts);
 
 }  // namespace responder::app

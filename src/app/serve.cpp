@@ -71,10 +71,10 @@ class Daemon {
  public:
   Daemon(const Config& config, journal::Journal writing, journal::Journal counting, journal::Journal for_poller)
       : config_(config),
-        metrics_(RESPONDER_VERSION),
-        writer_(std::move(writing), max_queued_changes),
         counting_(std::move(counting)),
         for_poller_(std::move(for_poller)),
+        metrics_(RESPONDER_VERSION),
+        writer_(std::move(writing), max_queued_changes),
         api_reach_(config.rhombus.api_url, clock_),
         api_(api_options(config), clock_,
              [this](std::string_view call, int code) {
@@ -123,10 +123,10 @@ class Daemon {
 
   const Config& config_;
   SystemClock clock_;
-  ops::Metrics metrics_;
-  journal::Writer writer_;       // before all that only read: the last to close the journal has to empty its log
   journal::Journal counting_;    // of the admin endpoint's thread
   journal::Journal for_poller_;  // until it is started
+  ops::Metrics metrics_;
+  journal::Writer writer_;
   ApiReach api_reach_;
   rhombus::ApiClient api_;
   ingest::Intake intake_;
@@ -406,7 +406,7 @@ void Daemon::start_polling() {
 }
 
 void Daemon::reload(const std::string& config_file) {
-  auto fresh = load_config(config_file, process_environment);
+  auto fresh = load_config(config_file, process_environment, Secrets::read, {}, process_environment_names());
   if (!fresh) {
     spdlog::error("reload: {}; the running configuration stays", fresh.error().message);
     return;

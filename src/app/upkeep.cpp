@@ -1,4 +1,6 @@
 // The small commands that change what the journal remembers.
+#include <map>
+
 #include <fmt/format.h>
 
 #include "responder/archive/archive.hpp"
@@ -6,12 +8,29 @@
 #include "responder/base/time_text.hpp"
 #include "responder/journal/journal.hpp"
 
+#include "alert_words.hpp"
 #include "archive_marker.hpp"
 #include "commands.hpp"
+#include "names.hpp"
 #include "refused_devices.hpp"
 #include "set_up.hpp"
 
 namespace responder::app {
+
+namespace {
+
+// The devices of the pins, with the names that the journal knows.
+std::vector<Named> named_devices(journal::Journal& journal, const std::vector<journal::Pin>& pins) {
+  std::map<DeviceId, std::string> names;
+  if (const auto cameras = journal.cameras()) {
+    for (const auto& camera : *cameras) names[camera.id] = camera.name;
+  }
+  std::vector<Named> devices;
+  for (const auto& pin : pins) devices.push_back({pin.device.str(), names[pin.device]});
+  return devices;
+}
+
+}  // namespace
 
 int list_pins(const Config& config) {
   auto journal = open_known_journal_to_look(config);
@@ -20,8 +39,11 @@ int list_pins(const Config& config) {
   if (!pins) return complain(pins.error().message);
   const auto refused = refused_devices(*journal);
   if (!refused) return complain(refused.error().message);
-  for (const auto& pin : *pins) {
-    fmt::print("{}  {}  since {}\n", pin.device.str(), pin.key_sha256, format_rfc3339(pin.first_seen));
+  const auto devices = named_devices(*journal, *pins);
+  for (std::size_t i = 0; i < pins->size(); ++i) {
+    const auto& pin = (*pins)[i];
+    fmt::print("{}  {}  since {}  {}\n", pin.device.str(), pin.key_sha256, format_rfc3339(pin.first_seen),
+               devices[i].name.empty() ? "(no name is known)" : printable(devices[i].name, 60));
     for (const auto& one : *refused)
       if (one.device == pin.device) fmt::print("    REFUSED: {}\n", describe(one, ""));
   }
@@ -29,15 +51,19 @@ int list_pins(const Config& config) {
 }
 
 int forget_pin(const Config& config, const std::string& device) {
-  if (!is_safe_id(device)) return complain(fmt::format("{} is no device's UUID", printable(device, 60)));
   auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
-  const auto forgotten = journal->forget_pin(DeviceId(device));
+  const auto pins = journal->pins();
+  if (!pins) return complain(pins.error().message);
+  const auto meant = find_named(named_devices(*journal, *pins), device, {"DEVICE", "pins list shows", "device"});
+  if (!meant) return complain(meant.error().message);
+  const auto forgotten = journal->forget_pin(DeviceId(meant->id));
   if (!forgotten) return complain(forgotten.error().message);
-  if (auto removed = remove_refused_device(*journal, DeviceId(device)); !removed)
+  if (auto removed = remove_refused_device(*journal, DeviceId(meant->id)); !removed)
     return complain(removed.error().message);
-  if (!*forgotten) return complain(fmt::format("no key of {} is remembered; pins list shows those that are", device));
-  fmt::print("{}: the key it shows next is remembered\n", device);
+  if (!*forgotten)
+    return complain(fmt::format("no key of {} is remembered; pins list shows those that are", meant->id));
+  fmt::print("{}: the key it shows next is remembered\n", describe(*meant));
   return exit_done;
 }
 
@@ -71,6 +97,15 @@ Result<void> forget_lost_clips(const Config& config, journal::Journal& journal, 
   return {};
 }
 
+// "1 capture is", "2 captures are".
+std::string counted(std::int64_t count, std::string_view one, std::string_view several) {
+  return fmt::format("{} {}", count, count == 1 ? one : several);
+}
+
+std::string are_in_line(std::int64_t captures) {
+  return counted(captures, "capture is", "captures are") + " in line again";
+}
+
 }  // namespace
 
 int retry(const Config& config, const RetryOptions& options) {
@@ -78,26 +113,27 @@ int retry(const Config& config, const RetryOptions& options) {
     return complain("give the alerts to try again, --failed for all that failed, or --deliveries");
   auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
+  const auto alerts = find_alerts(*journal, options.alerts);
+  if (!alerts) return complain(alerts.error().message);
   const auto now = SystemClock().wall_now();
   int status = exit_done;
   if (options.failed) {
     const auto count = journal->retry_failed(now);
     if (!count) return complain(count.error().message);
-    fmt::print("{} captures are in line again\n", *count);
+    fmt::print("{}\n", are_in_line(*count));
   }
   if (options.deliveries) {
     const auto count = journal->retry_deliveries(now);
     if (!count) return complain(count.error().message);
-    fmt::print("{} deliveries are in line again\n", *count);
+    fmt::print("{} in line again\n", counted(*count, "delivery is", "deliveries are"));
   }
-  for (const auto& alert : options.alerts) {
-    const auto count = journal->retry(AlertId(alert), now);
+  for (const auto& alert : *alerts) {
+    const auto count = journal->retry(alert, now);
     if (!count) return complain(count.error().message);
-    if (auto forgotten = forget_lost_clips(config, *journal, AlertId(alert)); !forgotten)
+    if (auto forgotten = forget_lost_clips(config, *journal, alert); !forgotten)
       return complain(forgotten.error().message);
-    fmt::print("{}: {}\n", printable(alert, 64),
-               *count > 0 ? fmt::format("{} captures are in line again", *count)
-                          : "nothing to try again: unknown, ignored, or being captured");
+    fmt::print("{}: {}\n", alert.str(),
+               *count > 0 ? are_in_line(*count) : "nothing to try again: ignored, or being captured");
     if (*count == 0) status = exit_failed;
   }
   return status;
@@ -108,7 +144,8 @@ namespace {
 std::string describe_held(const std::string& alert, const journal::HeldCaptures& captures) {
   std::vector<std::string> parts;
   if (captures.count > captures.removed)
-    parts.push_back(fmt::format("{} captures are held", captures.count - captures.removed));
+    parts.push_back(counted(static_cast<std::int64_t>(captures.count - captures.removed), "capture is held",
+                            "captures are held"));
   if (captures.removed > 0)
     parts.push_back(
         fmt::format("the clips of {} were removed before (retry {} captures them again while there is "
@@ -117,25 +154,28 @@ std::string describe_held(const std::string& alert, const journal::HeldCaptures&
   return join(parts, ", ");
 }
 
-int set_held(const Config& config, const std::vector<std::string>& alerts, bool held) {
+int set_held(const Config& config, const std::vector<std::string>& words, bool held) {
   auto journal = open_known_journal(config);
   if (!journal) return complain(journal.error().message);
+  // All or none: who mistypes one of several wants to know before anything is changed.
+  const auto alerts = find_alerts(*journal, words);
+  if (!alerts) return complain(alerts.error().message);
   int status = exit_done;
-  for (const auto& alert : alerts) {
+  for (const auto& alert : *alerts) {
     journal::HeldCaptures captures;
     const auto set = journal->transaction([&]() -> Result<void> {
-      auto done = journal->set_held(AlertId(alert), held);
+      auto done = journal->set_held(alert, held);
       if (done) captures = *done;
       return done ? Result<void>{} : done.error();
     });
     if (!set) return complain(set.error().message, exit_failed);
-    const auto name = printable(alert, 64);
     if (captures.count == 0) {
-      status = complain(fmt::format("{}: no such alert in the journal, or it is ignored", name), exit_failed);
+      status = complain(fmt::format("{}: it is ignored, and has no clip", alert.str()), exit_failed);
       continue;
     }
-    fmt::print("{}: {}\n", name,
-               held ? describe_held(name, captures) : fmt::format("{} captures are not held", captures.count));
+    const auto released =
+        counted(static_cast<std::int64_t>(captures.count), "capture is not held", "captures are not held");
+    fmt::print("{}: {}\n", alert.str(), held ? describe_held(alert.str(), captures) : released);
     if (held && captures.removed > 0) status = exit_failed;
   }
   return status;

@@ -1,5 +1,6 @@
 // webhook: registers our URL at Rhombus, shows what is registered, tries the listener.
 #include <algorithm>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -9,6 +10,8 @@
 
 #include "capture_engine.hpp"
 #include "commands.hpp"
+#include "hosts.hpp"
+#include "names.hpp"
 #include "push_path.hpp"
 #include "secret_store.hpp"
 
@@ -53,6 +56,76 @@ int register_webhook(const Config& config, const std::string& text, bool diagnos
   fmt::print("its secret is {} {}: a running serve of journal {} takes it within seconds\n",
              *stored ? "stored in" : "already in", store.string(), config.journal.path);
   fmt::print("{}", remark_on_path(config, *url));
+  if (const auto why = why_unreachable_from_outside(url->host); !why.empty())
+    complain(
+        fmt::format("{} is {}, which Rhombus's cloud does not reach: register a URL that is reached from outside, "
+                    "and take this one away with rhombus-responder webhook unregister --url {}",
+                    printable(url->host, 100), why, shown_url(text)));
+  return exit_done;
+}
+
+namespace {
+
+using Webhooks = std::vector<rhombus::RegisteredWebhook>;
+
+// Those of that URL, of either kind; as `webhook show` shows it, too, where that is one URL alone.
+Result<Webhooks> find_webhooks(const rhombus::WebhookSettings& settings, const std::string& url) {
+  Webhooks found;
+  const auto take = [&](const auto& fits) {
+    if (found.empty())
+      std::copy_if(settings.webhooks.begin(), settings.webhooks.end(), std::back_inserter(found), fits);
+  };
+  take([&](const auto& webhook) { return webhook.url == url; });
+  take([&](const auto& webhook) { return shown_url(webhook.url) == url; });
+  const bool is_one =
+      std::all_of(found.begin(), found.end(), [&](const auto& webhook) { return webhook.url == found.front().url; });
+  if (!is_one)
+    return Error{ErrorKind::permanent,
+                 fmt::format("--url: {} is how several URLs begin; give one whole, with its query", shown_url(url))};
+  if (!found.empty()) return found;
+  std::vector<Named> urls;
+  for (const auto& webhook : settings.webhooks) urls.push_back({shown_url(webhook.url), ""});
+  return Error{ErrorKind::permanent,
+               fmt::format("--url: Rhombus has no webhook {}{}", shown_url(url), suggestion(urls, url))};
+}
+
+// The secret of a webhook that is gone, unless another one has it as well. What is to be said of it.
+std::string forget_secret_of(const Config& config, const rhombus::RegisteredWebhook& gone,
+                             const rhombus::WebhookSettings& settings) {
+  if (gone.secret.empty())
+    return "Rhombus does not tell its secret: webhook forget-unused takes away what is stored here and not used";
+  const bool is_used = std::any_of(settings.webhooks.begin(), settings.webhooks.end(), [&](const auto& webhook) {
+    return (webhook.url != gone.url || webhook.diagnostic != gone.diagnostic) &&
+           webhook.secret.reveal() == gone.secret.reveal();
+  });
+  if (is_used) return "its secret stays: another webhook has the same";
+  const auto forgotten =
+      forget_secrets(config.secret_store(), [&](std::string_view line) { return line != gone.secret.reveal(); });
+  if (!forgotten) return "its secret is still stored: " + forgotten.error().message;
+  return *forgotten > 0 ? fmt::format("its secret is forgotten in {}", config.secret_store().string())
+                        : "its secret was not stored here";
+}
+
+}  // namespace
+
+int unregister_webhook(const Config& config, const std::string& url) {
+  if (auto usable = check_for_asking(config); !usable) return complain(usable.error().message);
+  SystemClock clock;
+  auto api = make_client(config, clock);
+  auto settings = api.webhook_settings({});
+  if (!settings) return complain(settings.error().message, exit_status(settings.error()));
+  const auto found = find_webhooks(*settings, url);
+  if (!found) return complain(found.error().message);
+  for (const auto& webhook : *found) {
+    // As they are now: what others changed meanwhile stays.
+    settings = api.webhook_settings({});
+    if (!settings) return complain(settings.error().message, exit_status(settings.error()));
+    if (auto gone = api.unregister_webhook(*settings, webhook.url, webhook.diagnostic, {}); !gone)
+      return complain(gone.error().message, exit_status(gone.error()));
+    fmt::print("Rhombus no longer calls {} {}\n", shown_url(webhook.url),
+               webhook.diagnostic ? "when a device has trouble" : "when there is an alert");
+    fmt::print("{}\n", forget_secret_of(config, webhook, *settings));
+  }
   return exit_done;
 }
 

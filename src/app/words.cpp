@@ -72,7 +72,7 @@ std::vector<std::string> with_predecessor_words(std::vector<std::string> words) 
 }
 
 std::vector<std::string> with_alerts_apart(std::vector<std::string> words) {
-  constexpr std::array<std::string_view, 4> commands{"retry", "hold", "release", "export"};
+  constexpr std::array<std::string_view, 5> commands{"retry", "hold", "release", "export", "show"};
   const auto command = std::find_first_of(words.begin(), words.end(), commands.begin(), commands.end());
   if (std::find(command, words.end(), "--") != words.end()) return words;
   // Base64 of a UUID, as a URL may have it.

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -19,6 +21,14 @@ constexpr std::size_t max_answer = 64 * 1024;
 constexpr milliseconds longest_connect{10'000};
 constexpr int gone = 410;
 
+// What came back, as a person reads it: a few short lines.
+void tell(const Parcel& parcel, std::string_view output) {
+  constexpr std::size_t most_lines = 20;
+  const auto lines = split(output, '\n');
+  for (std::size_t i = 0; i < std::min(most_lines, lines.size()); ++i) parcel.answer(printable(lines[i]));
+  if (lines.size() > most_lines) parcel.answer(fmt::format("… and {} more lines", lines.size() - most_lines));
+}
+
 class ProgramTarget final : public Target {
  public:
   ProgramTarget(ProgramHook hook, Clock& clock) : hook_(std::move(hook)), clock_(clock) {}
@@ -30,6 +40,10 @@ class ProgramTarget final : public Target {
     const auto end = run_program({hook_.command, hook_.timeout}, input, clock_, std::move(stop));
     if (!end) return end.error();
     for (const auto& line : split(end->output, '\n')) spdlog::debug("hook {}: {}", hook_.name, printable(line));
+    if (parcel.answer) {
+      parcel.answer(fmt::format("exit status {}", end->status));
+      tell(parcel, end->output);
+    }
     const auto failure = describe_failure(*end, hook_.timeout);
     return failure.empty() ? Result<void>{} : Error{ErrorKind::transient, failure};
   }
@@ -63,6 +77,10 @@ class UrlTarget final : public Target {
     // Receivers are told of the same id more than once anyway.
     const auto answer =
         connection.post_json(hook_.url.target(), headers, body, max_answer, net::Repeat::allowed, stop);
+    if (answer && parcel.answer) {
+      parcel.answer(fmt::format("HTTP status {}", answer->status));
+      tell(parcel, answer->body);
+    }
     if (!answer && stop.stop_requested()) return Error{ErrorKind::cancelled, "interrupted by a stop of the program"};
     return judge(answer);
   }
@@ -90,7 +108,7 @@ std::string message(const Parcel& parcel, const std::filesystem::path& archive) 
   const auto& delivery = parcel.delivery;
   JsonWriter json;
   json.begin_object()
-      .field("event", to_string(delivery.state))
+      .field("event", parcel.is_test ? std::string_view("test") : to_string(delivery.state))
       .field("id", parcel.id)
       .field("time", format_rfc3339(delivery.created_at));
   json.key("capture").begin_object();

@@ -38,6 +38,10 @@ TEST_CASE("mistakes are one line with status 2") {
   const TempFolder folder;
   check_complaint(run_responder({}), "A subcommand is required");
   check_complaint(run_responder({"sreve"}), "did you mean serve?");
+  check_complaint(run_responder({"--log-level", "info", "event"}), "unknown command 'event'; did you mean events?");
+  check_complaint(run_responder({"webhook"}), "webhook what? Give one of: register, unregister, show");
+  check_complaint(run_responder({"export", "A"}), "rhombus-responder export --help");
+  check_complaint(run_responder({"reconcile"}), "--after is required");
   check_complaint(run_responder({"--config", "/does/not/exist.toml", "serve"}), "/does/not/exist.toml");
   check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}),
                   "did you mean webhook.secrets?");
@@ -51,6 +55,34 @@ TEST_CASE("mistakes are one line with status 2") {
       "\"/proc/clips\"\n[journal]\npath = \"" +
       (folder / "j.db").string() + "\"\n";
   check_complaint(run_responder({"--config", write(folder, journal), "serve"}), "archive.directory");
+}
+
+TEST_CASE("check --config-only tells all that is wrong with the configuration, offline") {
+  const TempFolder folder;
+  const auto wrong =
+      run_responder({"--config", write(folder, "[capture]\nworkers = 0\n[webhook]\nlisten = \"here\"\n"), "check",
+                     "--config-only"});
+  CAPTURE(wrong.out, wrong.err);
+  CHECK(wrong.status == 2);
+  CHECK(wrong.out.find("WRONG  config    ") != std::string::npos);
+  CHECK(wrong.out.find("capture.workers is 0") != std::string::npos);
+  CHECK(wrong.out.find("webhook.listen: ") != std::string::npos);
+  const auto incomplete = run_responder({"--config", write(folder, ""), "check", "--config-only"});
+  CHECK(incomplete.status == 2);
+  CHECK(incomplete.out.find("no API key") != std::string::npos);
+  const auto config = write(folder,
+                            "[rhombus]\napi_url = \"https://127.0.0.1:1\"\napi_key = \"k\"\n[webhook]\n"
+                            "secrets = [\"s\"]\n[journal]\npath = \"" +
+                                (folder / "j.db").string() + "\"\n");
+  const auto sound = run_responder({"--config", config, "check", "--config-only"});
+  CHECK(sound.status == 0);
+  CHECK(sound.out == "ok     config    " + config + "\n");
+  CHECK_FALSE(std::filesystem::exists(folder / "j.db"));
+
+  const auto shown = run_responder({"--config", config, "check", "--show-config"});
+  CHECK(shown.status == 0);
+  CHECK(shown.out.find("https://127.0.0.1:1") != std::string::npos);
+  CHECK(shown.out.find(config + ":2") != std::string::npos);
 }
 
 TEST_CASE("events and status of a journal") {
@@ -70,6 +102,11 @@ TEST_CASE("events and status of a journal") {
         std::string::npos);
   check_complaint(run_responder({"--config", config, "events", "--state", "lost"}), "--state");
   check_complaint(run_responder({"--config", config, "events", "--after", "soon"}), "--after");
+  check_complaint(run_responder({"--config", config, "events", "--camera", "Camm"}),
+                  "--camera: the journal knows no camera 'Camm'; did you mean 'Cam'?");
+  check_complaint(run_responder({"--config", config, "events", "--activity", "MOTION_HUMN"}),
+                  "--activity: Rhombus has no activity 'MOTION_HUMN'; did you mean MOTION_HUMAN?");
+  CHECK(run_responder({"--config", config, "events", "--camera", "cam", "--activity", "FACE"}).status == 0);
 
   // A second serve on the same journal, and one on the same port.
   check_complaint(run_responder({"--config", config, "serve"}), "another serve");

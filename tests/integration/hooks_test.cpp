@@ -317,7 +317,7 @@ TEST_CASE_METHOD(Fixture,
   CHECK(stranger.posts().empty());
   CHECK(has(responder.log(), "given up"));
   // Put back in line by hand.
-  CHECK(has(responder.command({"retry", "--deliveries"}).out, "1 deliveries are in line again"));
+  CHECK(has(responder.command({"retry", "--deliveries"}).out, "1 delivery is in line again"));
   REQUIRE(poll_until(30s, [&] { return has(deliveries_of(responder, "posts"), "\"waiting\":0"); }));
   CHECK(has(deliveries_of(responder, "posts"), "\"given_up\":0"));
   CHECK(receiver.posts().size() == 2);

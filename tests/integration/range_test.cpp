@@ -383,7 +383,7 @@ TEST_CASE_METHOD(CopyFixture, "what copy-footage cannot do is said in one line")
   complains({"-s", "4102444800"}, "in the future");
   complains({"-s", "1672531200", "-u", "0"}, "--duration");
   complains({"-cam", "nowhere"}, "--camera_uuid: Rhombus lists no camera 'nowhere'");
-  complains({"--alerts", "-loc", "nowhere"}, "--location_uuid: Rhombus lists no camera at 'nowhere'");
+  complains({"--alerts", "-loc", "nowhere"}, "--location_uuid: Rhombus lists no location 'nowhere'");
   complains({"--alerts", "-at", "4102444800"}, "--after_time is in the future");
   complains({"--alerts", "-at", "1672531200", "-bt", "1672531100"}, "--before_time is not later");
   complains({"--alerts", "-ma", "0"}, "--max_alerts");

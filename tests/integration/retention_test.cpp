@@ -95,7 +95,7 @@ TEST_CASE_METHOD(Fixture, "old clips go and are accounted for, and held ones and
   CHECK(files_of(responder, old) == all_files);
   CHECK(responder.command({"hold", held.alert}).status == 0);
   CHECK(event_of(responder, held.alert).held);
-  CHECK(responder.command({"hold", "unknown"}).status == 1);
+  CHECK(responder.command({"hold", "unknown"}).status == 2);
   const auto stray = responder.clips() / "Cam_20010101_000000_video.mp4";
   std::ofstream(stray) << "somebody else's";
   CHECK(responder.stop(SIGTERM) == 0);

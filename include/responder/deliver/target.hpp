@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -20,7 +21,10 @@ namespace responder::deliver {
 // One delivery on its way.
 struct Parcel {
   const journal::Delivery& delivery;
-  std::string id;  // the same for each attempt, and no other delivery's: receivers know by it what they have
+  std::string id;        // the same for each attempt, and no other delivery's: receivers know by it what they have
+  bool is_test = false;  // of a sample that a person sends: the event is "test"
+  // Where set, told what the receiver answered, a printable line at a time, bounded.
+  std::function<void(std::string_view line)> answer = {};
 };
 
 // Each is used by one thread at a time.
@@ -34,8 +38,9 @@ class Target {
   virtual Result<void> deliver(const Parcel& parcel, std::stop_token stop) = 0;
 };
 
-// What hooks are told: {"event", "id", "time", "capture"}. The capture is as `events --json` has it, as it is known
-// now, with `clip_path` and `sidecar_path`, which are absolute; null while there is no clip.
+// What hooks are told: {"event", "id", "time", "capture"}. The event is what the capture came to, or "test". The
+// capture is as `events --json` has it, as it is known now, with `clip_path` and `sidecar_path`, which are absolute;
+// null while there is no clip.
 std::string message(const Parcel& parcel, const std::filesystem::path& archive);
 
 struct ProgramHook {

@@ -1,5 +1,6 @@
 #include "config.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 
@@ -145,6 +146,73 @@ TEST_CASE_METHOD(Fixture, "the keys that differ between two configurations are n
         std::vector<std::string>{"capture.workers", "filter.cameras", "hook", "rhombus.api_key"});
 }
 
+TEST_CASE_METHOD(Fixture, "all that is wrong with a configuration is told, each with its line") {
+  std::ofstream(folder / "config.toml") << "[capture]\nworkers = 0\nbufer_seconds = 1\n[webhook]\npath = \"x\"\n"
+                                           "listen = \"here\"\n[[rule]]\n[[rule]]\nlayout = \"round\"\n";
+  const auto file = (folder / "config.toml").string();
+  const auto loaded = load_whole_config(file, [](const std::string&) { return std::nullopt; }, Secrets::read, {},
+                                        {"RHOMBUS_RESPONDER_WEBHOK_LISTEN"});
+  std::vector<std::string> said;
+  for (const auto& problem : loaded.problems) said.push_back(problem.message);
+  CAPTURE(said);
+  const auto has = [&](const std::string& text) {
+    return std::any_of(said.begin(), said.end(),
+                       [&](const auto& one) { return one.find(text) != std::string::npos; });
+  };
+  CHECK(has(file + ":2: capture.workers is 0"));
+  CHECK(has(file + ":3: unknown key capture.bufer_seconds; did you mean capture.buffer_seconds?"));
+  CHECK(has("webhook.path does not start with '/'"));
+  CHECK(has("webhook.listen: "));
+  CHECK(has("layout is 'round'"));
+  CHECK(has("$RHOMBUS_RESPONDER_WEBHOK_LISTEN: unknown variable; did you mean $RHOMBUS_RESPONDER_WEBHOOK_LISTEN?"));
+  CHECK(loaded.config.file == file);
+}
+
+TEST_CASE_METHOD(Fixture, "a line that is no TOML is named by its key, with a hint, and never with its value") {
+  const auto complains = [&](const std::string& toml, const std::string& of) {
+    const auto message = error(toml);
+    INFO(message);
+    CHECK(message.find(of) != std::string::npos);
+    CHECK(message.find("s3cr3t") == std::string::npos);
+  };
+  complains("[rhombus]\napi_key = \"s3cr3t\n", "config.toml:2: the value of api_key cannot be read: is a quotation");
+  complains("[webhook]\n\nlisten = 127.0.0.1:18443\n",
+            "config.toml:3: the value of listen cannot be read: a text stands in quotation marks");
+  complains("[rhombus]\napi_key = s3cr3t\n", "the value of api_key cannot be read: a text stands in quotation marks");
+  complains("[webhook\nlisten = \"x\"\n", "config.toml:1: ");
+}
+
+TEST_CASE_METHOD(Fixture, "variables of ours that set nothing are mistakes, others are nobody's business") {
+  const Environ none = [](const std::string&) { return std::nullopt; };
+  std::ofstream(folder / "config.toml") << "";
+  const auto file = (folder / "config.toml").string();
+  CHECK(load_config(file, none, Secrets::read, {},
+                    {"PATH", "RHOMBUS_API_KEY", "RHOMBUS_RESPONDER_CONFIG", "RHOMBUS_RESPONDER_LOG_LEVEL"}));
+  CHECK_FALSE(load_config(file, none, Secrets::read, {}, {"RHOMBUS_RESPONDER_LOGLEVEL"}));
+}
+
+TEST_CASE_METHOD(Fixture, "each value in force is shown with its source, and no secret is") {
+  environment["RHOMBUS_RESPONDER_CAPTURE_WORKERS"] = "7";
+  environment["RHOMBUS_RESPONDER_ADMIN_TOKEN"] = "s3cr3t";
+  const auto config = load(
+      "[rhombus]\napi_key = \"s3cr3t\"\n[webhook]\nsecrets = [\"s3cr3t\", \"s3cr3t2\"]\n"
+      "[capture]\nconnection = \"wan\"\n[filter]\ncameras = [\"C1\", \"C2\"]\n");
+  REQUIRE(config);
+  std::map<std::string, std::pair<std::string, std::string>> shown;
+  for (const auto& value : values_in_force(*config)) {
+    shown[value.key] = {value.value, value.source};
+    CHECK(value.value.find("s3cr3t") == std::string::npos);
+  }
+  const auto file = (folder / "config.toml").string();
+  CHECK(shown["capture.workers"] == std::pair<std::string, std::string>("7", "$RHOMBUS_RESPONDER_CAPTURE_WORKERS"));
+  CHECK(shown["capture.connection"] == std::pair<std::string, std::string>("\"wan\"", file + ":6"));
+  CHECK(shown["filter.cameras"].first == "[\"C1\", \"C2\"]");
+  CHECK(shown["rhombus.api_key"] == std::pair<std::string, std::string>("(set)", file + ":2"));
+  CHECK(shown["admin.token"].first == "(set)");
+  CHECK(shown["webhook.secrets"] == std::pair<std::string, std::string>("(2 set)", file + ":4"));
+  CHECK(shown["capture.buffer_seconds"] == std::pair<std::string, std::string>("30", "default"));
+}
+
 TEST_CASE_METHOD(Fixture, "rules and associations that do nothing, and ids that are none, are named by number") {
   const std::vector<std::pair<std::string, std::string>> mistakes{
       {"[[rule]]\nbuffer_seconds = 1\n[[rule]]\ncameras = [\"C1\"]\n", "[[rule]] number 2: it sets nothing"},
@@ -258,6 +326,50 @@ TEST_CASE_METHOD(Fixture, "who needs no secret reads none") {
   CHECK_FALSE(check_for_asking(*config));
   std::ofstream(folder / "config.toml") << "[admin]\nlisten = \"nowhere\"\n";
   CHECK_FALSE(with(Secrets::leave));
+}
+
+TEST_CASE_METHOD(Fixture, "what a person meant by a name that is none is said") {
+  const auto config = load(
+      "[filter]\ncameras = [\"Lobby\", \"LobbyCameraAAAAAAAAAAB\", \"LobbyCameraAAAAAAAAAAA.v1\"]\nlocations = "
+      "[\"nowhere\", \"L1\"]\nactivities = [\"MOTION_HUMN\", \"FACE\", \"face\"]\n[[rule]]\nlayout = "
+      "\"flat\"\nlocations = "
+      "[\"HQ\"]\nactivities = [\"LOITERING_NEW_2031\"]\n[[associate]]\nlocations = [\"L2\"]\ncameras = [\"C1\"]\n");
+  REQUIRE(config);
+  std::vector<rhombus::Camera> cameras(2);
+  cameras[0].id = DeviceId("LobbyCameraAAAAAAAAAAA");
+  cameras[0].name = "Lobby";
+  cameras[1].id = DeviceId("C1");
+  CHECK(misnamed_cameras(*config, cameras) ==
+        std::vector<std::string>{
+            "filter.cameras names Lobby, which is no camera of the organization: give the UUID of Lobby "
+            "(LobbyCameraAAAAAAAAAAA)",
+            "filter.cameras names LobbyCameraAAAAAAAAAAB, which is no camera of the organization; did you mean "
+            "'LobbyCameraAAAAAAAAAAA'?"});
+  const auto locations = misnamed_locations(*config, {{"L1", "HQ"}});
+  REQUIRE(locations.size() == 3);
+  CHECK(locations[0] ==
+        "filter.locations names nowhere, which is no location of the organization: mend it, or take "
+        "it out");
+  CHECK(locations[1] ==
+        "[[rule]] number 1: locations names HQ, which is no location of the organization: give the UUID of HQ (L1)");
+  CHECK(locations[2].starts_with("[[associate]] number 1: locations names L2"));
+  CHECK(
+      unknown_activities(*config) ==
+      std::vector<std::string>{
+          "filter.activities: 'MOTION_HUMN' is no activity of Rhombus that is known here; did you mean MOTION_HUMAN?",
+          "filter.activities: 'face' is no activity of Rhombus that is known here; did you mean FACE?",
+          "[[rule]] number 1: activities: 'LOITERING_NEW_2031' is no activity of Rhombus that is known here"});
+}
+
+TEST_CASE_METHOD(Fixture, "a filter that lets none of the recent alerts through is told") {
+  const auto config = load("[filter]\nactivities = [\"MOTION\", \"FACE\"]\n");
+  REQUIRE(config);
+  CHECK(idle_filter(*config, {"MOTION_HUMAN", "MOTION_CAR"}, 56) ==
+        "filter.activities: none of the 56 alerts that Rhombus listed last had MOTION or FACE; they had MOTION_CAR, "
+        "MOTION_HUMAN");
+  CHECK(idle_filter(*config, {"MOTION_HUMAN", "FACE"}, 56).empty());
+  CHECK(idle_filter(*config, {}, 0).empty());
+  CHECK(idle_filter(*load(""), {"FACE"}, 1).empty());
 }
 
 TEST_CASE_METHOD(Fixture, "secrets come from files and from systemd's credentials, and never into an error") {

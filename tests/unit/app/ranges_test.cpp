@@ -119,7 +119,7 @@ TEST_CASE("cameras are found by UUID and by name, and only one") {
   const std::vector<rhombus::Camera> all{camera("u1", "Front Door"), camera("u2", "Front Yard"),
                                          camera("u3", "front"), camera("u4", "Lobby", false)};
   const auto found = [&](const std::string& wanted) {
-    const auto chosen = choose(all, {.camera = wanted, .location = {}});
+    const auto chosen = choose(all, {}, {.camera = wanted, .location = {}});
     return chosen ? chosen->cameras.at(0).id.str() : chosen.error().message;
   };
   CHECK(found("u2") == "u2");
@@ -129,11 +129,29 @@ TEST_CASE("cameras are found by UUID and by name, and only one") {
   CHECK(found("lobby") == "u4");
   CHECK(found("o").find("4 cameras, give the UUID of one: Front Door (u1), Front Yard (u2), ") != std::string::npos);
   CHECK(found("x").starts_with("--camera: Rhombus lists no camera 'x'"));
-  const auto everything = choose(all, {});
+  const auto everything = choose(all, {}, {});
   // A camera that is offline just now may be back in a minute: it is none that nobody asked for.
   CHECK(everything->cameras.size() == 4);
-  CHECK(choose({camera("u4", "Lobby", false)}, {})->cameras.size() == 1);
-  CHECK_FALSE(choose(all, {.camera = {}, .location = "there"}));
+  CHECK(choose({camera("u4", "Lobby", false)}, {}, {})->cameras.size() == 1);
+  CHECK_FALSE(choose(all, {}, {.camera = {}, .location = "there"}));
+}
+
+TEST_CASE("a location is found by its name, and where no names can be had by its UUID") {
+  auto all = std::vector<rhombus::Camera>{camera("u1", "Front Door"), camera("u2", "Yard")};
+  all[1].location = LocationId("elsewhere");
+  const std::vector<rhombus::Location> locations{{LocationId("here"), "Headquarters"},
+                                                 {LocationId("empty"), "Not built yet"}};
+  const auto found = [&](const std::vector<rhombus::Location>& named, const std::string& wanted) {
+    const auto chosen = choose(all, named, {.camera = {}, .location = wanted});
+    return chosen ? chosen->cameras.at(0).id.str() : chosen.error().message;
+  };
+  CHECK(found(locations, "headq") == "u1");
+  CHECK(found(locations, "here") == "u1");
+  CHECK(found(locations, "elsewhere") == "u2");
+  CHECK(found({}, "elsewhere") == "u2");
+  CHECK(found(locations, "Headquaters") ==
+        "--location: Rhombus lists no location 'Headquaters'; did you mean 'Headquarters'?");
+  CHECK(found(locations, "empty") == "--location: Rhombus lists no camera at Not built yet (empty)");
 }
 
 TEST_CASE("an alert that begins with a dash is no option") {
@@ -164,6 +182,13 @@ TEST_CASE("a bar fits its line") {
   CHECK(line == "Front Door  [############------------]  50 %  1 of 2 files");
   CHECK(draw({"Front Door", 2, "1 of 2 files"}, 4, 40).size() == 39);
   CHECK(draw({"T\u00fcr", 0, ""}, 5, 80).starts_with("T\u00fcr    ["));
+  // No number loses its unit, however little room there is; and a wide terminal has a longer bar.
+  const Bar busy{"Loading Dock North", 0.25, "3 of 40 files, 26.5 MB/s, about 2 min 3 s left"};
+  CHECK(draw(busy, 18, 80) == "Loading Dock North  [##------]  25 %  3 of 40 files, 26.5 MB/s");
+  CHECK(draw(busy, 18, 90).ends_with("26.5 MB/s, about 2 min 3 s left"));
+  CHECK(draw(busy, 18, 60).ends_with("3 of 40 files"));
+  CHECK(draw(busy, 18, 120).size() > 100);
+  for (std::size_t width = 20; width < 200; ++width) CHECK(draw(busy, 18, width).size() < width);
   CHECK(time_left(0.5, 10s) == "about 10 s left");
   CHECK(time_left(0, 10s).empty());
 }
