@@ -118,7 +118,7 @@ struct WorkerPool::Impl {
 // For the growing pauses between attempts. Who only waits for room has not failed: a turn comes soon, what a person
 // has to mend comes later.
 int WorkerPool::Impl::attempt_of(const Postponed& postponed, const journal::Capture& row) {
-  constexpr int soon = 1, later = 3;
+  constexpr int soon = 1, later = 2;
   if (!postponed.no_room || postponed.error.kind != ErrorKind::no_space) return row.attempts + 1;
   return *postponed.no_room == archive::SpoolRefusal::Cause::queueing ? soon : later;
 }
