@@ -117,10 +117,14 @@ TEST_CASE("a range that is killed again and again fetches no segment twice but t
 }
 
 TEST_CASE_METHOD(Fixture, "backup asks cameras that are offline just now like any other") {
-  const auto porch = rhombus.add_camera({.name = "Porch", .video = small, .lan = false, .status = "RED"});
+  const auto porch = rhombus.add_camera({.name = "Porch", .video = small, .lan = false});
   rhombus.start();
   std::atomic<int> refused{0};
   rhombus.mangle([&](const Request& request, Reply& reply) {
+    // To Rhombus it is offline, and back a moment later.
+    const auto listed = request.server == "api" ? reply.body.find(porch) : std::string::npos;
+    const auto status = listed == std::string::npos ? listed : reply.body.find("GREEN", listed);
+    if (status != std::string::npos) reply.body.replace(status, 5, "RED");
     const bool is_of_porch = request.server == "wan" && has(request.path, porch);
     if (is_of_porch && ++refused <= 2) reply = {503, "rebooting", "text/plain"};
   });
