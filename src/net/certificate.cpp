@@ -1,6 +1,5 @@
 #include "responder/net/certificate.hpp"
 
-#include <ctime>
 #include <memory>
 
 #include <fmt/format.h>
@@ -10,16 +9,12 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "responder/base/time_text.hpp"
+
 #include "tls_server.hpp"
 
 namespace responder::net {
 namespace {
-
-WallTime wall_time(const ASN1_TIME* time) {
-  std::tm parts{};
-  ASN1_TIME_to_tm(time, &parts);
-  return WallTime(std::chrono::seconds(::timegm(&parts)));
-}
 
 struct X509Free {
   void operator()(X509* certificate) const { X509_free(certificate); }
@@ -36,11 +31,27 @@ Result<Certificate> read_certificate(const std::string& file) {
 
 }  // namespace
 
+std::optional<ValidityFinding> judge(const Validity& validity, WallTime now) {
+  constexpr std::chrono::days notice{14};
+  if (now >= validity.until)
+    return ValidityFinding{false,
+                           fmt::format("has expired at {}: renew it, and reload", format_rfc3339(validity.until))};
+  if (now < validity.from)
+    return ValidityFinding{false, fmt::format("is not valid before {}: is the clock of this machine right?",
+                                              format_rfc3339(validity.from))};
+  if (now < validity.until - notice) return std::nullopt;
+  const auto days = std::chrono::floor<std::chrono::days>(validity.until - now).count();
+  return ValidityFinding{true,
+                         fmt::format("expires at {}, in {}: renew it, and reload", format_rfc3339(validity.until),
+                                     days == 0   ? "less than a day"
+                                     : days == 1 ? "1 day"
+                                                 : fmt::format("{} days", days))};
+}
+
 Result<Validity> certificate_validity(const std::string& file) {
   const auto certificate = read_certificate(file);
   if (!certificate) return certificate.error();
-  return Validity{wall_time(X509_get0_notBefore(certificate->get())),
-                  wall_time(X509_get0_notAfter(certificate->get()))};
+  return validity_of(certificate->get());
 }
 
 Result<bool> certificate_names(const std::string& file, const std::string& host) {

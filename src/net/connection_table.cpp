@@ -71,7 +71,7 @@ bool ConnectionTable::make_room() {
 }
 
 void ConnectionTable::note_memory(ServerConnection& connection) {
-  const auto now = connection.framer.memory();
+  const auto now = connection.buffered();
   memory_ += now - connection.memory;
   connection.memory = now;
 }

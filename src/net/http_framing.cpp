@@ -21,6 +21,21 @@ bool is_host_char(char c) {
          others.find(c) != std::string_view::npos;
 }
 
+// Of a target that names scheme and authority before its path (RFC 9112, 3.2.2), how many bytes those are; 0: it does
+// not, or in a way that another parser could see a path in. The authority is a name or an address, with a port or
+// without: neither user information nor percent-encoding, where others may find an end of it that we do not.
+std::size_t authority_end(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!iequals(target.substr(0, scheme.size()), scheme)) continue;
+    const auto end = std::min(target.find_first_of("/?", scheme.size()), target.size());
+    const auto authority = target.substr(scheme.size(), end - scheme.size());
+    const auto plain = [](char c) { return c != '%' && is_host_char(c); };
+    if (authority.empty() || !std::all_of(authority.begin(), authority.end(), plain)) return 0;
+    return end;
+  }
+  return 0;
+}
+
 bool is_field_text(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return c == '\t' || (byte >= 0x20 && byte != 0x7F);
@@ -91,7 +106,10 @@ bool RequestFramer::check_request_line(std::string_view line) {
   const auto target = line.substr(method_end + 1, target_end - method_end - 1);
   const auto version = line.substr(target_end + 1);
   if (!std::all_of(method.begin(), method.end(), is_token_char)) return false;
-  if (target.empty() || target.front() != '/') return false;
+  if (target.front() != '/') {
+    authority_size_ = authority_end(target);
+    if (authority_size_ == 0 || target.find('#') != std::string_view::npos) return false;
+  }
   const auto visible = [](char c) { return c > 0x20 && c < 0x7F; };
   if (!std::all_of(target.begin(), target.end(), visible)) return false;
   version_1_0_ = version == "HTTP/1.0";
@@ -130,7 +148,27 @@ bool RequestFramer::check_field(std::string_view line) {
   return !(has_length_ && chunked_);
 }
 
+// Some clients end a body with a line end that its length does not count (RFC 9112, 2.2).
+bool RequestFramer::skip_empty_lines() {
+  constexpr std::size_t most = 2;
+  while (rest().starts_with("\r\n")) {
+    if (++empty_lines_ > most) return false;
+    taken_ += 2;
+  }
+  return rest() != "\r" || empty_lines_ < most;
+}
+
+// One form of target for all that follows: the path alone. What host it names changes nothing here.
+void RequestFramer::drop_authority() {
+  if (authority_size_ == 0) return;
+  const auto target = head_.find(' ') + 1;
+  const bool has_path = head_[target + authority_size_] == '/';
+  head_.replace(target, authority_size_, has_path ? "" : "/");
+}
+
 RequestFramer::State RequestFramer::take_head() {
+  if (!skip_empty_lines()) return refuse(400, "there are empty lines where a request line should be");
+  if (rest() == "\r") return State::need_more;
   // TLS where there is none, say: no line end may ever come.
   if (!rest().empty() && !is_token_char(rest().front())) return refuse(400, "the request line is malformed");
   const auto end = rest().find("\r\n\r\n", searched_);
@@ -155,6 +193,7 @@ RequestFramer::State RequestFramer::take_head() {
     position = line_end;
   }
   if (!has_host_ && !version_1_0_) return refuse(400, "the Host field is missing");
+  drop_authority();
 
   if (remaining_ > limits_.max_body_bytes) return refuse(413, "the body is too large");
   if (!chunked_ && remaining_ == 0) {

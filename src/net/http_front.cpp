@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cerrno>
 #include <map>
+#include <optional>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -12,6 +14,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -41,9 +44,34 @@ constexpr int accepts_at_once = 256;
 constexpr milliseconds handshakes_at_once{5};
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
+constexpr milliseconds accept_pause{100};           // after an error that trying again at once would repeat
 constexpr milliseconds complaint_interval{60'000};  // about the same trouble
 constexpr milliseconds first_request_grace{1000};   // of a connection that came just before a stop
 constexpr milliseconds answer_timeout{60000};
+
+// Half of the descriptors that the process may have: the rest is for all else that it does.
+std::size_t connections_allowed(std::size_t wanted) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return wanted;
+  return std::clamp<std::size_t>(files.rlim_cur / 2, 1, wanted);
+}
+
+// An error of the connection that was to be accepted, not of accepting: the next one may be fine (accept(2)).
+bool is_of_one_connection(int error) {
+  switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH: return true;
+    default: return false;
+  }
+}
 
 }  // namespace
 
@@ -57,7 +85,8 @@ struct HttpFront::Impl {
   UniqueFd epoll_fd;
   std::shared_ptr<ReplySlot::Target> replies = std::make_shared<ReplySlot::Target>();
   int port = 0;
-  bool inherited = false;  // the listening sockets
+  std::vector<ListenAddress> addresses;  // of the listening sockets
+  bool inherited = false;                // the listening sockets
 
   // Of the loop thread alone.
   HeadParser parser;
@@ -68,6 +97,7 @@ struct HttpFront::Impl {
   std::multimap<SteadyTime, ReplySlot::Target::Posted> held;  // answers by when they are due
   SteadyTime next_sweep;
   SteadyTime next_complaint;
+  std::optional<SteadyTime> accepts_again;  // set: the listening sockets are not watched until then
 
   // Alone: when the loop last came round.
   std::atomic<SteadyTime::rep> turned_at{0};
@@ -80,7 +110,7 @@ struct HttpFront::Impl {
       : options(std::move(options_)),
         handler(std::move(handler_)),
         clock(clock_),
-        connections(options.max_connections, options.max_buffered_bytes) {}
+        connections(connections_allowed(options.max_connections), options.max_buffered_bytes) {}
 
   Result<void> set_up(std::vector<UniqueFd> given);
   Result<SslContext> make_context() const;
@@ -89,10 +119,12 @@ struct HttpFront::Impl {
   bool draining() const { return drain_until.load() != 0; }
 
   bool accept_some(const UniqueFd& listener);  // false: nobody waits any more
+  void pause_accepting(int error);
+  void watch_listeners(std::uint32_t events);
   void take_in(UniqueFd fd, const sockaddr_storage& address);
   void on_event(ServerConnection& connection, std::uint32_t events);
-  void look_for_hello(ServerConnection& connection);
-  void begin_handshakes();
+  void queue_handshake(ServerConnection& connection);
+  void continue_handshakes();
   void shake_hands(ServerConnection& connection);
   void read_later(ServerConnection& connection);
   void read_on();
@@ -152,6 +184,7 @@ Result<void> HttpFront::Impl::set_up(std::vector<UniqueFd> given) {
     if (options.tls_cert.empty() && !options.plain_anywhere && !is_local(listeners[i]))
       return Error{ErrorKind::permanent, "its socket is reached from outside and there is no TLS certificate"};
     if (port == 0) port = bound_port(listeners[i]);
+    addresses.push_back(bound_address(listeners[i]));
     watched = watched && watch(listeners[i].get(), i, EPOLLIN);
   }
   if (!watched) return errno_error(errno, "cannot set up the listener's event loop");
@@ -188,8 +221,12 @@ void HttpFront::Impl::run() {
     now = clock.steady_now();
     deliver_replies(now);
     connections.tidy_memory();
-    begin_handshakes();
+    continue_handshakes();
     if (now >= next_sweep) sweep(now);
+    if (accepts_again && now >= *accepts_again) {
+      accepts_again.reset();
+      watch_listeners(EPOLLIN);
+    }
     if (draining()) {
       begin_drain();
       if (connections.empty() || now.time_since_epoch().count() >= drain_until.load()) break;
@@ -208,18 +245,35 @@ bool HttpFront::Impl::accept_some(const UniqueFd& listener) {
       take_in(std::move(fd), address);
       continue;
     }
-    if (errno == ECONNABORTED || errno == EINTR) continue;
-    if (errno == EMFILE || errno == ENFILE) {
-      const auto now = clock.steady_now();
-      if (now >= next_complaint) {
-        spdlog::warn("listener: out of file descriptors (LimitNOFILE, ulimit -n), closing the oldest connections");
-        next_complaint = now + complaint_interval;
-      }
-      connections.make_room();
-    }
+    if (is_of_one_connection(errno)) continue;
+    if (errno != EAGAIN) pause_accepting(errno);
     return false;
   }
   return true;
+}
+
+// The listening sockets stay readable: watched, they would be tried again at once, and in vain, for ever.
+void HttpFront::Impl::pause_accepting(int error) {
+  const auto now = clock.steady_now();
+  const bool no_descriptor = error == EMFILE || error == ENFILE;
+  if (now >= next_complaint) {
+    spdlog::warn(
+        "listener: cannot accept connections: {}{}; trying again every {} ms", std::generic_category().message(error),
+        no_descriptor ? " (see LimitNOFILE, ulimit -n); closing the oldest connections" : "", accept_pause.count());
+    next_complaint = now + complaint_interval;
+  }
+  if (no_descriptor) connections.make_room();
+  accepts_again = now + accept_pause;
+  watch_listeners(0);
+}
+
+void HttpFront::Impl::watch_listeners(std::uint32_t events) {
+  for (std::size_t i = 0; i < listeners.size(); ++i) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = i;
+    ::epoll_ctl(epoll_fd.get(), EPOLL_CTL_MOD, listeners[i].get(), &event);
+  }
 }
 
 void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
@@ -238,25 +292,25 @@ void HttpFront::Impl::take_in(UniqueFd fd, const sockaddr_storage& address) {
   connections.add(std::move(connection));
 }
 
-// OpenSSL's part, the costly one, begins when the client's first message is there, and in turns.
-void HttpFront::Impl::look_for_hello(ServerConnection& connection) {
-  if (connection.hello_waits) return;
-  switch (connection.look_for_hello()) {
-    case Io::again: return;
-    case Io::closed: return close(connection);
-    case Io::done: break;
-  }
-  connection.hello_waits = true;
+// Each step of a handshake begins when a whole record of it is there, and in turns: the steps are the costly part of
+// a connection, and a client decides which of its records is the costly one.
+void HttpFront::Impl::queue_handshake(ServerConnection& connection) {
+  if (connection.handshake_queued) return;
+  const auto received = connection.receive_record();
+  connections.note_memory(connection);
+  if (received == Io::closed) return close(connection);
+  if (received == Io::again && !connection.wants_to_write()) return;
+  connection.handshake_queued = true;
   handshakes.add(connection.peer_group, connection.id);
 }
 
-void HttpFront::Impl::begin_handshakes() {
+void HttpFront::Impl::continue_handshakes() {
   const auto until = clock.steady_now() + handshakes_at_once;
   while (const auto id = handshakes.next()) {
     auto* connection = connections.find(*id);
     if (connection == nullptr) continue;
-    connection->ssl.reset(SSL_new((*tls.lock()).get()));
-    if (!connection->ssl || SSL_set_fd(connection->ssl.get(), connection->fd.get()) != 1) {
+    connection->handshake_queued = false;
+    if (!connection->ssl && !connection->begin_tls((*tls.lock()).get())) {
       close(*connection);
     } else {
       shake_hands(*connection);
@@ -267,7 +321,7 @@ void HttpFront::Impl::begin_handshakes() {
 
 void HttpFront::Impl::shake_hands(ServerConnection& connection) {
   switch (connection.accept_tls()) {
-    case Io::again: return;
+    case Io::again: return queue_handshake(connection);
     case Io::closed: return close(connection);
     case Io::done: break;
   }
@@ -279,9 +333,10 @@ void HttpFront::Impl::shake_hands(ServerConnection& connection) {
 void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t events) {
   using Phase = ServerConnection::Phase;
   connection.input_waiting = true;
+  connection.note_event();
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.peer_is_done = true;
   switch (connection.phase) {
-    case Phase::handshake: return connection.ssl ? shake_hands(connection) : look_for_hello(connection);
+    case Phase::handshake: return queue_handshake(connection);
     case Phase::reading: return read_request(connection);
     case Phase::writing: return write_out(connection);
     case Phase::lingering: return discard_input(connection);
@@ -293,14 +348,15 @@ void HttpFront::Impl::on_event(ServerConnection& connection, std::uint32_t event
 void HttpFront::Impl::read_request(ServerConnection& connection) {
   std::array<char, 16 * 1024> buffer;
   std::size_t got = 0;
-  switch (connection.read(buffer, got)) {
-    case Io::again: connection.input_waiting = false; return;
-    case Io::closed: return close(connection);
-    case Io::done: break;
+  const auto result = connection.read(buffer, got);
+  if (result == Io::closed) return close(connection);
+  connection.input_waiting = result == Io::done && connection.may_have_more();
+  auto state = RequestFramer::State::need_more;
+  if (got > 0) {
+    const bool had_begun = connection.framer.started();
+    state = connection.framer.feed(std::string_view(buffer.data(), got));
+    if (!had_begun && connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
   }
-  connection.input_waiting = connection.may_have_more(got, buffer.size());
-  if (!connection.framer.started()) connection.deadline = clock.steady_now() + options.request_timeout;
-  const auto state = connection.framer.feed(std::string_view(buffer.data(), got));
   connections.note_memory(connection);
   if (state == RequestFramer::State::need_more && connection.input_waiting) read_later(connection);
   on_frame(connection, state);
@@ -341,6 +397,7 @@ void HttpFront::Impl::dispatch(ServerConnection& connection) {
   request->body = std::move(connection.framer.body());
   connections.note_memory(connection);
   request->remote_address = connection.peer;
+  connection.note_request();
   connection.phase = ServerConnection::Phase::answering;
   connection.deadline = clock.steady_now() + answer_timeout;
   connection.close_after_reply = !connection.framer.keep_alive() || draining();
@@ -379,16 +436,16 @@ void HttpFront::Impl::after_reply(ServerConnection& connection) {
   connection.idle_since = now;
   if (connection.close_after_reply) {
     // A close with unread input would be a reset, and could take the answer with it.
-    if (connection.ssl) SSL_shutdown(connection.ssl.get());
-    ::shutdown(connection.fd.get(), SHUT_WR);
+    connection.end_output();
     connection.phase = ServerConnection::Phase::lingering;
     connection.deadline = now + linger_timeout;
     return discard_input(connection);
   }
   connection.served = true;
   connection.phase = ServerConnection::Phase::reading;
-  connection.deadline = now + options.idle_timeout;
+  connection.deadline = now + (connection.sent_valid ? options.known_idle_timeout : options.idle_timeout);
   const auto state = connection.framer.next();
+  connections.note_memory(connection);
   if (connection.framer.started()) connection.deadline = now + options.request_timeout;
   if (state != RequestFramer::State::need_more) return on_frame(connection, state);
   if (connection.input_waiting) read_request(connection);
@@ -433,7 +490,10 @@ void HttpFront::Impl::deliver(ReplySlot::Target::Posted posted) {
   auto* connection = connections.find(posted.connection);
   if (connection == nullptr || connection->phase != ServerConnection::Phase::answering) return;
   connection->answer_held = false;
-  if (posted.reply.status == 200) connections.welcome(connection->peer_group);
+  if (posted.reply.status == 200) {
+    connection->sent_valid = true;
+    connections.welcome(connection->peer_group);
+  }
   reply(*connection, posted.reply);
 }
 
@@ -487,6 +547,14 @@ void HttpFront::Impl::begin_drain() {
 HttpFront::HttpFront(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 HttpFront::~HttpFront() { stop(milliseconds(0)); }
 int HttpFront::port() const { return impl_->port; }
+
+std::vector<ListenAddress> HttpFront::addresses() const { return impl_->addresses; }
+
+std::optional<Validity> HttpFront::certificate() const {
+  auto context = impl_->tls.lock();
+  if (!*context) return std::nullopt;
+  return validity_of(SSL_CTX_get0_certificate(context->get()));
+}
 
 bool HttpFront::turns() const {
   constexpr milliseconds longest_turn{5000};

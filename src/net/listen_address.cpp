@@ -1,5 +1,6 @@
 #include "responder/net/listen_address.hpp"
 
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -202,6 +203,24 @@ int bound_port(const UniqueFd& socket) {
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
   if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
   return 0;
+}
+
+ListenAddress bound_address(const UniqueFd& socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  ListenAddress bound;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return bound;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_UNIX) {
+    bound.unix_path = reinterpret_cast<const sockaddr_un*>(&address)->sun_path;
+  } else if (address.ss_family == AF_INET) {
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&address)->sin_addr, text.data(), text.size());
+  } else if (address.ss_family == AF_INET6) {
+    ::inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(&address)->sin6_addr, text.data(), text.size());
+  }
+  bound.host = text.data();
+  bound.port = bound_port(socket);
+  return bound;
 }
 
 }  // namespace responder::net

@@ -45,38 +45,52 @@ ServerConnection::ServerConnection(std::uint64_t id_, UniqueFd fd_, const sockad
 
 Io ServerConnection::translate(int result) const {
   const int error = SSL_get_error(ssl.get(), result);
-  ERR_clear_error();
   return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? Io::again : Io::closed;
 }
 
-Io ServerConnection::look_for_hello() const {
-  constexpr std::size_t header = 5;
-  constexpr std::size_t most = 16 * 1024;
+Io ServerConnection::receive_record() {
   constexpr unsigned char handshake_record = 0x16;
-  std::array<unsigned char, header + most> bytes;
-  const ssize_t got = ::recv(fd.get(), bytes.data(), bytes.size(), MSG_PEEK);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Io::again;
-  if (got <= 0 || bytes[0] != handshake_record) return Io::closed;
-  const auto come = static_cast<std::size_t>(got);
-  if (come < header) return peer_is_done ? Io::closed : Io::again;
-  const std::size_t length = bytes[3] * 256U + bytes[4];
-  if (length > most) return Io::closed;
-  if (come >= header + length) return Io::done;
-  return peer_is_done ? Io::closed : Io::again;
+  std::array<char, TlsRecords::max_record> part;
+  while (!records_.is_first_complete()) {
+    const ssize_t got = ::recv(fd.get(), part.data(), part.size(), 0);
+    socket_is_empty_ = got < static_cast<ssize_t>(part.size());
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Io::again;
+    if (got <= 0) return Io::closed;
+    records_.add(std::string_view(part.data(), static_cast<std::size_t>(got)));
+    const bool is_tls = ssl != nullptr || records_.type() == handshake_record;
+    if (!is_tls || records_.is_too_long()) return Io::closed;
+    if (socket_is_empty_ && !peer_is_done) break;
+  }
+  return records_.is_first_complete() ? Io::done : Io::again;
+}
+
+bool ServerConnection::begin_tls(SSL_CTX* context) {
+  ssl.reset(SSL_new(context));
+  BIO* bio = ssl ? make_record_bio(records_, fd.get()) : nullptr;
+  if (bio == nullptr) return false;
+  SSL_set_bio(ssl.get(), bio, bio);  // takes it over
+  return true;
 }
 
 Io ServerConnection::accept_tls() {
+  // Far beyond what a client needs that sends its certificates in small records.
+  constexpr std::size_t most_records = 256;
+  constexpr std::size_t most_bytes = 2 * max_client_certificates;
+  if (records_.is_first_complete()) {
+    ++handshake_records_;
+    handshake_bytes_ += records_.release_first();
+  }
+  if (handshake_records_ > most_records || handshake_bytes_ > most_bytes) return Io::closed;
+  ERR_clear_error();
   const int result = SSL_accept(ssl.get());
   return result == 1 ? Io::done : translate(result);
 }
 
 Io ServerConnection::read(std::span<char> buffer, std::size_t& got) {
-  if (ssl) {
-    read_ahead_ = SSL_has_pending(ssl.get()) == 1;
-    const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &got);
-    return result == 1 ? Io::done : translate(result);
-  }
+  got = 0;
+  if (ssl) return read_record(buffer, got);
   const ssize_t result = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+  socket_is_empty_ = result < static_cast<ssize_t>(buffer.size());
   if (result > 0) {
     got = static_cast<std::size_t>(result);
     return Io::done;
@@ -84,12 +98,25 @@ Io ServerConnection::read(std::span<char> buffer, std::size_t& got) {
   return result < 0 && (errno == EAGAIN || errno == EINTR) ? Io::again : Io::closed;
 }
 
-bool ServerConnection::may_have_more(std::size_t got, std::size_t asked) const {
-  if (got == asked || peer_is_done) return true;
-  // A record that was read from the socket just now, small and with nothing behind it, came in a read that emptied
-  // it.
-  constexpr std::size_t small_record = 4096;
-  return ssl && (read_ahead_ || SSL_has_pending(ssl.get()) == 1 || got >= small_record);
+Io ServerConnection::read_record(std::span<char> buffer, std::size_t& got) {
+  // A client that changes its keys does so once in millions of records.
+  constexpr std::size_t most_without_data = 32;
+  const bool is_next = !tls_has_work_;
+  if (is_next) {
+    if (const auto received = receive_record(); received != Io::done) return received;
+    records_.release_first();
+  }
+  records_.forget_starved();
+  ERR_clear_error();
+  const int result = SSL_read_ex(ssl.get(), buffer.data(), buffer.size(), &got);
+  tls_has_work_ = false;
+  if (result == 1) return Io::done;
+  if (translate(result) == Io::closed) return Io::closed;
+  if (is_next && ++records_without_data_ > most_without_data) return Io::closed;
+  // It may stop before it has worked off its input: to answer a key update, say.
+  const bool waits_to_write = SSL_want_write(ssl.get());
+  tls_has_work_ = waits_to_write || !records_.starved();
+  return waits_to_write ? Io::again : Io::done;
 }
 
 Io ServerConnection::flush() {
@@ -98,6 +125,7 @@ Io ServerConnection::flush() {
     const std::size_t size = out.size() - out_sent;
     std::size_t sent = 0;
     if (ssl) {
+      ERR_clear_error();
       const int result = SSL_write_ex(ssl.get(), data, size, &sent);
       if (result != 1) return translate(result);
     } else {
@@ -110,6 +138,12 @@ Io ServerConnection::flush() {
   out.clear();
   out_sent = 0;
   return Io::done;
+}
+
+void ServerConnection::end_output() {
+  ERR_clear_error();
+  if (ssl) SSL_shutdown(ssl.get());
+  ::shutdown(fd.get(), SHUT_WR);
 }
 
 }  // namespace responder::net

@@ -1,9 +1,10 @@
 // Measures what strangers cost those who are let in. Valid webhooks come every 100 ms, over new and over kept
-// connections, meanwhile:
+// connections, meanwhile (every 20 ms beside the floods through TLS):
 //
 //   listener-bench slow CONNECTIONS SECONDS   so many clients that drip heads, drip bodies, stop in a handshake or
 //   idle listener-bench flood REQUESTS             64 kept-alive connections send so many requests with wrong
-//   signatures
+//   signatures listener-bench tls SECONDS                each flood through TLS from 1, 4 and 64 connections, for so
+//   long each
 
 #include <algorithm>
 #include <atomic>
@@ -24,6 +25,7 @@
 
 #include "fake_rhombus.hpp"
 #include "temp_folder.hpp"
+#include "tls_flood.hpp"
 
 namespace {
 
@@ -102,13 +104,15 @@ std::unique_ptr<httplib::SSLClient> make_client(int port) {
   client->enable_server_certificate_verification(false);
   client->set_keep_alive(true);
   client->set_tcp_nodelay(true);
+  client->set_interface("127.0.0.2");  // strangers come from elsewhere
   return client;
 }
 
 // Sends a valid webhook every 100 ms until told to stop: over a kept connection and a new one in turns.
 class ValidOnes {
  public:
-  explicit ValidOnes(int port) : thread_([this, port] { run(port); }) {}
+  explicit ValidOnes(int port, std::chrono::milliseconds interval = 100ms)
+      : interval_(interval), thread_([this, port] { run(port); }) {}
 
   void report() {
     over_ = true;
@@ -132,10 +136,11 @@ class ValidOnes {
                     body, "application/json");
       times_.push_back(std::chrono::duration<double, std::milli>(Clock::now() - began).count());
       if (!answer || answer->status != 200) ++failed_;
-      std::this_thread::sleep_until(next += 100ms);
+      std::this_thread::sleep_until(next += interval_);
     }
   }
 
+  const std::chrono::milliseconds interval_;
   std::atomic<bool> over_{false};
   std::vector<double> times_;
   std::size_t failed_ = 0;
@@ -246,6 +251,23 @@ void flood(std::size_t requests) {
              static_cast<double>(server.memory_kib() - before) / 1024);
 }
 
+void tls(std::chrono::seconds duration) {
+  Server server;
+  for (const auto attack : test::tls_attacks) {
+    if (!test::is_understood(attack, server.port())) throw std::runtime_error("not understood: " + to_string(attack));
+    for (const std::size_t connections : {1U, 4U, 64U}) {
+      test::TlsFlood flood(attack, server.port(), connections);
+      while (flood.bytes_sent() == 0) std::this_thread::sleep_for(1ms);
+      ValidOnes valid(server.port(), 20ms);
+      std::this_thread::sleep_for(duration);
+      fmt::print("{}, {} at once: ", to_string(attack), connections);
+      valid.report();
+      flood.stop();
+      fmt::print("    {} connections sent {} KiB\n", flood.connections_made(), flood.bytes_sent() / 1024);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -256,8 +278,10 @@ int main(int argc, char** argv) {
       slow(std::stoul(argv[2]), std::chrono::seconds(std::stoi(argv[3])));
     } else if (mode == "flood" && argc == 3) {
       flood(std::stoul(argv[2]));
+    } else if (mode == "tls" && argc == 3) {
+      tls(std::chrono::seconds(std::stoi(argv[2])));
     } else {
-      std::cerr << "usage: listener-bench slow CONNECTIONS SECONDS | flood REQUESTS\n";
+      std::cerr << "usage: listener-bench slow CONNECTIONS SECONDS | flood REQUESTS | tls SECONDS\n";
       return 2;
     }
   } catch (const std::exception& error) {

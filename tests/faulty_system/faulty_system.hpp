@@ -1,7 +1,7 @@
 // A system that misbehaves, for a program under test: a library that is preloaded into it. It writes a record of
 // everything the program does to files below a folder, so that a power cut can be made of a kill: whatever was not
 // synced is taken back. And it can be told, while the program runs, to have a full disk, to fail syncs, to set the
-// clock, or to have a disk of another size.
+// clock, to have a disk of another size, or to fail calls on its listener's sockets.
 #pragma once
 
 #include <atomic>
@@ -36,6 +36,14 @@ struct Controls {
   std::atomic<std::int32_t> names_hang;
   // How many wait for either just now.
   std::atomic<std::int32_t> waiting;
+  // So many of the next calls of accept4() fail, with this errno; and how many calls there were.
+  std::atomic<std::int32_t> failing_accepts;
+  std::atomic<std::int32_t> accept_errno;
+  std::atomic<std::int32_t> accept_calls;
+  // On connections to this port of the program, the n-th next recv() or send() fails with ECONNRESET; 0: none does.
+  std::atomic<std::int32_t> listener_port;
+  std::atomic<std::int32_t> reset_at_receive;
+  std::atomic<std::int32_t> reset_at_send;
 };
 
 class FaultySystem {

@@ -19,7 +19,9 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -283,9 +285,48 @@ int do_unlink(int folder, const char* given, int flags) {
   return result;
 }
 
+// Whether this call on a socket is the one that the controls want to fail.
+bool is_reset(int fd, std::atomic<std::int32_t> Controls::*countdown) {
+  Controls* controls = recorder().controls();
+  if (controls == nullptr || controls->*countdown == 0) return false;
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
+  const bool is_ours = address.ss_family == AF_INET &&
+                       ntohs(reinterpret_cast<sockaddr_in*>(&address)->sin_port) == controls->listener_port;
+  return is_ours && --(controls->*countdown) == 0;
+}
+
 }  // namespace
 
 extern "C" {
+
+int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
+  static auto* const real = next<int(int, sockaddr*, socklen_t*, int)>("accept4");
+  if (Controls* controls = recorder().controls(); controls != nullptr) {
+    ++controls->accept_calls;
+    if (controls->failing_accepts > 0) {
+      --controls->failing_accepts;
+      errno = controls->accept_errno;
+      return -1;
+    }
+  }
+  return real(fd, address, length, flags);
+}
+
+ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+  static auto* const real = next<ssize_t(int, void*, size_t, int)>("recv");
+  if (!is_reset(fd, &Controls::reset_at_receive)) return real(fd, buffer, size, flags);
+  errno = ECONNRESET;
+  return -1;
+}
+
+ssize_t send(int fd, const void* data, size_t size, int flags) {
+  static auto* const real = next<ssize_t(int, const void*, size_t, int)>("send");
+  if (!is_reset(fd, &Controls::reset_at_send)) return real(fd, data, size, flags);
+  errno = ECONNRESET;
+  return -1;
+}
 
 int open(const char* path, int flags, ...) {
   va_list arguments;

@@ -1,6 +1,7 @@
 // Certificates in files, looked at before they are used.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "responder/base/clock.hpp"
@@ -11,7 +12,17 @@ namespace responder::net {
 struct Validity {
   WallTime from;
   WallTime until;
+  bool operator==(const Validity&) const = default;
 };
+
+// What an administrator has to know of a certificate.
+struct ValidityFinding {
+  bool is_valid = false;  // true: it still is, and ends soon
+  std::string text;       // "has expired at …", with what to do
+};
+
+// nullopt: it is valid for at least 14 more days.
+std::optional<ValidityFinding> judge(const Validity& validity, WallTime now);
 
 // Of the first certificate in a PEM file.
 Result<Validity> certificate_validity(const std::string& file);

@@ -33,7 +33,8 @@ class RequestFramer {
 
   bool started() const { return !rest().empty() || stage_ != Stage::head; }
   std::size_t memory() const { return buffer_.capacity() + body_.capacity(); }  // bytes, without the head
-  const std::string& head() const { return head_; }  // request line and fields, with the blank line
+  // Request line and fields, with the blank line. A target that named scheme and host is its path and query alone.
+  const std::string& head() const { return head_; }
   // As they stand in the head: neither decoded nor joined.
   const HeaderFields& fields() const { return fields_; }
   std::string& body() { return body_; }  // chunks already joined; may be moved away
@@ -50,6 +51,8 @@ class RequestFramer {
   std::string_view rest() const { return std::string_view(buffer_).substr(taken_); }
   void take_body(std::size_t most);
   State advance();
+  bool skip_empty_lines();
+  void drop_authority();
   State take_head();
   State take_sized_body();
   State take_chunk_size();
@@ -62,8 +65,10 @@ class RequestFramer {
   FrameLimits limits_;
   Stage stage_ = Stage::head;
   std::string buffer_;
-  std::size_t taken_ = 0;     // so much of it is done with
-  std::size_t searched_ = 0;  // so much of the rest holds no end of a head
+  std::size_t taken_ = 0;           // so much of it is done with
+  std::size_t searched_ = 0;        // so much of the rest holds no end of a head
+  std::size_t empty_lines_ = 0;     // before the request line
+  std::size_t authority_size_ = 0;  // of the target's scheme and authority
   std::string head_;
   HeaderFields fields_;
   std::string body_;

@@ -19,6 +19,7 @@
 #include "responder/base/clock.hpp"
 #include "responder/base/error.hpp"
 #include "responder/base/file.hpp"
+#include "responder/net/certificate.hpp"
 #include "responder/net/http_framing.hpp"
 #include "responder/net/listen_address.hpp"
 
@@ -69,12 +70,16 @@ struct FrontOptions {
   std::string client_ca;        // PEM; set: only clients with a certificate of one of these are let in
   bool plain_anywhere = false;  // plain HTTP on addresses that others reach, too
   FrameLimits limits;
-  // Then the oldest of the address that has the most, and is not being answered, makes room.
+  // Then the oldest of the address that has the most, and is not being answered, makes room. Never more than half of
+  // the descriptors that the process may have when it opens.
   std::size_t max_connections = 4096;
   std::size_t max_buffered_bytes = 16U << 20U;  // of requests that are not whole yet, all together
   std::chrono::milliseconds handshake_timeout{5000};
   std::chrono::milliseconds request_timeout{10000};  // from a request's first byte to its last
   std::chrono::milliseconds idle_timeout{60000};     // between requests
+  // The same on a connection on which a request was answered 200: longer than proxies and senders keep an idle one,
+  // so that none is closed while the next webhook is on its way.
+  std::chrono::milliseconds known_idle_timeout{180'000};
   // Told the status of each request that was refused before it came to the handler.
   std::function<void(int status)> refused = {};
 };
@@ -91,6 +96,10 @@ class HttpFront {
   ~HttpFront();
 
   int port() const;
+  // Where the sockets are bound: with inherited ones, not what the options say.
+  std::vector<ListenAddress> addresses() const;
+  // Of the certificate that new connections are shown; none: plain HTTP. From any thread.
+  std::optional<Validity> certificate() const;
 
   // Whether the loop comes round: false when it has hung for seconds.
   bool turns() const;

@@ -38,4 +38,7 @@ bool is_local(const UniqueFd& socket);
 // The port a socket is bound to, 0 for a unix socket.
 int bound_port(const UniqueFd& socket);
 
+// Where a socket is bound. All empty: an abstract or unnamed unix socket, or none.
+ListenAddress bound_address(const UniqueFd& socket);
+
 }  // namespace responder::net

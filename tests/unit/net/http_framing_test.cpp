@@ -61,9 +61,27 @@ TEST_CASE("what could be read in two ways is refused") {
       post + ": b\r\n\r\n",
       "POST  / HTTP/1.1\r\nHost: h\r\n\r\n",
       "POST /a b HTTP/1.1\r\nHost: h\r\n\r\n",
-      "POST http://h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http:///x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http:// HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http:/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST ftp://h/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST h:80 HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST h/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST * HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://u@h/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h%2fa/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h\\a/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h#/x HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h/x#y HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h/a b HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST http://h/x HTTP/1.1\r\n\r\n",
+      "\n\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "\rPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "\r\n\rPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
+      " \r\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
       "POST / HTTP/2.0\r\n\r\n",
-      "\r\n\r\n",
+      "\r\n\r\n\r\n",
+      "\r\n\r\n\r\nPOST / HTTP/1.1\r\nHost: h\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n-1\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n\r\n",
       post + "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
@@ -115,4 +133,48 @@ TEST_CASE("connections are kept as the version and the header say") {
   CHECK_FALSE(kept("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"));
   CHECK_FALSE(kept("GET / HTTP/1.0\r\n\r\n"));
   CHECK(kept("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
+}
+
+TEST_CASE("a target that names scheme and host is its path, whatever host it names") {
+  const std::string rest = " HTTP/1.1\r\nHost: h\r\n\r\n";
+  const std::pair<std::string, std::string> table[] = {
+      {"http://h/webhook/rhombus", "/webhook/rhombus"},
+      {"HTTPS://h.example:8443/a?b=c", "/a?b=c"},
+      {"http://[2001:db8::1]:80//x", "//x"},
+      {"http://h", "/"},
+      {"http://h?/webhook/rhombus", "/?/webhook/rhombus"},
+      {"http://a/http://b/c", "/http://b/c"},
+      {"/http://b/c", "/http://b/c"},
+  };
+  for (const auto& [target, path] : table) {
+    CAPTURE(target);
+    RequestFramer framer(limits);
+    REQUIRE(framer.feed("POST " + target + rest) == State::complete);
+    CHECK(framer.head() == "POST " + path + rest);
+    CHECK(framer.fields() == HeaderFields{{"Host", "h"}});
+  }
+}
+
+TEST_CASE("one or two empty lines before a request line are ignored, however they are cut") {
+  const std::string request = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi";
+  for (const std::string between : {"\r\n", "\r\n\r\n"}) {
+    const std::string text = request + between + request + between + request;
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      CAPTURE(between, cut);
+      RequestFramer framer(limits);
+      int complete = 0;
+      for (const auto& part : {text.substr(0, cut), text.substr(cut)}) {
+        for (auto state = framer.feed(part); state == State::complete; state = framer.next()) ++complete;
+      }
+      CHECK(complete == 3);
+      CHECK(framer.refusal_status() == 0);
+      CHECK_FALSE(framer.started());
+    }
+  }
+  // They begin nothing: the connection idles.
+  RequestFramer framer(limits);
+  CHECK(framer.feed("\r\n") == State::need_more);
+  CHECK_FALSE(framer.started());
+  CHECK(framer.feed("\r\n") == State::need_more);
+  CHECK(framer.feed("\r") == State::refused);
 }

@@ -187,6 +187,67 @@ TEST_CASE("a request that drips is cut off by its deadline, an idle connection b
   CHECK(silent.closed_by_server());
 }
 
+TEST_CASE("who has sent something valid may idle for longer, on that connection") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.idle_timeout = 100ms;
+  auto front = HttpFront::open(
+      options,
+      [](const ServerRequest& request, ReplySlot reply) {
+        reply.send({.status = request.path == "/valid" ? 200 : 401, .body = ""});
+      },
+      clock);
+  RawClient known((*front)->port());
+  RawClient stranger((*front)->port());
+  known.send("GET /valid HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(known.answer().starts_with("HTTP/1.1 200 "));
+  stranger.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(stranger.answer().starts_with("HTTP/1.1 401 "));
+  CHECK(stranger.closed_by_server());
+  // What stands behind a request begins none: it neither shortens nor lengthens the time.
+  known.send("\r\n");
+  known.send("GET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(known.answer().starts_with("HTTP/1.1 401 "));
+  CHECK(FrontOptions{}.known_idle_timeout > 120s);
+  CHECK(FrontOptions{}.idle_timeout <= 60s);
+}
+
+TEST_CASE("an empty line behind a request leaves the connection idle") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.request_timeout = 60s;
+  options.idle_timeout = 100ms;
+  auto front = HttpFront::open(
+      options, [](const ServerRequest&, ReplySlot reply) { reply.send({.status = 401, .body = ""}); }, clock);
+  RawClient client((*front)->port());
+  client.send("GET /x HTTP/1.1\r\nHost: h\r\n\r\n\r\n");
+  CHECK(client.answer().starts_with("HTTP/1.1 401 "));
+  client.send("\r\n");
+  CHECK(client.closed_by_server());
+}
+
+TEST_CASE("a target that names the host leads where the path alone does") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), echo(), clock);
+  RawClient client((*front)->port());
+  client.send("POST http://other.example:8443/a%20b?c HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+  CHECK(client.answer().ends_with("POST /a b hi"));
+  client.send("GET HTTP://h?/x HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(client.answer().ends_with("GET / "));
+}
+
+TEST_CASE("it is known where the sockets are bound, given ones too") {
+  SystemClock clock;
+  auto front = HttpFront::open(quick_options(), echo(), clock);
+  REQUIRE((*front)->addresses().size() == 1);
+  CHECK((*front)->addresses()[0].str() == "127.0.0.1:" + std::to_string((*front)->port()));
+  const auto elsewhere = *ListenAddress::parse("[::1]:0");
+  auto given = listen_on(elsewhere);
+  REQUIRE(given);
+  auto other = HttpFront::open(quick_options(), echo(), clock, std::move(*given));
+  CHECK((*other)->addresses()[0].str() == "[::1]:" + std::to_string((*other)->port()));
+}
+
 TEST_CASE("at the cap the oldest connection makes room") {
   SystemClock clock;
   auto options = quick_options();
