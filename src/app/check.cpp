@@ -32,6 +32,8 @@ namespace {
 class Findings {
  public:
   void good(std::string_view what, std::string_view detail) { fmt::print("ok     {:<9} {}\n", what, detail); }
+  // Works today: the exit status is not changed by it.
+  void warning(std::string_view what, std::string_view detail) { fmt::print("warn   {:<9} {}\n", what, detail); }
   void wrong(std::string_view what, std::string_view detail) {
     fmt::print("WRONG  {:<9} {}\n", what, detail);
     ++wrong_;
@@ -209,17 +211,11 @@ void check_certificate(Findings& findings, std::string_view key, const std::stri
   if (file.empty()) return;
   const auto validity = net::certificate_validity(file);
   if (!validity) return findings.wrong("TLS", fmt::format("{}: {}", key, validity.error().message));
-  // Two weeks, less where certificates are made for short.
-  const auto soon = std::min<WallTime::duration>(std::chrono::days(14), (validity->until - validity->from) / 3);
-  const auto until = format_rfc3339(validity->until);
-  if (now >= validity->until)
-    return findings.wrong("TLS", fmt::format("{}: {} has expired at {}: renew it, and reload", key, file, until));
-  if (now < validity->from)
-    return findings.wrong("TLS",
-                          fmt::format("{}: {} is not valid before {}", key, file, format_rfc3339(validity->from)));
-  if (now >= validity->until - soon)
-    return findings.wrong("TLS", fmt::format("{}: {} expires at {}: renew it, and reload", key, file, until));
-  findings.good("TLS", fmt::format("{} is valid until {}", key, until));
+  if (const auto finding = net::judge(*validity, now)) {
+    const auto text = fmt::format("{}: {} {}", key, file, finding->text);
+    return finding->is_valid ? findings.warning("TLS", text) : findings.wrong("TLS", text);
+  }
+  findings.good("TLS", fmt::format("{} is valid until {}", key, format_rfc3339(validity->until)));
 }
 
 void check_certificates(const Config& config, Findings& findings, WallTime now) {

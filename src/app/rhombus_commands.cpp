@@ -48,7 +48,7 @@ void add_webhook_commands(CLI::App& program, std::vector<Command>& commands) {
   commands.push_back({.app = tidy, .run = [](const Invocation& call) { return forget_unused_secrets(call.config); }});
   auto* testing = webhook->add_subcommand("test", "Send a signed sample to the listener");
   const auto url = std::make_shared<std::string>();
-  testing->add_option("--url", *url, "through this URL, instead of to webhook.listen");
+  testing->add_option("--url", *url, "through this URL, instead of to where serve listens");
   commands.push_back(
       {.app = testing, .run = [url](const Invocation& call) { return test_webhook(call.config, *url); }});
 }

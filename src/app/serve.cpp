@@ -16,7 +16,9 @@
 
 #include "api_reach.hpp"
 #include "capture_engine.hpp"
+#include "certificate_watch.hpp"
 #include "commands.hpp"
+#include "own_listener.hpp"
 #include "push_path.hpp"
 #include "serve_report.hpp"
 #include "service_manager.hpp"
@@ -90,7 +92,9 @@ class Daemon {
                  config.webhook.secrets, intake_, clock_, [this](std::string_view result) { count_webhook(result); }),
         admin_({config.admin.token, [this] { refresh_gauges(); }, [this] { return is_alive(); },
                 [this](std::function<void(Result<void>)> tell) { try_journal(std::move(tell)); }},
-               metrics_, clock_) {}
+               metrics_, clock_),
+        certificate_watch_(clock_, config.webhook.tls_cert,
+                           [](const std::string& line) { spdlog::warn("{}", line); }) {}
 
   Result<void> start();
   void reload(const std::string& config_file);
@@ -116,6 +120,8 @@ class Daemon {
   Result<void> await_engine();
   Result<void> listen();
   std::string shown_address(net::ListenAddress listen) const;
+  void note_certificate();
+  void reload_certificate();
   Result<void> listen_for_admin();
   void listen_for_commands();
   void remember_running(bool runs);
@@ -133,12 +139,13 @@ class Daemon {
   ingest::CatchUp catch_up_;
   ingest::WebhookEndpoint webhook_;
   ops::AdminEndpoint admin_;
+  CertificateWatch certificate_watch_;
   Synchronized<EngineStart> engine_start_;
   // Alone: set once, when the engine is up.
   std::atomic<CaptureEngine*> engine_{nullptr};
   std::atomic<ingest::CatchUpPoller*> poller_to_nudge_{nullptr};
-  // Alone: when an alert could not be recorded, if none could be since; else 0.
-  std::atomic<SteadyTime::rep> unrecorded_at_{0};
+  // Alone: how many alerts could not be recorded since one last could.
+  std::atomic<std::uint64_t> unrecorded_{0};
   std::unique_ptr<net::HttpFront> command_front_;
   std::unique_ptr<net::HttpFront> admin_front_;
   std::unique_ptr<net::HttpFront> webhook_front_;
@@ -149,9 +156,10 @@ class Daemon {
 
 void Daemon::count_webhook(std::string_view result) {
   metrics_.count_webhook(result);
-  if (result == "accepted") unrecorded_at_ = 0;
+  if (result == "accepted" && unrecorded_.exchange(0) != 0) admin_.doubt_readiness();
   if (result != "not_recorded") return;
-  unrecorded_at_ = clock_.steady_now().time_since_epoch().count();
+  ++unrecorded_;
+  admin_.doubt_readiness();
   // It is never sent again.
   if (auto* poller = poller_to_nudge_.load(); poller != nullptr) poller->nudge();
 }
@@ -167,18 +175,19 @@ bool Daemon::is_alive() const {
   return (!webhook_front_ || webhook_front_->turns()) && (engine == nullptr || engine->turns());
 }
 
-// A full disk may have room for what is tried here and none for an alert: one that was refused counts for a while.
+// A full disk may have room for a small row and none for an alert: once one was refused, as much is written as an
+// alert takes, until that succeeds.
 void Daemon::try_journal(std::function<void(Result<void>)> tell) {
-  constexpr seconds remembered{60};
-  const auto failed = unrecorded_at_.load();
-  const auto age = SteadyTime::duration(clock_.steady_now().time_since_epoch().count() - failed);
-  if (failed != 0 && age < remembered) {
-    return tell(Error{ErrorKind::no_space, fmt::format("an alert could not be recorded {} s ago, and none since",
-                                                       std::chrono::floor<seconds>(age).count())});
-  }
-  writer_.submit([now = format_rfc3339(clock_.wall_now())](
-                     journal::Journal& journal) { return journal.set_fact("last_probe", now); },
-                 std::move(tell));
+  constexpr std::size_t size_of_an_alert = 64 * 1024;
+  const auto unrecorded = unrecorded_.load();
+  auto probe = format_rfc3339(clock_.wall_now());
+  if (unrecorded != 0) probe.resize(size_of_an_alert, ' ');
+  writer_.submit([probe](journal::Journal& journal) { return journal.set_fact("last_probe", probe); },
+                 [this, unrecorded, tell = std::move(tell)](const Result<void>& tried) {
+                   auto refused_before = unrecorded;
+                   if (tried) unrecorded_.compare_exchange_strong(refused_before, 0);
+                   tell(tried);
+                 });
 }
 
 void Daemon::add_probes() {
@@ -329,6 +338,7 @@ Result<void> Daemon::listen() {
   webhook_front_ = std::move(*front);
   spdlog::info("listening for webhooks on {}{}", shown_address(options.listen),
                is_inherited ? " (the socket is the service manager's)" : "");
+  note_certificate();
   return {};
 }
 
@@ -339,6 +349,14 @@ std::string Daemon::shown_address(net::ListenAddress listen) const {
   if (listen.host.empty()) listen.host = "*";
   return fmt::format("{}://{}{}", config_.webhook.tls_cert.empty() ? "http" : "https", listen.str(),
                      config_.webhook.path);
+}
+
+// Of the listener's certificate: until when it is valid, for the log and for /metrics.
+void Daemon::note_certificate() {
+  const auto certificate = webhook_front_->certificate();
+  if (!certificate) return;
+  metrics_.set_tls_not_after(certificate->until);
+  certificate_watch_.use(*certificate);
 }
 
 // After the listener, which its probes look at.
@@ -377,8 +395,14 @@ void Daemon::listen_for_commands() {
 void Daemon::remember_running(bool runs) {
   const auto now = clock_.wall_now();
   auto remembered = catch_up_.set_listening(runs && webhook_front_ ? std::optional(now) : std::nullopt);
+  std::optional<OwnListener> listener;
+  if (runs && webhook_front_)
+    listener = OwnListener{webhook_front_->addresses().front(), !config_.webhook.tls_cert.empty()};
   if (remembered && (runs || started_))
-    remembered = writer_.run([&](journal::Journal& journal) { return remember_serve(journal, runs, now); });
+    remembered = writer_.run([&](journal::Journal& journal) {
+      auto recorded = remember_serve(journal, runs, now);
+      return recorded ? record_listener(journal, listener) : recorded;
+    });
   if (!remembered) spdlog::error("journal.path: {}", remembered.error().message);
 }
 
@@ -424,14 +448,28 @@ void Daemon::reload(const std::string& config_file) {
   }
   const auto count = fresh->webhook.secrets.size();
   webhook_.set_secrets(std::move(fresh->webhook.secrets));
+  spdlog::info("reload: {}", counted(count, "webhook secret"));
+  reload_certificate();
+}
+
+void Daemon::reload_certificate() {
+  const auto before = webhook_front_->certificate();
   if (auto reloaded = webhook_front_->reload_certificate(); !reloaded) {
     spdlog::error("reload: {}; the running certificate stays", reloaded.error().message);
+    return;
   }
-  spdlog::info("reload: {}", counted(count, "webhook secret"));
+  const auto after = webhook_front_->certificate();
+  if (!after) return;
+  spdlog::info(
+      "reload: {} (webhook.tls_cert) {}, valid until {}", config_.webhook.tls_cert,
+      after == before ? "holds the same certificate as before" : "holds a new certificate, in use from now on",
+      format_rfc3339(after->until));
+  note_certificate();
 }
 
 void Daemon::tick() {
   webhook_.report_refusals();
+  certificate_watch_.tick();
   admin_.tick();
   if (is_alive()) service_manager::tell_alive();
 }

@@ -12,6 +12,7 @@
 #include "commands.hpp"
 #include "hosts.hpp"
 #include "names.hpp"
+#include "own_listener.hpp"
 #include "push_path.hpp"
 #include "secret_store.hpp"
 
@@ -186,10 +187,11 @@ std::string sample_body(WallTime now) {
 }
 
 // Where our own listener is reached on this machine.
-net::Url own_url(const Config& config, const net::ListenAddress& listen) {
+net::Url own_url(const Config& config, const OwnListener& own) {
+  const auto& listen = own.address;
   const bool any = listen.host.empty() || listen.host == "0.0.0.0" || listen.host == "::";
   net::Url url;
-  url.scheme = config.webhook.tls_cert.empty() ? "http" : "https";
+  url.scheme = own.has_tls ? "https" : "http";
   url.host = any ? "localhost" : listen.host;
   url.port = listen.port;
   url.path = config.webhook.path;
@@ -214,10 +216,10 @@ Result<Target> find_target(const Config& config, const std::string& text) {
   }
   if (config.webhook.listen.empty())
     return Error{ErrorKind::permanent, "webhook.listen is empty, so no webhooks are taken here: give --url URL"};
-  const auto listen = *net::ListenAddress::parse(config.webhook.listen);  // load_config has parsed it
-  if (!listen.unix_path.empty())
-    return Target{net::HttpConnection(listen.unix_path, limits), config.webhook.path, listen.str()};
-  const auto url = own_url(config, listen);
+  const auto own = find_own_listener(config);
+  if (!own.address.unix_path.empty())
+    return Target{net::HttpConnection(own.address.unix_path, limits), config.webhook.path, own.address.str()};
+  const auto url = own_url(config, own);
   // Our own, by its address: its certificate need not name that.
   net::Trust trust;
   trust.mode = net::Trust::Mode::insecure;

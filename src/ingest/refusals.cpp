@@ -71,7 +71,7 @@ void Refusals::report() {
   std::vector<std::string> worst;
   for (std::size_t i = 0; i < std::min(named, unsaid.size()); ++i)
     worst.push_back(fmt::format("{} from {}", unsaid[i].first, unsaid[i].second));
-  log_(fmt::format("{} more webhooks refused for their signature in the last minute: {}{}", all, join(worst, ", "),
+  log_(fmt::format("{} more webhooks refused in the last minute: {}{}", all, join(worst, ", "),
                    unsaid.size() > named ? fmt::format(" and {} others", unsaid.size() - named) : ""));
 }
 

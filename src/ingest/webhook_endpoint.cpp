@@ -51,6 +51,16 @@ WebhookEndpoint::Refusal WebhookEndpoint::refuse_signature(std::string_view resu
   return {refuse(401, result, reason), refusals_.refused(from, fmt::format("{}{}", reason, hint))};
 }
 
+// Of a request that check() has let through. Whoever has signed it is not held up.
+WebhookEndpoint::Refusal WebhookEndpoint::refuse_body(const net::ServerRequest& request, std::string_view reason,
+                                                      const std::string& from) {
+  const bool is_signed =
+      request.count(rhombus::signature_header_sha1) + request.count(rhombus::signature_header_sha256) > 0;
+  const auto answer_at = refusals_.refused(
+      from, fmt::format("the body is {} but unusable: {}", is_signed ? "signed" : "unsigned, as allowed,", reason));
+  return {refuse(400, "malformed", reason), is_signed ? SteadyTime{} : answer_at};
+}
+
 // What stops a request before its body is read; nothing when it may go on.
 std::optional<WebhookEndpoint::Refusal> WebhookEndpoint::check(const net::ServerRequest& request,
                                                                const std::string& from) {
@@ -77,8 +87,8 @@ void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
   if (auto refused = check(request, from)) return reply.send(std::move(refused->reply), refused->not_before);
   const auto alert = parser_.parse(request.body);
   if (!alert) {
-    spdlog::warn("webhook from {} is signed but unusable: {}", from, alert.error().message);
-    return reply.send(refuse(400, "malformed", alert.error().message));
+    auto refused = refuse_body(request, alert.error().message, from);
+    return reply.send(std::move(refused.reply), refused.not_before);
   }
   for (const auto& remark : alert->remarks)
     spdlog::warn("webhook from {}: alert {}: {}", from, alert->id.str(), remark);

@@ -11,6 +11,9 @@ namespace responder::ops {
 namespace {
 
 constexpr std::chrono::seconds journal_patience{2};
+// Each try is a synced write, and several proxies ask each second. A journal that has recovered is seen sooner.
+constexpr std::chrono::seconds ready_holds{5};
+constexpr std::chrono::seconds unready_holds{1};
 
 std::string_view to_string(Readiness::State state) {
   switch (state) {
@@ -42,17 +45,22 @@ net::ServerReply AdminEndpoint::readiness(const Readiness& journal) const {
 
 void AdminEndpoint::answer_readiness(net::ReplySlot reply) {
   bool is_silent = false;
+  std::optional<Readiness> known;
   {
     auto waiting = waiting_.lock();
     const auto now = clock_.steady_now();
     is_silent = waiting->trying && now - waiting->since >= journal_patience;
-    if (!is_silent) {
+    if (!waiting->trying && now < waiting->last_holds_until) {
+      known = waiting->last;
+    } else if (!is_silent) {
       waiting->replies.push_back(std::move(reply));
       if (std::exchange(waiting->trying, true)) return;
       waiting->since = now;
+      waiting->doubted = false;
     }
   }
   // Outside the lock: what is called has locks of its own.
+  if (known) return reply.send(readiness(*known));
   if (is_silent) return reply.send(readiness(silent_journal()));
   options_.try_journal([this](const Result<void>& tried) {
     answer_all(tried ? Readiness{} : Readiness{Readiness::State::unready, tried.error().message}, false);
@@ -64,11 +72,23 @@ void AdminEndpoint::answer_all(const Readiness& journal, bool still_trying) {
   {
     auto waiting = waiting_.lock();
     waiting->trying = still_trying;
+    if (!still_trying) {
+      const bool is_ready = journal.state == Readiness::State::ok;
+      waiting->last = journal;
+      const auto holds = is_ready ? ready_holds : unready_holds;
+      waiting->last_holds_until = waiting->doubted ? SteadyTime{} : clock_.steady_now() + holds;
+    }
     replies.swap(waiting->replies);
   }
   if (replies.empty()) return;
   const auto answer = readiness(journal);
   for (auto& reply : replies) reply.send(answer);
+}
+
+void AdminEndpoint::doubt_readiness() {
+  auto waiting = waiting_.lock();
+  waiting->doubted = true;
+  waiting->last_holds_until = {};
 }
 
 void AdminEndpoint::tick() {

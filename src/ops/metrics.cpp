@@ -70,6 +70,12 @@ struct Metrics::Impl {
                                          .Help("When Rhombus was last asked for all its alerts")
                                          .Register(registry)
                                          .Add({});
+  // Without TLS there is none, and no time that an alert rule could take for one.
+  prometheus::Family<prometheus::Gauge>& tls_not_after =
+      prometheus::BuildGauge()
+          .Name("rhombus_responder_tls_not_after_timestamp_seconds")
+          .Help("When the certificate that the webhook listener shows expires")
+          .Register(registry);
   prometheus::Gauge& archive_up = prometheus::BuildGauge()
                                       .Name("rhombus_responder_archive_up")
                                       .Help("1 while clips can be brought to the archive, 0 while they wait")
@@ -137,6 +143,10 @@ void Metrics::set_catch_up_last_success(WallTime at) {
 }
 
 void Metrics::set_queue_depth(std::size_t depth) { impl_->queue_depth.Set(static_cast<double>(depth)); }
+void Metrics::set_tls_not_after(WallTime at) {
+  impl_->tls_not_after.Add({}).Set(static_cast<double>(at.time_since_epoch().count()) / 1000.0);
+}
+
 void Metrics::set_archive_up(bool up) { impl_->archive_up.Set(up ? 1 : 0); }
 void Metrics::set_archive_free_bytes(double bytes) { impl_->archive_free.Set(bytes); }
 

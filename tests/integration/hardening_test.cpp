@@ -454,6 +454,41 @@ TEST_CASE_METHOD(Fixture, "certificates and secrets are exchanged under load wit
   CHECK(failed == 0);
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a certificate that has expired or is about to is told of at the start and at each reload") {
+  const auto write = [&](long days) {
+    const auto one = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr, days);
+    std::ofstream(responder->folder() / "cert.pem") << one.certificate_pem();
+    std::ofstream(responder->folder() / "key.pem") << one.key_pem();
+  };
+  write(-1);
+  responder->start();
+  CHECK(log_tells("cert.pem (webhook.tls_cert) has expired at "));
+  write(5);
+  ::kill(responder->pid(), SIGHUP);
+  CHECK(log_tells("cert.pem (webhook.tls_cert) holds a new certificate, in use from now on, valid until "));
+  CHECK(log_tells("cert.pem (webhook.tls_cert) expires at "));
+  ::kill(responder->pid(), SIGHUP);
+  CHECK(log_tells("cert.pem (webhook.tls_cert) holds the same certificate as before, valid until "));
+}
+
+TEST_CASE_METHOD(Fixture, "unsigned bodies that are unusable cost a line of log, not one each") {
+  start_plain({{"RHOMBUS_RESPONDER_WEBHOOK_ALLOW_UNSIGNED", "true"}});
+  constexpr int count = 50;
+  std::string batch;
+  for (int i = 0; i < count; ++i) batch += "POST /webhook/rhombus HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n[]";
+  const RawClient client(responder->port());
+  client.send(batch + "GET /end HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const auto answers = client.rest();
+  std::size_t refused = 0;
+  for (auto at = answers.find(" 400 "); at != std::string::npos; at = answers.find(" 400 ", at + 1)) ++refused;
+  CHECK(refused == count);
+  CHECK(log_tells("refused: the body is unsigned, as allowed, but unusable: "));
+  CHECK_FALSE(has(responder->log(), "signed but unusable"));
+  const auto log = responder->log();
+  CHECK(log.find("unusable", log.find("unusable") + 1) == std::string::npos);
+}
+
 TEST_CASE_METHOD(Fixture, "the service manager is told how we are, and lends more than one socket") {
   const auto path = (responder->folder() / "notify").string();
   const UniqueFd notified(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -218,9 +218,10 @@ TEST_CASE_METHOD(Fixture,
   CHECK(fake_rhombus::send_webhook(responder.url(), body, responder.secret(), false).status == 503);
   CHECK(readiness() == 503);
   system.controls().journal_disk_full = 0;
-  CHECK(readiness() == 503);  // room for a probe is none for an alert
+  // Within seconds, whether or not another alert comes.
+  const auto room_since = now_ms();
+  while (readiness() != 200) REQUIRE(now_ms() - room_since < 10'000);
   const auto second = responder.alert(camera, some_time_ago(60), 2);
-  CHECK(readiness() == 200);
   responder.wait_until_done(second);
   responder.wait_until_done(refused);  // long before the hour is over
   CHECK(responder.stop(SIGTERM) == 0);

@@ -5,13 +5,18 @@
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include "responder/base/file.hpp"
 
 #include "responder_process.hpp"
 
 using namespace responder::test;
 using namespace std::chrono_literals;
 using fake_rhombus::FakeRhombus;
+using responder::UniqueFd;
 
 namespace {
 
@@ -177,6 +182,26 @@ TEST_CASE_METHOD(Fixture, "a signed sample shows whether the listener takes webh
   CHECK(has(nobody.err, "does serve run"));
 }
 
+TEST_CASE_METHOD(Fixture, "a sample reaches the socket of the service manager, wherever that is") {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(socket.get(), reinterpret_cast<sockaddr*>(&any), sizeof any) == 0);
+  REQUIRE(::listen(socket.get(), 16) == 0);
+  // webhook.listen leads to nobody.
+  const std::map<std::string, std::string> elsewhere{{"RHOMBUS_RESPONDER_WEBHOOK_LISTEN", "127.0.0.1:1"}};
+  responder->start(elsewhere, {socket.get()});
+  const auto taken = webhook({"test"}, elsewhere);
+  CAPTURE(taken.out, taken.err);
+  CHECK(taken.status == 0);
+  // Who is killed takes nothing back: what it has written down counts for nothing any more.
+  responder->stop(SIGKILL);
+  const auto nobody = webhook({"test"}, elsewhere);
+  CHECK(nobody.status == 1);
+  CHECK(has(nobody.err, "127.0.0.1:1"));
+}
+
 TEST_CASE_METHOD(Fixture, "a sample goes through a unix socket, too, and the socket goes with its listener") {
   const auto socket = (responder->folder() / "webhook.sock").string();
   const std::map<std::string, std::string> there{{"RHOMBUS_RESPONDER_WEBHOOK_LISTEN", "unix:" + socket},
@@ -207,7 +232,10 @@ TEST_CASE_METHOD(Fixture, "check says what is wrong with certificates, webhooks 
   };
   CHECK(has(check_with(expired, expired).out, "WRONG  TLS       webhook.tls_cert: "));
   CHECK(has(check_with(expired, expired).out, "has expired at "));
+  CHECK(check_with(expired, expired).status == 1);
+  CHECK(has(check_with(soon, soon).out, "warn   TLS       webhook.tls_cert: "));
   CHECK(has(check_with(soon, soon).out, "renew it, and reload"));
+  CHECK(check_with(soon, soon).status == 0);
   CHECK(has(check_with(soon, expired).out, "does not belong to the certificate"));
   CHECK(check_with(soon, expired).status == 1);
 

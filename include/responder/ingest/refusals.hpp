@@ -1,4 +1,4 @@
-// What requests without a valid signature may cost: each address is answered at a bounded rate once it has sent
+// What refused requests may cost: each address is answered at a bounded rate once it has sent
 // some, and the log gets a few lines a minute, not one each. Addresses are grouped as in net::client_group(), and no
 // more than so many are told apart. Whoever has a valid signature is never held up. Thread-safe.
 #pragma once

@@ -38,7 +38,7 @@ class WebhookEndpoint {
 
   void set_secrets(std::vector<Secret> secrets);
 
-  // To be called every few seconds: the log hears of refused signatures once a minute.
+  // To be called every few seconds: the log hears of refused requests once a minute.
   void report_refusals() { refusals_.report(); }
 
  private:
@@ -50,6 +50,7 @@ class WebhookEndpoint {
   net::ServerReply refuse(int status, std::string_view result, std::string_view reason) const;
   Refusal refuse_signature(std::string_view result, std::string_view reason, std::string_view hint,
                            const std::string& from);
+  Refusal refuse_body(const net::ServerRequest& request, std::string_view reason, const std::string& from);
   std::optional<Refusal> check(const net::ServerRequest& request, const std::string& from);
 
   const WebhookOptions options_;

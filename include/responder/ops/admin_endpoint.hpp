@@ -45,15 +45,21 @@ class AdminEndpoint {
   // Answers as /readyz does, whoever asks: for a place that only the owner reaches.
   void answer_readiness(net::ReplySlot reply);
 
+  // What is known of the journal may have changed: the next who asks has it tried. From any thread.
+  void doubt_readiness();
+
   // Answers who waits for a journal that does not. To be called every second or so.
   void tick();
 
  private:
-  // Those who have asked for readiness; one try of the journal answers all.
+  // Those who have asked for readiness; one try of the journal answers all, and who asks soon after it.
   struct Waiting {
     std::vector<net::ReplySlot> replies;
     bool trying = false;
     SteadyTime since;
+    Readiness last = {};
+    SteadyTime last_holds_until;
+    bool doubted = false;  // since the try that is under way began
   };
 
   bool may_ask(const net::ServerRequest& request) const;

@@ -27,6 +27,7 @@ class Metrics {
   void set_webhooks_missed(std::uint64_t in_all);  // a lower figure than before changes nothing
   void set_catch_up_last_success(WallTime at);
   void set_queue_depth(std::size_t depth);
+  void set_tls_not_after(WallTime at);  // of the listener's own certificate
   void set_archive_up(bool up);
   void set_archive_free_bytes(double bytes);
 

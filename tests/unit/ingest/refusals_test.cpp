@@ -34,7 +34,7 @@ TEST_CASE_METHOD(Fixture, "the first refusal of an address is said at once, the 
   clock.advance(1s);
   refusals.report();
   REQUIRE(log.size() == 2);
-  CHECK(log[1] == "99 more webhooks refused for their signature in the last minute: 99 from 192.0.2.1");
+  CHECK(log[1] == "99 more webhooks refused in the last minute: 99 from 192.0.2.1");
   clock.advance(1min);
   refusals.report();
   CHECK(log.size() == 2);

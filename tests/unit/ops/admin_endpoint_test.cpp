@@ -26,6 +26,7 @@ struct Fixture {
   std::atomic<bool> asked{false};  // journal_answer is there
   Result<void> journal_says;
   bool journal_is_silent = false;
+  std::atomic<int> tries{0};  // of the journal
   std::unique_ptr<AdminEndpoint> endpoint;
   std::unique_ptr<net::HttpFront> front;
 
@@ -35,6 +36,7 @@ struct Fixture {
     options.refresh = [] {};
     options.alive = [this] { return alive; };
     options.try_journal = [this](std::function<void(Result<void>)> tell) {
+      ++tries;
       if (journal_is_silent) {
         journal_answer = std::move(tell);
         asked = true;
@@ -77,9 +79,35 @@ TEST_CASE_METHOD(Fixture, "readiness is that of the worst part") {
   CHECK(has(answer->body, "the NAS is away"));
   CHECK(has(answer->body, R"("status":"degraded"})"));
   journal_says = Error{ErrorKind::no_space, "no room"};
+  clock.advance(5s);
   answer = get("/readyz");
   CHECK(answer->status == 503);
   CHECK(has(answer->body, "no room"));
+}
+
+TEST_CASE_METHOD(Fixture, "the journal is tried once for all who ask within seconds, sooner once it has failed") {
+  for (int i = 0; i < 100; ++i) CHECK(get("/readyz")->status == 200);
+  CHECK(tries == 1);
+  journal_says = Error{ErrorKind::no_space, "no room"};
+  clock.advance(4999ms);
+  CHECK(get("/readyz")->status == 200);
+  CHECK(tries == 1);
+  clock.advance(1ms);
+  CHECK(get("/readyz")->status == 503);
+  CHECK(get("/readyz")->status == 503);
+  CHECK(tries == 2);
+  // The other parts are looked at each time.
+  part = {Readiness::State::degraded, "the NAS is away"};
+  CHECK(has(get("/readyz")->body, "the NAS is away"));
+  journal_says = {};
+  clock.advance(1s);
+  CHECK(get("/readyz")->status == 200);
+  CHECK(tries == 3);
+  // An alert that could not be recorded, say.
+  journal_says = Error{ErrorKind::no_space, "no room"};
+  endpoint->doubt_readiness();
+  CHECK(get("/readyz")->status == 503);
+  CHECK(tries == 4);
 }
 
 TEST_CASE_METHOD(Fixture, "a journal that does not answer makes nobody wait for ever") {
@@ -106,6 +134,13 @@ TEST_CASE_METHOD(Fixture, "health is that the loops come round") {
   CHECK(get("/healthz")->status == 503);
   CHECK(get("/other")->status == 404);
   CHECK(has(get("/metrics")->body, "rhombus_responder_build_info{version=\"1.2.3\"} 1"));
+}
+
+TEST_CASE_METHOD(Fixture, "the listener's certificate is a metric where there is one") {
+  CHECK_FALSE(has(get("/metrics")->body, "tls_not_after"));
+  metrics.set_tls_not_after(WallTime(std::chrono::seconds(1'800'000'000)));
+  metrics.set_tls_not_after(WallTime(std::chrono::seconds(1'900'000'000)));
+  CHECK(has(get("/metrics")->body, "\nrhombus_responder_tls_not_after_timestamp_seconds 1900000000\n"));
 }
 
 TEST_CASE_METHOD(Fixture, "deliveries are counted by target") {
