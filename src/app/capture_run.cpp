@@ -136,6 +136,8 @@ std::vector<Bar> CaptureRun::bars() {
   if (engine_) {
     note += fmt::format(", {:.1f} MB/s",
                         static_cast<double>(bytes_) / 1e6 / std::chrono::duration<double>(elapsed).count());
+  } else if (goal_.running() > 0) {
+    note += ", serve is at work on them";  // and tells of each when it is finished
   }
   if (const auto left = time_left(share, elapsed); !left.empty()) note += ", " + left;
   bars.push_back({"all", share, std::move(note)});

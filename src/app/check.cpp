@@ -295,7 +295,7 @@ void check_activities(rhombus::ApiClient& api, const Config& config, Findings& f
                              return alerts < most_alerts;
                            });
   if (!listed) return findings.wrong("rules", "filter.activities: " + listed.error().message);
-  if (const auto idle = idle_filter(config, recent, alerts); !idle.empty()) findings.wrong("rules", idle);
+  if (const auto idle = idle_filter(config, recent); !idle.empty()) findings.wrong("rules", idle);
 }
 
 void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,

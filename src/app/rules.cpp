@@ -157,7 +157,7 @@ std::vector<std::string> unknown_activities(const Config& config) {
   return lines;
 }
 
-std::string idle_filter(const Config& config, const std::set<std::string>& recent, std::size_t alerts) {
+std::string idle_filter(const Config& config, const std::set<std::string>& recent) {
   const auto& wanted = config.filter.activities;
   const bool lets_some_through =
       std::any_of(wanted.begin(), wanted.end(), [&](const auto& one) { return recent.contains(one); });
@@ -167,8 +167,8 @@ std::string idle_filter(const Config& config, const std::set<std::string>& recen
   for (const auto& activity : recent) {
     if (had.size() < most) had.push_back(printable(activity, 64));
   }
-  return fmt::format("filter.activities: none of the {} alerts that Rhombus listed last had {}; they had {}", alerts,
-                     join(wanted, " or "), join(had, ", "));
+  return fmt::format("filter.activities: no alert of the last days had {}; there were {}", join(wanted, " or "),
+                     join(had, ", "));
 }
 
 std::vector<Error> table_problems(const Config& config) {

@@ -66,6 +66,6 @@ std::vector<std::string> unknown_activities(const Config& config);
 
 // Of `filter.activities`, if it lets through none of the activities that recent alerts had: a line that names both.
 // Empty: it lets some through, or there is nothing to compare.
-std::string idle_filter(const Config& config, const std::set<std::string>& recent, std::size_t alerts);
+std::string idle_filter(const Config& config, const std::set<std::string>& recent);
 
 }  // namespace responder::app
