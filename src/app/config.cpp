@@ -390,9 +390,11 @@ Error syntax_error(const std::string& file, const std::string& content, const to
     rest.remove_prefix(rest.find('\n') + 1);
   const auto line = rest.substr(0, rest.find('\n'));
   const auto equals = line.find('=');
-  auto text_ = fmt::format("{}:{}: {}", file, number, error.description());
-  if (equals == std::string_view::npos) return wrong(text_);
-  text_ =
+  const bool table_is_twice = error.description().find("cannot redefine existing table") != std::string_view::npos;
+  if (table_is_twice || equals == std::string_view::npos)
+    return wrong(fmt::format("{}:{}: {}{}", file, number, error.description(),
+                             table_is_twice ? "; write all keys of a table below one [table] line" : ""));
+  const auto text_ =
       fmt::format("{}:{}: the value of {} cannot be read", file, number, printable(trim(line.substr(0, equals)), 80));
   const auto hint = hint_at_syntax(trim(line.substr(equals + 1)));
   return wrong(fmt::format("{}: {}", text_, hint.empty() ? error.description() : hint));
@@ -794,11 +796,9 @@ LoadedConfig load_whole_config(const std::string& file, const Environ& environme
   use_per_user_places(config, environment, places.state);
   make_paths_absolute(config);
   follow_the_region(config);
-  if (secrets == Secrets::read) {
-    problems.add(load_secrets(config, environment));
-    check_secrets_and_files(config, problems);
-  }
+  if (secrets == Secrets::read) problems.add(load_secrets(config, environment));
   check_values(config, problems);
+  if (secrets == Secrets::read) check_secrets_and_files(config, problems);
   for (auto& problem : table_problems(config)) problems.add(std::move(problem));
   loaded.problems = problems.take();
   return loaded;
