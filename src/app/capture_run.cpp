@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds look_interval{250};
-constexpr seconds time_to_let_go{8};  // for an archive with a clip, and for what delivers
+constexpr seconds time_to_let_go{7};  // for an archive with a clip, and for what delivers
 constexpr seconds nothing_moves{60};  // after so long without any change the rest is left to later runs
 
 seconds longest_delivery(const Config& config) {

@@ -32,7 +32,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // From a signal to the end, over all that may hang. Service managers and people wait about so long.
-constexpr milliseconds stop_deadline{8000};
+constexpr milliseconds stop_deadline{7000};
 constexpr milliseconds drain_deadline{4000};  // of that, for requests that are being answered
 
 std::string counted(std::size_t count, std::string_view noun) {
