@@ -255,14 +255,22 @@ Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
   return read_webhook_settings(path, *text);
 }
 
+namespace {
+
+// A change sends all settings back: none that had to be repaired to be read may be among them.
+Result<void> check_exact(const WebhookSettings& settings) {
+  if (settings.is_exact) return {};
+  return Error{ErrorKind::permanent,
+               "Rhombus's webhook settings have a character or number that cannot be sent back as it is: change the "
+               "URL in Rhombus's console"};
+}
+
+}  // namespace
+
 Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
                                            std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
-  if (!now.is_exact)
-    return Error{
-        ErrorKind::permanent,
-        "Rhombus's webhook settings have a character or number that cannot be sent back as it is: register the "
-        "URL in Rhombus's console"};
+  if (auto exact = check_exact(now); !exact) return exact.error();
   // Each one makes a new secret: sent twice, the first would be lost.
   auto text = call(path, registration_body(now, url, diagnostic), stop, {.repeat = net::Repeat::never});
   if (!text) return text.error();
@@ -280,6 +288,7 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
 Result<void> ApiClient::unregister_webhook(const WebhookSettings& now, const std::string& url, bool diagnostic,
                                            std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
+  if (auto exact = check_exact(now); !exact) return exact;
   auto text = call(path, unregistration_body(now, url, diagnostic), stop);
   if (!text) return text.error();
   if (auto said = read_registration(path, *text); !said) return said.error();

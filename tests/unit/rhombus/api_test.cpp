@@ -276,3 +276,14 @@ TEST_CASE_METHOD(Fixture, "Rhombus's time is told by its answers, whatever our c
   CHECK(*api.their_time() == *before + std::chrono::seconds(5));
   CHECK(std::chrono::abs(api.clock_ahead() - std::chrono::hours(24)) < std::chrono::seconds(60));
 }
+
+TEST_CASE_METHOD(Fixture, "webhook settings that had to be repaired are never sent back") {
+  auto api = client(options());
+  WebhookSettings settings;
+  settings.is_exact = false;
+  const auto registered = api.register_webhook(settings, "https://a.example/x", false, {});
+  REQUIRE_FALSE(registered);
+  CHECK(registered.error().kind == ErrorKind::permanent);
+  CHECK_FALSE(api.unregister_webhook(settings, "https://a.example/x", false, {}));
+  CHECK(fake.requests().empty());
+}
