@@ -42,7 +42,9 @@ Result<void> check_readable(const fs::path& file) {
                                                  file.string(), std::strerror(why), user_name(owner.st_uid))};
 }
 
-// Whether the database's header says that it has a write-ahead log. An empty file has none yet.
+// Whether the database's header says that it has a write-ahead log. An empty file has none yet. Not in a process that
+// has the database open to write: closing any descriptor of a file gives up all the locks that the process has on it,
+// SQLite's as well, and the next process that closes the database would take its log away.
 Result<bool> has_write_ahead_log(const fs::path& file) {
   constexpr std::size_t read_version_at = 19;
   constexpr unsigned char write_ahead = 2;
@@ -73,17 +75,18 @@ bool Unattended::is_attended() const { return is_there(log_of(file_)) && is_ther
 
 Result<ReadWith> how_to_read(const fs::path& file) {
   if (auto readable = check_readable(file); !readable) return readable.error();
-  const auto has_log = has_write_ahead_log(file);
-  if (!has_log) return has_log.error();
-  if (!*has_log) return ReadWith::locks;
   const auto log = log_of(file);
   const auto shared_memory = shared_memory_of(file);
+  // They are there as long as anybody has it open, this process as well.
   if (is_there(log) && is_there(shared_memory)) {
     auto readable = check_readable(log);
     if (readable) readable = check_readable(shared_memory);
     if (!readable) return readable.error();
     return ReadWith::locks;
   }
+  const auto has_log = has_write_ahead_log(file);
+  if (!has_log) return has_log.error();
+  if (!*has_log) return ReadWith::locks;
   std::error_code failed;
   const auto waiting = fs::file_size(log, failed);
   if (failed || waiting == 0) return ReadWith::nothing;

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include <catch2/catch.hpp>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -1277,4 +1278,29 @@ TEST_CASE_METHOD(Fixture, "what is due of all ways is in the order of its times"
   const auto first = *journal.due(t0, 3);
   REQUIRE(first.size() == 3);
   CHECK(first[2].id == 3);
+}
+
+TEST_CASE("who looks in the process that writes the journal leaves its locks where they are") {
+  const test::TempFolder folder;
+  const auto file = folder / "journal.db";
+  auto writing = Journal::open(file, Journal::Mode::read_write);
+  REQUIRE(writing);
+  REQUIRE(writing->accept(capture("a")));
+  for (int i = 0; i < 2; ++i) REQUIRE(Journal::open(file, Journal::Mode::read_only)->counts());
+  // Another process may not take the whole database, as one does that thinks that it is the last to close it.
+  const auto child = ::fork();
+  if (child == 0) {
+    constexpr off_t shared_locks_at = 0x40000002;
+    const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = shared_locks_at;
+    lock.l_len = 510;
+    ::_exit(fd < 0 ? 2 : ::fcntl(fd, F_SETLK, &lock) == 0 ? 1 : 0);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
