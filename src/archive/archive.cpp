@@ -311,8 +311,7 @@ Result<fs::path> Archive::free_stem(const fs::path& finished, const ClipIdentity
 Result<ArchivedClip> Archive::publish(const fs::path& finished, const ClipIdentity& identity, const Naming& naming,
                                       const std::function<std::string(const ArchivedClip&)>& sidecar,
                                       const Step& step) const {
-  const auto made = make_directories(directory_);
-  const auto stem = made ? free_stem(finished, identity, naming) : Result<fs::path>(made.error());
+  const auto stem = free_stem(finished, identity, naming);
   auto clip = stem ? publish_as(*stem, finished, naming, sidecar, step) : Result<ArchivedClip>(stem.error());
   if (clip) return clip;
   // What was found out of the storage may be of the one that was there before.
@@ -327,7 +326,7 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
                                          const Step& step) const {
   const auto clip_path = with_ending(stem, ".mp4");
   const auto sidecar_path = with_ending(stem, ".json");
-  if (auto made = make_directories(clip_path.parent_path()); !made) return made.error();
+  if (auto made = make_folders(clip_path.lexically_relative(directory_)); !made) return made.error();
 
   const auto clip_part = temporary(clip_path);
   const auto sidecar_part = temporary(sidecar_path);
@@ -351,6 +350,17 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
     return named.error();
   }
   return clip;
+}
+
+// Those of the layout. The archive's own folder is not made: where it is missing, the archive is away.
+Result<void> Archive::make_folders(const fs::path& clip) const {
+  auto folder = directory_;
+  for (const auto& part : clip.parent_path()) {
+    std::error_code failed;
+    fs::create_directory(folder /= part, failed);
+    if (failed) return errno_error(failed.value(), fmt::format("cannot create folder {}", folder.string()));
+  }
+  return {};
 }
 
 // The clip's folder, and those above it up to the archive's own, which may be new.

@@ -250,6 +250,9 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
       [&](const archive::ArchivedClip& clip) { return ready.clip.sidecar + sidecar_end(clip, clock.wall_now()); },
       [&](std::size_t) { return let_others_pass(); });
   if (!archived) return archived.error();
+  // A share that is unmounted meanwhile leaves the folder it was mounted on: what was written there is not in the
+  // archive, and the clip stays in the spool.
+  if (auto still_there = check_is_there(); !still_there) return still_there;
 
   const bool draws = thumbnails && row.kind == journal::Kind::alert;
   if (draws) pictures.begin(row.id);
@@ -403,8 +406,12 @@ bool Publisher::Impl::publish(const ReadyCapture& ready) {
   }
   const auto& error = published.error();
   const bool lost = error.kind == ErrorKind::not_found;
-  if (archive_is_there && !lost && error.kind != ErrorKind::cancelled)
-    archive_is_there = static_cast<bool>(busy("trying to write", [&] { return archive.check_writable(); }));
+  if (archive_is_there && !lost && error.kind != ErrorKind::cancelled) {
+    archive_is_there = static_cast<bool>(busy("trying to write", [&] {
+      auto there = check_is_there();
+      return there ? archive.check_writable() : there;
+    }));
+  }
   // What is wrong with this clip alone holds the others up no longer.
   milliseconds pause_of_own{0};
   if (!archive_is_there) {

@@ -69,9 +69,10 @@ class Archive {
   // Brings `finished` (from the spool, where it stays and must not be written to any more: it may be the same file)
   // to the clip's name and writes the sidecar that `sidecar` makes of it. A clip of the same alert and camera that
   // already has the name is replaced; one of another, or without a sidecar of ours, is not: the new one gets a
-  // number. One whose sidecar is damaged gives way only to a `whole` clip whose own the name is. What cannot be
-  // looked at just now is nobody's: that is an Error, and the clip can wait. Names are cut to what the folder allows.
-  // Where a clip of the same stands under another layout, it stays, and whoever knows of it removes it.
+  // number. The archive's own folder has to be there. One whose sidecar is damaged gives way only to a `whole` clip
+  // whose own the name is. What cannot be looked at just now is nobody's: that is an Error, and the clip can wait.
+  // Names are cut to what the folder allows. Where a clip of the same stands under another layout, it stays, and
+  // whoever knows of it removes it.
   Result<ArchivedClip> publish(const std::filesystem::path& finished, const ClipIdentity& clip, const Naming& naming,
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
                                const Step& step = {}) const;
@@ -102,6 +103,7 @@ class Archive {
                                   const std::function<std::string(const ArchivedClip&)>& sidecar,
                                   const Step& step) const;
   Result<void> keep_damaged(const std::filesystem::path& stem, const Naming& naming) const;
+  Result<void> make_folders(const std::filesystem::path& clip) const;
   Result<void> sync_folders(const std::string& clip) const;
 
   const std::filesystem::path directory_;

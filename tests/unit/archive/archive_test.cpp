@@ -18,6 +18,8 @@ struct Fixture {
   test::TempFolder folder;
   Archive archive{folder / "clips", Layout::flat, NameZone::utc, 0};
 
+  Fixture() { fs::create_directory(folder / "clips"); }
+
   fs::path finished(const std::string& content) {
     const auto path = folder / "spool.mp4";
     fs::remove(path);  // never written to again: it may be the published clip by another name
@@ -164,7 +166,6 @@ TEST_CASE_METHOD(Fixture, "with the last clip of a day its folders go, and nothi
 }
 
 TEST_CASE_METHOD(Fixture, "what an archive's disk lacks") {
-  REQUIRE(fs::create_directory(folder / "clips"));
   CHECK(*archive.lacking(0) == 0);
   CHECK(*archive.lacking(std::uint64_t{1} << 60U) > std::uint64_t{1} << 59U);
   fs::remove(folder / "clips");

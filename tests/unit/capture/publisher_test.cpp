@@ -141,6 +141,36 @@ TEST_CASE_METHOD(Fixture, "a clip of an alert passes a long copy that has begun"
   CHECK(publisher->stop(10s));
 }
 
+TEST_CASE_METHOD(Fixture, "a clip whose archive goes away while it is published is not taken for published") {
+  test::ManualClock clock(t0);
+  const auto id = put_ready("alert1", journal::Kind::alert, "abc");
+  // A share that is unmounted leaves an empty folder; a disk that is pulled may leave none.
+  const bool leaves_a_folder = GENERATE(true, false);
+  const auto away = folder / "away";
+  std::atomic<bool> is_away{false};
+  storage.before_open = [&](const std::string& path) {
+    if (!path.ends_with("_video.json") || is_away.exchange(true)) return;
+    fs::rename(clips, away);
+    if (leaves_a_folder) fs::create_directory(clips);
+  };
+  std::atomic<int> ended{0};
+  auto publisher = start(clock, [&](State, std::chrono::milliseconds) { ++ended; });
+  wait_until([&] { return is_away && row(id)->reason.starts_with("the clip is in the spool"); });
+  CHECK(row(id)->state == State::waiting);
+  CHECK(fs::exists(spool.ready_clip(id)));
+  CHECK(fs::exists(clips) == leaves_a_folder);
+  fs::remove_all(clips);
+  fs::rename(away, clips);
+  wait_until([&] {
+    clock.advance(60s);
+    publisher->notify();
+    return ended == 1;
+  });
+  REQUIRE(row(id)->state == State::done);
+  CHECK(fs::exists(clips / row(id)->published->clip));
+  CHECK(publisher->stop(10s));
+}
+
 TEST_CASE_METHOD(Fixture,
                  "a clip that the archive does not take for its own reason waits longer each time, and is one line") {
   test::ManualClock clock(t0);
