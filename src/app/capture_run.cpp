@@ -43,8 +43,8 @@ CaptureRun::CaptureRun(const Config& config, journal::Journal writing, journal::
                        const Signals& signals, std::function<void(const journal::Capture&)> closed)
     : config_(config),
       signals_(signals),
-      reader_(std::move(reading)),
       writer_(std::move(writing), max_queued_changes),
+      reader_(std::move(reading)),
       api_(api_options(config), clock_, [](std::string_view, int) {}),
       intake_(intake_policy(config), writer_, [](journal::CaptureId, bool) {}),
       goal_(reader_, std::move(closed)),

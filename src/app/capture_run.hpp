@@ -62,8 +62,8 @@ class CaptureRun {
   const Config& config_;
   const Signals& signals_;
   SystemClock clock_;
+  journal::Writer writer_;  // before who only reads: the last to close the journal has to empty its log
   journal::Journal reader_;
-  journal::Writer writer_;
   rhombus::ApiClient api_;
   ingest::Intake intake_;
   Goal goal_;

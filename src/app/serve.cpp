@@ -73,10 +73,10 @@ class Daemon {
  public:
   Daemon(const Config& config, journal::Journal writing, journal::Journal counting, journal::Journal for_poller)
       : config_(config),
-        counting_(std::move(counting)),
-        for_poller_(std::move(for_poller)),
         metrics_(RESPONDER_VERSION),
         writer_(std::move(writing), max_queued_changes),
+        counting_(std::move(counting)),
+        for_poller_(std::move(for_poller)),
         api_reach_(config.rhombus.api_url, clock_),
         api_(api_options(config), clock_,
              [this](std::string_view call, int code) {
@@ -129,10 +129,10 @@ class Daemon {
 
   const Config& config_;
   SystemClock clock_;
+  ops::Metrics metrics_;
+  journal::Writer writer_;       // before all that only read: the last to close the journal has to empty its log
   journal::Journal counting_;    // of the admin endpoint's thread
   journal::Journal for_poller_;  // until it is started
-  ops::Metrics metrics_;
-  journal::Writer writer_;
   ApiReach api_reach_;
   rhombus::ApiClient api_;
   ingest::Intake intake_;

@@ -1,6 +1,8 @@
 // Looking at the journal: beside whoever holds it, by people who may read less than the service, and leaving nothing
 // behind.
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <set>
 
@@ -84,6 +86,15 @@ TEST_CASE_METHOD(Fixture, "who looks at the journal does not wait for who holds 
     CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(8));  // waiting would take ten
   }
   execute(holder.get(), "COMMIT");
+}
+
+TEST_CASE_METHOD(Fixture, "a journal that nobody has open any more is one file with all that is known") {
+  const auto is_alone = [&] { return !files().contains("journal.db-wal") && !files().contains("journal.db-shm"); };
+  CHECK(is_alone());
+  responder->start();
+  CHECK_FALSE(is_alone());
+  CHECK(responder->stop(SIGTERM) == 0);
+  CHECK(is_alone());
 }
 
 TEST_CASE_METHOD(Fixture, "who looks at the journal leaves no file behind") {
