@@ -149,6 +149,15 @@ void check_serve(const Config& config, Findings& findings, std::optional<journal
   if (report.problems.empty()) findings.good("serve", "it runs and is ready");
 }
 
+// Whether anybody on this machine may read the file: its own rights, and those of all folders above it, allow it.
+bool is_open_to_all(const std::filesystem::path& file) {
+  struct stat info {};
+  if (::stat(file.c_str(), &info) != 0 || (info.st_mode & S_IROTH) == 0) return false;
+  for (auto folder = absolute_path(file).parent_path(); folder.has_relative_path(); folder = folder.parent_path())
+    if (::stat(folder.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) == 0) return false;
+  return true;
+}
+
 // Files with secrets: whoever runs serve has to read them, and nobody else. Those of systemd's credentials are not
 // looked at, for they are there only while a unit runs.
 void check_secret_files(const Config& config, Findings& findings) {
@@ -163,14 +172,12 @@ void check_secret_files(const Config& config, Findings& findings) {
       files.emplace_back(fmt::format("[[hook]] {}: secret_file", hook.name), hook.secret_file);
   const auto user = Account::of(::geteuid(), ::getegid()).name;
   for (const auto& [key, file] : files) {
-    struct stat info {};
-    const bool can_be_seen = ::stat(file.c_str(), &info) == 0;
     if (::access(file.c_str(), R_OK) != 0) {
       findings.wrong("config",
                      fmt::format("{0}: {1} cannot be read by {2}, as whom serve runs: sudo chgrp {2} {1} and "
                                  "sudo chmod 0640 {1}",
                                  key, file, user));
-    } else if (can_be_seen && (info.st_mode & S_IROTH) != 0) {
+    } else if (is_open_to_all(file)) {
       findings.wrong("config", fmt::format("{0}: {1} can be read by everybody: sudo chmod 0640 {1}", key, file));
     }
   }
@@ -287,7 +294,7 @@ void check_activities(rhombus::ApiClient& api, const Config& config, Findings& f
                            [&](std::vector<rhombus::ListedAlert> page) -> Result<bool> {
                              alerts += page.size();
                              for (const auto& listed_alert : page) {
-          const auto& alert = listed_alert.alert;
+                               const auto& alert = listed_alert.alert;
                                recent.insert(alert.activities.begin(), alert.activities.end());
                                for (const auto& camera : alert.cameras)
                                  recent.insert(camera.activities.begin(), camera.activities.end());

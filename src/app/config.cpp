@@ -580,7 +580,7 @@ void use_per_user_places(Config& config, const Environ& environment, const fs::p
     config.archive.directory = "./clips";
     config.sources["archive.directory"] = fmt::format("default, as {} is not there", state.string());
     config.remarks.push_back(fmt::format("{} is not there: clips go to {}", state.string(),
-                                         fs::absolute(config.archive.directory, ignored).string()));
+                                         absolute_path(config.archive.directory).string()));
   }
 }
 

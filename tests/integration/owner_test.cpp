@@ -34,12 +34,15 @@ void give_to_other_user(const fs::path& folder) {
     REQUIRE(::lchown(entry.path().c_str(), other_user, other_user) == 0);
 }
 
-// The files and folders below `folder` that are not the other user's.
+// The files and folders below `folder` that are not the other user's; without those in which the test has the output
+// of serve.
 std::vector<std::string> files_of_others(const fs::path& folder) {
   std::vector<std::string> found;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     struct stat info {};
-    if (::lstat(entry.path().c_str(), &info) == 0 && info.st_uid != other_user) found.push_back(entry.path());
+    const bool is_output = entry.path().filename().string().starts_with("serve");
+    if (!is_output && ::lstat(entry.path().c_str(), &info) == 0 && info.st_uid != other_user)
+      found.push_back(entry.path());
   }
   return found;
 }
@@ -191,7 +194,10 @@ TEST_CASE("a file that the service cannot read is named by check, though root ca
   CHECK(checked.status == 1);
   CHECK(has(checked.out, "WRONG  config    webhook.tls_key: " + key.string() + " cannot be read by "));
 
+  // Nobody gets to it in a folder that is closed to others.
   fs::permissions(key, fs::perms::owner_read | fs::perms::others_read);
+  CHECK_FALSE(has(responder.command({"check"}).out, "can be read by everybody"));
+  fs::permissions(responder.folder(), fs::perms::others_exec, fs::perm_options::add);
   CHECK(has(responder.command({"check"}).out, key.string() + " can be read by everybody: sudo chmod 0640"));
 }
 
@@ -372,6 +378,9 @@ TEST_CASE("serve works without webhooks, by asking") {
   const std::map<std::string, std::string> environment{{"RHOMBUS_RESPONDER_WEBHOOK_LISTEN", ""},
                                                        {"RHOMBUS_RESPONDER_WEBHOOK_SECRETS", ""}};
   RunningCommand serve(responder.with_config({"serve"}), environment);
+  const auto deadline = now_ms() + 20'000;
+  while (responder.command({"events"}).status != 0 && now_ms() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   responder.wait_until_done(alert);
   const auto checked = responder.command({"check"}, environment);
   CAPTURE(checked.out);
