@@ -202,5 +202,5 @@ TEST_CASE("an archive on a share that can do little serves all the same, and los
   CHECK(verified.out.find("1 clips checked, 0 wrong") != std::string::npos);
   for (const auto& file : fs::directory_iterator(responder.clips()))
     CHECK(file.path().filename().string().size() <= 143);
-  CHECK(responder.log().find("is removed") == std::string::npos);
+  CHECK(responder.log().find("is removed:") == std::string::npos);
 }
