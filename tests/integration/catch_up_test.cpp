@@ -125,7 +125,7 @@ TEST_CASE_METHOD(Fixture, "catch-up says with its status what became of it") {
   const auto refused = responder.command({"catch-up"});
   CHECK(refused.status == 3);
   CHECK(has(refused.err, "refuses the API key"));
-  CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+  CHECK(complaints(refused.err).size() == 1);
 
   // The elder of the two calls serves where the newer one is gone.
   rhombus.intercept([](const fake_rhombus::Request& request) -> std::optional<fake_rhombus::Reply> {

@@ -84,6 +84,16 @@ std::int64_t now_ms() {
       .count();
 }
 
+std::vector<std::string> complaints(const std::string& err) {
+  std::vector<std::string> lines;
+  std::istringstream in(err);
+  for (std::string line; std::getline(in, line);) {
+    const bool is_remark = line.find("what was copied is remembered in") != std::string::npos;
+    if (line.starts_with("rhombus-responder: ") && !is_remark) lines.push_back(line);
+  }
+  return lines;
+}
+
 CommandResult run_responder(const std::vector<std::string>& arguments,
                             const std::map<std::string, std::string>& environment, const fs::path& directory) {
   const TempFolder folder;

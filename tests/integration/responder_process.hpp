@@ -110,4 +110,8 @@ class Responder {
 
 std::int64_t now_ms();
 
+// What a command said on stderr itself, a line each: without the lines of the log, and without the remark on where a
+// user without the system's folder has the journal.
+std::vector<std::string> complaints(const std::string& err);
+
 }  // namespace responder::test
