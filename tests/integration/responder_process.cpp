@@ -179,6 +179,7 @@ void Responder::start(const std::map<std::string, std::string>& environment, con
 }
 
 int Responder::stop(int signal) {
+  if (pid_ <= 0) throw std::logic_error("it does not run");  // kill() would take it for all processes
   ::kill(pid_, signal);
   return status_of(std::exchange(pid_, -1));
 }
