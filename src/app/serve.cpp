@@ -118,6 +118,7 @@ class Daemon {
   Result<std::unique_ptr<CaptureEngine>> start_engine();  // nothing: another process works on captures
   void report(EngineStart::State state, Error error);
   Result<void> await_engine();
+  void tell_of_start() const;
   Result<void> listen();
   std::string shown_address(net::ListenAddress listen) const;
   void note_certificate();
@@ -311,9 +312,16 @@ Result<void> Daemon::await_engine() {
   return {};
 }
 
+// Not before it is clear that it runs: a start that fails is one line, its error.
+void Daemon::tell_of_start() const {
+  spdlog::info("rhombus-responder {}, {}, clips to {}, {}", RESPONDER_VERSION, config_source(config_),
+               config_.archive.directory, counted(config_.webhook.secrets.size(), "webhook secret"));
+}
+
 Result<void> Daemon::listen() {
   auto inherited = service_manager::inherited_sockets();
   if (config_.webhook.listen.empty()) {
+    tell_of_start();
     spdlog::info("no webhooks are taken (webhook.listen is empty): Rhombus is asked for alerts every {} s",
                  config_.catch_up.interval_seconds);
     return {};
@@ -336,6 +344,7 @@ Result<void> Daemon::listen() {
       clock_, std::move(inherited));
   if (!front) return with_context(front.error(), "webhook.listen");
   webhook_front_ = std::move(*front);
+  tell_of_start();
   spdlog::info("listening for webhooks on {}{}", shown_address(options.listen),
                is_inherited ? " (the socket is the service manager's)" : "");
   note_certificate();
@@ -504,8 +513,6 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
   if (auto usable = check_for_serving(config); !usable) return complain(usable.error().message);
   FileChange stored_secrets(config.secret_store());  // before what may take its time
   set_process_up();
-  spdlog::info("rhombus-responder {}, {}, clips to {}, {}", RESPONDER_VERSION, config_source(config),
-               config.archive.directory, counted(config.webhook.secrets.size(), "webhook secret"));
 
   auto lock = ProcessLock::try_take(serve_lock(config.journal.path));
   if (!lock) return complain(with_context(lock.error(), "journal.path").message);

@@ -51,14 +51,18 @@ WebhookEndpoint::Refusal WebhookEndpoint::refuse_signature(std::string_view resu
   return {refuse(401, result, reason), refusals_.refused(from, fmt::format("{}{}", reason, hint))};
 }
 
-// Of a request that check() has let through. Whoever has signed it is not held up.
+// Of a request that check() has let through. Whoever has signed it is Rhombus, so each is a line of its own and its
+// answer is not held up. Anybody sends unsigned ones.
 WebhookEndpoint::Refusal WebhookEndpoint::refuse_body(const net::ServerRequest& request, std::string_view reason,
                                                       const std::string& from) {
   const bool is_signed =
       request.count(rhombus::signature_header_sha1) + request.count(rhombus::signature_header_sha256) > 0;
-  const auto answer_at = refusals_.refused(
-      from, fmt::format("the body is {} but unusable: {}", is_signed ? "signed" : "unsigned, as allowed,", reason));
-  return {refuse(400, "malformed", reason), is_signed ? SteadyTime{} : answer_at};
+  auto answer = refuse(400, "malformed", reason);
+  if (!is_signed)
+    return {std::move(answer),
+            refusals_.refused(from, fmt::format("the body is unsigned, as allowed, but unusable: {}", reason))};
+  spdlog::warn("webhook from {} is signed but unusable: {}", from, reason);
+  return {std::move(answer), SteadyTime{}};
 }
 
 // What stops a request before its body is read; nothing when it may go on.

@@ -123,6 +123,7 @@ TEST_CASE_METHOD(Fixture, "catch-up says with its status what became of it") {
     return std::nullopt;
   });
   const auto refused = responder.command({"catch-up"});
+  CAPTURE(refused.err);
   CHECK(refused.status == 3);
   CHECK(has(refused.err, "refuses the API key"));
   CHECK(complaints(refused.err).size() == 1);

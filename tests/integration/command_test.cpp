@@ -48,8 +48,11 @@ TEST_CASE("mistakes are one line with status 2") {
   check_complaint(run_responder({"--config", write(folder, ""), "serve"}), "no API key");
   check_complaint(run_responder({"--config", write(folder, "[rhombus]\napi_key_file = \"/none\"\n"), "serve"}),
                   "api_key_file");
-  check_complaint(run_responder({"--config", write(folder, "[journal]\npath = \"/none/j.db\"\n"), "events"}),
-                  "/none/j.db");
+  check_complaint(
+      run_responder({"--config",
+                     write(folder, "[journal]\npath = \"/none/j.db\"\n[archive]\ndirectory = \"/none\"\n"),
+                     "events"}),
+      "/none/j.db");
   const auto journal =
       "[rhombus]\napi_key = \"k\"\n[webhook]\nsecrets = [\"s\"]\n[archive]\ndirectory = "
       "\"/proc/clips\"\n[journal]\npath = \"" +
