@@ -151,8 +151,12 @@ std::vector<std::string> describe(const Abilities& abilities) {
   return lines;
 }
 
-Archive::Archive(fs::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes)
-    : directory_(absolute_path(directory)), layout_(layout), zone_(zone), min_free_bytes_(min_free_bytes) {}
+Archive::Archive(fs::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes, std::string probes)
+    : directory_(absolute_path(directory)),
+      layout_(layout),
+      zone_(zone),
+      min_free_bytes_(min_free_bytes),
+      probes_(probes.empty() ? std::to_string(::getpid()) : std::move(probes)) {}
 
 // Twice, so that the second takes the place of the first as a better clip does.
 Result<void> Archive::write_probe(const fs::path& probe) const {
@@ -168,7 +172,7 @@ Result<void> Archive::write_probe(const fs::path& probe) const {
 }
 
 Result<void> Archive::check_writable() const {
-  const auto probe = directory_ / fmt::format(".writable-{}", ::getpid());
+  const auto probe = directory_ / fmt::format(".writable-{}", probes_);
   auto written = write_probe(probe);
   remove_quietly(probe);
   return written;
@@ -193,9 +197,9 @@ Result<Abilities> Archive::try_out() const {
 }
 
 Result<bool> Archive::minds_case() const {
-  const auto probe = directory_ / fmt::format(".case-{}", ::getpid());
+  const auto probe = directory_ / fmt::format(".case-{}", probes_);
   if (auto written = write_synced(probe, ""); !written) return written.error();
-  const auto in_capitals = is_there(directory_ / fmt::format(".CASE-{}", ::getpid()));
+  const auto in_capitals = is_there(directory_ / fmt::format(".CASE-{}", probes_));
   remove_quietly(probe);
   return in_capitals ? Result<bool>(!*in_capitals) : in_capitals.error();
 }
@@ -209,7 +213,7 @@ Result<std::size_t> Archive::longest_name() const {
       if (allowed != short_names.back()) continue;
       allowed = static_cast<std::size_t>(told);
     }
-    auto name = fmt::format(".name-{}-", ::getpid());
+    auto name = fmt::format(".name-{}-", probes_);
     name.resize(std::max(allowed, name.size()), 'x');
     const UniqueFd probe(::open((directory_ / name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0640));
     const int why = errno;

@@ -307,10 +307,11 @@ TEST_CASE("check and status say that the running serve cannot record alerts") {
   const auto checked = responder.command({"check"});
   CAPTURE(checked.out);
   CHECK(checked.status == 1);
-  CHECK(has(checked.out, "WRONG  serve     it is unready: journal: an alert could not be recorded"));
+  // Of the alert, or of the sample that /readyz has written since.
+  CHECK(has(checked.out, "WRONG  serve     it is unready: journal: "));
   const auto status = responder.command({"status"});
   CAPTURE(status.out);
-  CHECK(has(status.out, "serve      runs, and is unready\nproblem    journal: an alert could not be recorded"));
+  CHECK(has(status.out, "serve      runs, and is unready\nproblem    journal: "));
   CHECK(has(responder.command({"status", "--json"}).out, R"("problems":[{"part":"journal","status":"unready")"));
   faulty.controls().journal_disk_full = 0;
 }

@@ -46,7 +46,10 @@ class Archive {
   // Called between pieces of a long copy with how many bytes the last one had; an Error ends the copy.
   using Step = std::function<Result<void>(std::size_t bytes)>;
 
-  Archive(std::filesystem::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes);
+  // `probes`: what the files are named with that try the storage out; empty: the process's id. Whoever may be killed
+  // and comes again gives the same name each time, so that nothing stays behind.
+  Archive(std::filesystem::path directory, Layout layout, NameZone zone, std::uint64_t min_free_bytes,
+          std::string probes = {});
 
   // Creates the folder if need be and does in it what publishing does: writes and syncs a file, puts it in the place
   // of another, syncs the folder. Leaves nothing behind.
@@ -110,6 +113,7 @@ class Archive {
   const Layout layout_;
   const NameZone zone_;
   const std::uint64_t min_free_bytes_;
+  const std::string probes_;
   // Alone: what was found out last; 0: to be found out.
   mutable std::atomic<std::size_t> longest_name_{0};
 };
