@@ -16,7 +16,7 @@ complete -c rhombus-responder -n '__fish_seen_subcommand_from catch-up' -l dry-r
 complete -c rhombus-responder -n 'not __fish_seen_subcommand_from serve catch-up backup copy-footage reconcile check rebuild-journal events status show cameras locations doors webhook hook pins adopt-archive retry hold release prune verify export' -a backup -d 'Footage of a time range, in files of an hour each'
 complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l start -x -d 'epoch seconds, RFC 3339, or -24h (an hour ago)'
 complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l duration -x -d 'seconds, or 90m, 2h, 3d (an hour)'
-complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l camera -x -d 'only this one: UUID or name (all that are online)'
+complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l camera -x -d 'only this one: UUID or name (all of them)'
 complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l location -x -d 'only those of this location: UUID or name'
 complete -c rhombus-responder -n '__fish_seen_subcommand_from backup' -l split -x -d 'length of a file: seconds, or 10m, 1h (1h, on the hour)'
 complete -c rhombus-responder -n 'not __fish_seen_subcommand_from serve catch-up backup copy-footage reconcile check rebuild-journal events status show cameras locations doors webhook hook pins adopt-archive retry hold release prune verify export' -a copy-footage -d 'The predecessor\'s command line; writes to the current directory'

@@ -54,7 +54,7 @@ Command backup_command(CLI::App& program) {
   const auto options = std::make_shared<BackupOptions>();
   command->add_option("--start", options->start, "epoch seconds, RFC 3339, or -24h (an hour ago)");
   command->add_option("--duration", options->duration, "seconds, or 90m, 2h, 3d (an hour)");
-  command->add_option("--camera", options->camera, "only this one: UUID or name (all that are online)");
+  command->add_option("--camera", options->camera, "only this one: UUID or name (all of them)");
   command->add_option("--location", options->location, "only those of this location: UUID or name");
   command->add_option("--split", options->split, "length of a file: seconds, or 10m, 1h (1h, on the hour)");
   return {

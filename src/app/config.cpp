@@ -382,7 +382,14 @@ std::string hint_at_syntax(std::string_view value) {
   return {};
 }
 
-// Names the key of the line, and not its value, which may be a secret.
+bool is_known_key(std::string_view text) {
+  const auto& keys = known_keys();
+  return std::any_of(keys.begin(), keys.end(), [&](const auto& key) {
+    return key.name == text || std::string_view(key.name).ends_with(fmt::format(".{}", text));
+  });
+}
+
+// Names the key of the line if it is one: what stands there may be a secret that has come to the wrong place.
 Error syntax_error(const std::string& file, const std::string& content, const toml::parse_error& error) {
   const auto number = error.source().begin.line;
   std::string_view rest = content;
@@ -394,8 +401,9 @@ Error syntax_error(const std::string& file, const std::string& content, const to
   if (table_is_twice || equals == std::string_view::npos)
     return wrong(fmt::format("{}:{}: {}{}", file, number, error.description(),
                              table_is_twice ? "; write all keys of a table below one [table] line" : ""));
-  const auto text_ =
-      fmt::format("{}:{}: the value of {} cannot be read", file, number, printable(trim(line.substr(0, equals)), 80));
+  const auto key = trim(line.substr(0, equals));
+  const auto text_ = fmt::format("{}:{}: {} cannot be read", file, number,
+                                 is_known_key(key) ? fmt::format("the value of {}", key) : "this line");
   const auto hint = hint_at_syntax(trim(line.substr(equals + 1)));
   return wrong(fmt::format("{}: {}", text_, hint.empty() ? error.description() : hint));
 }

@@ -31,7 +31,8 @@ Result<std::optional<ProcessLock>> ProcessLock::try_take(const std::filesystem::
 }
 
 bool ProcessLock::is_held(const std::filesystem::path& file) {
-  const UniqueFd fd(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+  // To be read: a member of the service's group may look, too.
+  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   auto lock = whole_file();
   return fd && ::fcntl(fd.get(), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }

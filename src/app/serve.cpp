@@ -355,7 +355,7 @@ Result<void> Daemon::listen() {
 std::string Daemon::shown_address(net::ListenAddress listen) const {
   listen.port = webhook_front_->port();
   if (listen.port == 0) return fmt::format("{}, path {}", listen.str(), config_.webhook.path);
-  if (listen.host.empty()) listen.host = "*";
+  if (listen.host.empty()) listen.host = std::string("*");  // g++ 12 warns falsely of "*" alone
   return fmt::format("{}://{}{}", config_.webhook.tls_cert.empty() ? "http" : "https", listen.str(),
                      config_.webhook.path);
 }

@@ -76,8 +76,9 @@ std::variant<SpoolBudget::ClaimId, SpoolRefusal> SpoolBudget::admit(CaptureId ca
     need_room(less(limits_.min_free_bytes, *contents_.disk_free) + need.missing, true, capture);
     return refuse(Cause::disk, capture, need.missing, now);
   }
-  if (another_goes_first(capture, now)) return refuse(Cause::queueing, capture, need.missing, now);
   const auto lacks = missing_room(need.missing, need.clip);
+  const bool may_go_before = need.is_live && lacks == 0;
+  if (!may_go_before && another_goes_first(capture, now)) return refuse(Cause::queueing, capture, need.missing, now);
   const bool nobody_else = claims_.empty();
   if (lacks > 0 && (!nobody_else || clips_fill_it())) {
     need_room(lacks, false, {});

@@ -64,8 +64,9 @@ Result<bool> try_sync_directory(const std::filesystem::path& directory) {
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return errno_error(errno, fmt::format("cannot open folder {}", directory.string()));
   if (::fsync(fd.get()) == 0) return true;
-  // What CIFS, 9p, vboxsf and some of FUSE answer for a folder, whatever is in it. EIO is never among these.
-  for (const int not_supported : {EINVAL, EBADF, ENOTSUP, EOPNOTSUPP, ENOSYS, EROFS}) {
+  // What CIFS, 9p, vboxsf and some of FUSE answer for a folder, whatever is in it. EIO is never among these, nor
+  // EROFS: that is what ext4 and btrfs answer after they have given up a disk.
+  for (const int not_supported : {EINVAL, EBADF, ENOTSUP, EOPNOTSUPP, ENOSYS}) {
     if (errno == not_supported) return false;
   }
   return errno_error(errno, fmt::format("cannot sync folder {}", directory.string()));

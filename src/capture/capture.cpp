@@ -76,7 +76,7 @@ std::filesystem::path Capture::stored_clip_folder() const {
 
 // Room for what is not in the spool yet, and for the clip.
 Result<void> Capture::claim_room() {
-  archive::SpoolNeed need;
+  archive::SpoolNeed need{.is_live = was_live()};
   for (const auto* stretches : {&stretches_, &sound_}) {
     for (const auto& stretch : *stretches) {
       const auto one = stretch->need({row_.window_start, row_.window_end});
@@ -96,7 +96,12 @@ Result<void> Capture::claim_room() {
 
 Result<void> Capture::prepare(std::stop_token stop) {
   auto camera = environment_.directory.find(row_.camera, stop);
-  if (!camera) return camera.error();
+  if (!camera) {
+    // An odd answer to the list of devices says nothing of this camera.
+    Error error = camera.error();
+    if (error.kind == ErrorKind::permanent) error.kind = ErrorKind::transient;
+    return error;
+  }
   if (!*camera) {
     // A list may be incomplete for a while; a device that is no camera never gets on it.
     const auto kind = row_.attempts < attempts_for_unknown_cameras ? ErrorKind::not_found : ErrorKind::permanent;
@@ -225,8 +230,7 @@ Result<bool> Capture::goes_on(std::stop_token stop) {
 
 Step Capture::take(std::stop_token stop) {
   auto& clock = environment_.clock;
-  const bool was_live = row_.kind == journal::Kind::alert && WallTime(row_.window_end) > row_.received_at;
-  if (was_live &&
+  if (was_live() &&
       clock.wall_now() >= std::max(ask_again_at_.value_or(WallTime::min()), row_.alert_at + row_.duration)) {
     const auto more = goes_on(stop);
     if (!more) spdlog::debug("{}: not known whether it goes on: {}", label(row_), more.error().message);

@@ -29,7 +29,7 @@ constexpr std::chrono::minutes connections_kept_for{2};
 // A device on the LAN answers at once or is not there; auto falls back to the WAN meanwhile.
 constexpr net::ClientLimits lan_limits{.connect = std::chrono::milliseconds(3000),
                                        .first_byte = std::chrono::milliseconds(10000)};
-constexpr net::ClientLimits wan_limits{.connect = std::chrono::milliseconds(5000),
+constexpr net::ClientLimits wan_limits{.connect = std::chrono::milliseconds(15000),  // a slow resolver included
                                        .first_byte = std::chrono::milliseconds(15000)};
 
 // media asks for headers; the vendor's rules give them.

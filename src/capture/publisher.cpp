@@ -216,7 +216,10 @@ Result<void> Publisher::Impl::make_room(std::uint64_t more) {
 Result<void> Publisher::Impl::make_room_for(const ReadyCapture& ready) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(spool.ready_clip(ready.capture.id), failed);
-  if (failed) return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
+  if (failed == std::errc::no_such_file_or_directory)
+    return Error{ErrorKind::not_found, "the clip is not in the spool any more"};
+  // A disk that fails just now says nothing of the clip.
+  if (failed) return Error{ErrorKind::no_space, fmt::format("the clip in the spool: {}", failed.message())};
   return make_room(size);
 }
 

@@ -27,6 +27,10 @@ std::string_view to_string(Answer::Kind kind) {
   return "accepted";
 }
 
+bool is_signed(const net::ServerRequest& request) {
+  return request.count(rhombus::signature_header_sha1) + request.count(rhombus::signature_header_sha256) > 0;
+}
+
 }  // namespace
 
 WebhookEndpoint::WebhookEndpoint(WebhookOptions options, std::vector<Secret> secrets, Intake& intake, Clock& clock,
@@ -55,10 +59,8 @@ WebhookEndpoint::Refusal WebhookEndpoint::refuse_signature(std::string_view resu
 // answer is not held up. Anybody sends unsigned ones.
 WebhookEndpoint::Refusal WebhookEndpoint::refuse_body(const net::ServerRequest& request, std::string_view reason,
                                                       const std::string& from) {
-  const bool is_signed =
-      request.count(rhombus::signature_header_sha1) + request.count(rhombus::signature_header_sha256) > 0;
   auto answer = refuse(400, "malformed", reason);
-  if (!is_signed)
+  if (!is_signed(request))
     return {std::move(answer),
             refusals_.refused(from, fmt::format("the body is unsigned, as allowed, but unusable: {}", reason))};
   spdlog::warn("webhook from {} is signed but unusable: {}", from, reason);
@@ -94,8 +96,9 @@ void WebhookEndpoint::handle(net::ServerRequest request, net::ReplySlot reply) {
     auto refused = refuse_body(request, alert.error().message, from);
     return reply.send(std::move(refused.reply), refused.not_before);
   }
+  const auto level = is_signed(request) ? spdlog::level::warn : spdlog::level::debug;
   for (const auto& remark : alert->remarks)
-    spdlog::warn("webhook from {}: alert {}: {}", from, alert->id.str(), remark);
+    spdlog::log(level, "webhook from {}: alert {}: {}", from, alert->id.str(), remark);
 
   // Copyable, as std::function asks of what it holds.
   auto slot = std::make_shared<net::ReplySlot>(std::move(reply));

@@ -171,7 +171,9 @@ Result<Database> open_to_write(const std::filesystem::path& path, bool settles) 
   auto usable = use_write_ahead_log(*database);
   if (usable) usable = database->execute(set_up);
   if (usable) usable = database->execute(set_up_to_write.c_str());
-  if (usable) usable = migrate(*database);
+  // A journal that a serve of another version works on stays as it is.
+  const auto version = usable && !settles ? version_of(*database) : Result<std::int64_t>(std::int64_t{0});
+  if (usable) usable = version && *version != 0 ? check_version(*database) : migrate(*database);
   if (!usable) return with_context(usable.error(), fmt::format("cannot use {}", path.string()));
   // The process that wrote last may have died of a sync that failed. With somebody else at work on it, that somebody
   // has seen to it.

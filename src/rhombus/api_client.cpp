@@ -20,7 +20,10 @@ constexpr std::size_t max_connections = 4;
 constexpr int max_429_waits = 5;
 constexpr std::chrono::seconds longest_background_wait{60};
 // Answers are small: one that drips is none.
-constexpr net::ClientLimits call_limits{.first_byte = std::chrono::milliseconds(25'000),
+// A resolver whose first server is dead asks the second one after 5 s. A long list may be begun and then computed.
+constexpr net::ClientLimits call_limits{.connect = std::chrono::milliseconds(15'000),
+                                        .first_byte = std::chrono::milliseconds(25'000),
+                                        .interval = std::chrono::milliseconds(45'000),
                                         .total = std::chrono::milliseconds(45'000)};
 constexpr double burst_seconds = 5;  // of the budget; Rhombus allows about ten
 
@@ -289,7 +292,8 @@ Result<void> ApiClient::unregister_webhook(const WebhookSettings& now, const std
                                            std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/updateWebhookIntegrationV2";
   if (auto exact = check_exact(now); !exact) return exact;
-  auto text = call(path, unregistration_body(now, url, diagnostic), stop);
+  // Sent twice, it would undo what somebody has set in between.
+  auto text = call(path, unregistration_body(now, url, diagnostic), stop, {.repeat = net::Repeat::never});
   if (!text) return text.error();
   if (auto said = read_registration(path, *text); !said) return said.error();
   const auto settings = webhook_settings(stop);

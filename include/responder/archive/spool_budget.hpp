@@ -14,7 +14,8 @@
 //     when a claim went past max_bytes or the disk is short. Footage in use, footage of the capture that needs the
 //     room, and finished clips that wait for the archive are never removed.
 //  4. Nobody is passed over for ever. A capture that could not go on for lack of disk is the next to be admitted, and
-//     so is one that was refused for ten minutes.
+//     so is one that was refused for ten minutes. Only live captures that fit below max_bytes go before it: what they
+//     are to fetch may be gone later.
 //  5. When finished clips fill half of max_bytes (the archive is away), claims are given only for what fits below
 //     max_bytes: captures wait as rows until clips leave.
 //  6. A capture that runs short of disk while nothing but its own footage is in the spool is told so (`too_large`).
@@ -51,6 +52,7 @@ struct SpoolNeed {
   std::uint64_t missing = 0;  // footage that is to be fetched
   std::uint64_t present = 0;  // of its footage, what is in the spool already
   std::uint64_t clip = 0;     // the clip that is made of both
+  bool is_live = false;       // its camera records it just now, or did when its alert came
 };
 
 // Why a capture has to wait.

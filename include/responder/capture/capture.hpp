@@ -117,6 +117,7 @@ class Capture {
   std::optional<media::ClipSummary> end_early(const std::vector<media::TakenTrack>& tracks);
   void remove_old_clip() const;
   media::ClipMetadata metadata() const;
+  bool was_live() const { return row_.kind == journal::Kind::alert && WallTime(row_.window_end) > row_.received_at; }
   std::chrono::seconds window() const { return row_.window_end - row_.window_start; }
 
   journal::Capture row_;

@@ -179,6 +179,9 @@ TEST_CASE_METHOD(Fixture, "a line that is no TOML is named by its key, with a hi
   complains("[webhook]\n\nlisten = 127.0.0.1:18443\n",
             "config.toml:3: the value of listen cannot be read: a text stands in quotation marks");
   complains("[rhombus]\napi_key = s3cr3t\n", "the value of api_key cannot be read: a text stands in quotation marks");
+  // What stands before "=" may be a secret, too.
+  complains("[webhook]\nsecrets = [\n  \"s3cr3t==,\n]\n", "config.toml:3: this line cannot be read");
+  complains("[rhombus]\napi_key \"s3cr3t==\"\n", "config.toml:2: this line cannot be read");
   complains("[webhook\nlisten = \"x\"\n", "config.toml:1: ");
 }
 

@@ -175,6 +175,21 @@ TEST_CASE_METHOD(Fixture, "nobody is passed over for ever") {
   CHECK(let_in);
 }
 
+TEST_CASE_METHOD(Fixture, "a live capture that fits does not wait for one that is to be the next") {
+  admitted(100, 20);
+  for (int i = 0; i < 41; ++i) {
+    CHECK(refused(1, 90) == Cause::queueing);
+    clock.advance(15s);
+  }
+  CHECK(refused(1, 90) == Cause::queueing);
+  CHECK(refused(2, 5) == Cause::queueing);
+  const auto ask_live = [&](CaptureId capture, std::uint64_t missing) {
+    return budget.admit(capture, {missing * mega, 0, missing * mega, true}, clock.steady_now());
+  };
+  CHECK(std::holds_alternative<SpoolBudget::ClaimId>(ask_live(3, 5)));
+  CHECK(std::holds_alternative<SpoolRefusal>(ask_live(4, 90)));
+}
+
 TEST_CASE_METHOD(Fixture, "a clip is put together early only where there is room for it") {
   contents(0, 0, 200);
   const auto claim = admitted(1, 45);
