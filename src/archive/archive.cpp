@@ -87,6 +87,7 @@ fs::path with_ending(fs::path stem, std::string_view ending) {
 }
 
 constexpr std::string_view marker_name = ".rhombus-responder-archive";
+constexpr std::string_view unfinished_thumbnail = ".picture.part";  // one process at a time publishes
 
 Result<bool> same_content(const fs::path& one, const fs::path& other) {
   std::error_code failed;
@@ -399,13 +400,15 @@ Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::str
   const auto path = with_ending(directory_ / fs::path(clip).replace_extension(), ".jpg");
   const auto content = read_file(finished);
   if (!content) return content.error();
-  const auto part = temporary(path);
+  const auto part = directory_ / unfinished_thumbnail;
   auto named = write_synced(part, *content);
   if (named) named = replace_file(part, path);
   if (named) named = sync_directory(path.parent_path());
   if (!named) remove_quietly(part);
   return named;
 }
+
+void Archive::remove_unfinished_thumbnail() const { remove_quietly(directory_ / unfinished_thumbnail); }
 
 Result<bool> Archive::is_same_file(const std::string& one, const std::string& other) const {
   if (one == other) return true;

@@ -176,6 +176,7 @@ void Publisher::Impl::tell_of_storage() {
   const auto abilities = archive.try_out();
   if (!abilities) return;  // publishing says why
   storage_told = true;
+  archive.remove_unfinished_thumbnail();
   for (const auto& line : archive::describe(*abilities)) spdlog::warn("{}: {}", archive.directory().string(), line);
 }
 

@@ -88,7 +88,7 @@ std::vector<std::string> complaints(const std::string& err) {
   std::vector<std::string> lines;
   std::istringstream in(err);
   for (std::string line; std::getline(in, line);) {
-    const bool is_remark = line.find("what was copied is remembered in") != std::string::npos;
+    const bool is_remark = line.find("/var/lib/rhombus-responder is not there: ") != std::string::npos;
     if (line.starts_with("rhombus-responder: ") && !is_remark) lines.push_back(line);
   }
   return lines;

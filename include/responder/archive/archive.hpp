@@ -83,6 +83,9 @@ class Archive {
   // Puts a picture beside a published clip.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
 
+  // Removes what a process that ended in publish_thumbnail() has left of it.
+  void remove_unfinished_thumbnail() const;
+
   // Removes a published clip with what stands beside it, for good, and folders that are empty then. One that is not
   // there is no error.
   Result<void> remove(const std::string& clip) const;

@@ -232,6 +232,16 @@ TEST_CASE_METHOD(Fixture, "a picture is drawn when its clip is safe, and not aga
   CHECK(times_in_log("no thumbnail") == (crashed_before ? 0 : 1));
 }
 
+TEST_CASE_METHOD(Fixture, "what is left of a picture that was being published when the process ended is removed") {
+  test::ManualClock clock(t0);
+  const auto left = clips / ".picture.part";
+  std::ofstream(left) << "half";
+  auto publisher = start(
+      clock, [](State, std::chrono::milliseconds) {}, true);
+  wait_until([&] { return !fs::exists(left); });
+  CHECK(publisher->stop(10s));
+}
+
 TEST_CASE_METHOD(Fixture, "what the archive's storage cannot do is said once, and nothing waits for it") {
   test::ManualClock clock(t0);
   storage.folder_sync_error = EINVAL;
