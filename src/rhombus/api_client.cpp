@@ -95,7 +95,8 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     const auto asked_at = clock_.steady_now();
     auto response =
         (*connection)->post_json(path, api_auth_headers(options_), body, max_answer_bytes, options.repeat, stop);
-    observer_(name, response ? response->status : 0);
+    // A call that was stopped by us says nothing of Rhombus.
+    if (response || response.error().kind != ErrorKind::cancelled) observer_(name, response ? response->status : 0);
     spdlog::debug("API call {}: {} after {} ms", name,
                   response ? fmt::format("HTTP {}", response->status) : response.error().message,
                   std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - asked_at).count());
