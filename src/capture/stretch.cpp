@@ -1,6 +1,7 @@
 #include "responder/capture/stretch.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -50,6 +51,20 @@ std::optional<Recorder> parse_recorder(std::string_view name) {
   recorder.audio = what != only_video;
   recorder.kind = recorder.video ? rhombus::DeviceKind::camera : rhombus::DeviceKind::audio_gateway;
   return recorder;
+}
+
+// When something was last written into a stretch's folder or into one of its sessions' folders.
+WallTime last_written(const std::filesystem::path& folder, WallTime now) {
+  const auto written = [](const std::filesystem::path& one) {
+    std::error_code gone;
+    return std::filesystem::last_write_time(one, gone);
+  };
+  auto newest = written(folder);
+  std::error_code unreadable;
+  for (const auto& session : std::filesystem::directory_iterator(folder, unreadable))
+    newest = std::max(newest, written(session.path()));
+  // A clock that was set back since must not keep it for long.
+  return std::min(now, std::chrono::time_point_cast<WallTime::duration>(std::chrono::file_clock::to_sys(newest)));
 }
 
 // Those of the open captures that want footage of this span.
@@ -237,13 +252,16 @@ void Stretch::open() {
 
 void Stretch::note(const Result<media::Session::Progress>& progress) {
   if (progress && !progress->finished) return;
-  auto shares = footage_->taken();
-  const bool complete = footage_->complete();
+  // What was fetched is described by the shares: nobody needs the sessions' manifests any more, and the stretch stays
+  // for minutes.
+  const auto footage = std::exchange(footage_, nullptr);
+  auto shares = footage->taken();
+  const bool complete = footage->complete();
   const auto covered =
       coverage_of(shares, recorder_.video ? media::TrackKind::video : media::TrackKind::audio).intervals();
-  media::Micros footage{0};
-  for (const auto& interval : covered) footage += interval.end - interval.start;
-  rates_.learn(recorder_, bytes_on_disk(), std::chrono::floor<seconds>(footage));
+  media::Micros length{0};
+  for (const auto& interval : covered) length += interval.end - interval.start;
+  rates_.learn(recorder_, bytes_on_disk(), std::chrono::floor<seconds>(length));
   auto state = state_.lock();
   state->over = true;
   state->over_at = access_.clock().steady_now();
@@ -314,7 +332,9 @@ StretchStore::StretchStore(FootageAccess& access, archive::Spool& spool) : acces
       const auto span = parse_folder_name(folder.path().filename().string());
       if (!span) continue;
       auto stretch = std::make_shared<Stretch>(*recorder, *span, device.path(), access_, rates_, true);
-      (*entries)[recorder->name()].push_back({std::move(stretch), access_.clock().wall_now()});
+      // Not "now": where the process is started again and again, footage would stay for ever.
+      const auto used_at = last_written(folder.path(), access_.clock().wall_now());
+      (*entries)[recorder->name()].push_back({std::move(stretch), used_at});
     }
   }
 }

@@ -62,8 +62,8 @@ struct Samples::Figure {
 
 namespace {
 
-// The spool keeps footage for ten minutes after its last use.
-constexpr Samples::Figure figures[] = {{"memory, KiB", &Sample::rss_kib, 1.15, 8192, 60, false},
+// The spool keeps footage for ten minutes after its last use, and memory what it knows of that footage.
+constexpr Samples::Figure figures[] = {{"memory, KiB", &Sample::rss_kib, 1.15, 8192, 720, false},
                                        {"descriptors", &Sample::descriptors, 1.25, 24, 60, false},
                                        {"threads", &Sample::threads, 1.1, 4, 60, false},
                                        {"spool, KiB", &Sample::spool_kib, 1.5, 4096, 720, true},

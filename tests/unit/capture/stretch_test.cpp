@@ -117,6 +117,21 @@ TEST_CASE_METHOD(Fixture, "what is idle and wanted by nobody goes after a while,
   CHECK(is_there());
 }
 
+TEST_CASE_METHOD(Fixture, "the time since footage was last used goes on over a restart") {
+  const auto now = std::chrono::file_clock::from_sys(clock.wall_now());
+  const auto session = folder.path() / "work/cam+va/1700000000_60/lan-1";
+  std::filesystem::create_directories(session);
+  std::filesystem::last_write_time(session, now - 9min);
+  std::filesystem::last_write_time(session.parent_path(), now - 30min);
+  for (int i = 0; i < 3; ++i) {
+    StretchStore(access, spool).tidy({});
+    CHECK(std::filesystem::exists(session));
+  }
+  clock.advance(61s);
+  StretchStore(access, spool).tidy({});
+  CHECK_FALSE(std::filesystem::exists(session));
+}
+
 TEST_CASE_METHOD(Fixture, "footage of a device is wanted by whoever names it with a lens") {
   write("work/cam+va/1700000000_60/lan-1/video-000000", 10);
   StretchStore found(access, spool);
