@@ -302,7 +302,11 @@ Result<void> Journal::Impl::apart(const std::function<Result<void>()>& work) {
   if (auto begun = run("SAVEPOINT apart"); !begun) return begun;
   auto done = work();
   if (!done) {
-    if (auto undone = run("ROLLBACK TO apart"); !undone) return done;
+    // Where that fails, half of the change is left: no transaction may commit it.
+    if (auto undone = run("ROLLBACK TO apart"); !undone) {
+      [[maybe_unused]] const auto ended = run("ROLLBACK");
+      return done;
+    }
   }
   if (auto released = run("RELEASE apart"); !released && done) return released;
   return done;

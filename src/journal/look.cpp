@@ -3,12 +3,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include "responder/base/file.hpp"
@@ -42,17 +43,23 @@ Result<void> check_readable(const fs::path& file) {
                                                  file.string(), std::strerror(why), user_name(owner.st_uid))};
 }
 
-// Whether the database's header says that it has a write-ahead log. An empty file has none yet. Not in a process that
-// has the database open to write: closing any descriptor of a file gives up all the locks that the process has on it,
-// SQLite's as well, and the next process that closes the database would take its log away.
+// Whether the database's header says that it has a write-ahead log. An empty file has none yet. It is read through
+// SQLite: closing any other descriptor of the file would give up all the locks that this process has on it, SQLite's
+// as well, and the next process that closes the database would take its log away.
 Result<bool> has_write_ahead_log(const fs::path& file) {
-  constexpr std::size_t read_version_at = 19;
+  constexpr sqlite3_int64 read_version_at = 19;
   constexpr unsigned char write_ahead = 2;
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  sqlite3* raw = nullptr;
+  int code = sqlite3_open_v2(file.c_str(), &raw, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, nullptr);
+  const std::unique_ptr<sqlite3, decltype(&sqlite3_close)> database(raw, sqlite3_close);
+  sqlite3_file* opened = nullptr;
+  if (code == SQLITE_OK) code = sqlite3_file_control(raw, "main", SQLITE_FCNTL_FILE_POINTER, &opened);
   unsigned char version = 0;
-  const auto count = fd ? ::pread(fd.get(), &version, 1, read_version_at) : -1;
-  if (count < 0) return errno_error(errno, fmt::format("cannot read {}", file.string()));
-  return count == 1 && version == write_ahead;
+  if (code == SQLITE_OK && opened != nullptr && opened->pMethods != nullptr)
+    code = opened->pMethods->xRead(opened, &version, 1, read_version_at);
+  if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ)
+    return Error{ErrorKind::permanent, fmt::format("cannot read {}: {}", file.string(), sqlite3_errstr(code))};
+  return version == write_ahead;
 }
 
 }  // namespace

@@ -33,7 +33,8 @@ void AnswerHead::start(std::string_view status_line) {
   response_ = {};
   const auto space = status_line.find(' ');
   if (space == std::string_view::npos) return;
-  response_.status = static_cast<int>(parse_int(status_line.substr(space + 1, digits)).value_or(0));
+  // As libcurl reads it, which does not mind how many spaces there are.
+  response_.status = static_cast<int>(parse_int(trim(status_line.substr(space)).substr(0, digits)).value_or(0));
 }
 
 }  // namespace responder::net

@@ -321,7 +321,10 @@ void HttpFront::Impl::continue_handshakes() {
 
 void HttpFront::Impl::shake_hands(ServerConnection& connection) {
   switch (connection.accept_tls()) {
-    case Io::again: return queue_handshake(connection);
+    case Io::again:
+      // What did not fit into the socket goes on when the loop hears that there is room.
+      if (!connection.wants_to_write()) queue_handshake(connection);
+      return;
     case Io::closed: return close(connection);
     case Io::done: break;
   }

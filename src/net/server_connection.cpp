@@ -77,8 +77,9 @@ Io ServerConnection::accept_tls() {
   constexpr std::size_t most_records = 256;
   constexpr std::size_t most_bytes = 2 * max_client_certificates;
   if (records_.is_first_complete()) {
-    ++handshake_records_;
-    handshake_bytes_ += records_.release_first();
+    const auto released = records_.release_first();
+    handshake_records_ += released > 0 ? 1 : 0;
+    handshake_bytes_ += released;
   }
   if (handshake_records_ > most_records || handshake_bytes_ > most_bytes) return Io::closed;
   ERR_clear_error();

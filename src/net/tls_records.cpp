@@ -73,7 +73,8 @@ bool TlsRecords::is_first_complete() const {
 }
 
 std::size_t TlsRecords::release_first() {
-  if (released_ <= taken_) released_ = taken_ + first_size().value_or(0);
+  if (released_ > taken_) return 0;
+  released_ = taken_ + first_size().value_or(0);
   return released_ - taken_;
 }
 

@@ -31,7 +31,7 @@ class TlsRecords {
   // Of the first byte; requires !empty().
   unsigned char type() const { return static_cast<unsigned char>(buffer_[taken_]); }
 
-  // Makes the first record readable, if it is not yet; requires is_first_complete(). Returns its size.
+  // Makes the first record readable; requires is_first_complete(). Returns its size, 0 when it was readable already.
   std::size_t release_first();
   // Takes up to `out.size()` of the bytes that were released; 0: there are none left.
   std::size_t read(std::span<char> out);

@@ -133,6 +133,7 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
       for (const auto& remark : listed.alert.remarks)
         say_once(fmt::format("alert {}, listed by Rhombus: {}", listed.alert.id.str(), remark));
     }
+    const bool is_full = page->alerts.size() + page->unusable.size() >= page_size;
     const auto& last = page->last;
     if (last && query.cursor && (last->at > query.cursor->at || *last == *query.cursor)) {
       // One that minds times alone ends with the alert that it ended with before.
@@ -155,7 +156,8 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
       listing.complete = *go_on;
     }
     if (!last) {
-      listing.complete = listing.complete && page->unusable.empty();
+      if (is_full) spdlog::error("Rhombus lists a full page of alerts without their times; older ones are not known");
+      listing.complete = listing.complete && page->unusable.empty() && !is_full;
       return listing;
     }
     if (last->at < after || !listing.complete) return listing;

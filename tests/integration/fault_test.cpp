@@ -182,7 +182,7 @@ TEST_CASE("an outage of the API is said once for all captures, and so is its end
   CHECK(lines_of(log, "; next attempt in ") <= 4);
 }
 
-TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded") {
+TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded", "[alone]") {
   constexpr int window = 10;
   std::vector<std::string> cameras;
   FakeRhombus rhombus({.requests_per_second = 1000, .burst = 1000});

@@ -275,7 +275,7 @@ TEST_CASE_METHOD(Fixture, "a request in records of one byte is read to its end")
   CHECK(std::string(answer, static_cast<std::size_t>(got)).starts_with("HTTP/1.1 200 "));
 }
 
-TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out") {
+TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out", "[alone]") {
   responder->start();
   std::vector<std::unique_ptr<RawClient>> held;
   for (int i = 0; i < 300; ++i) {
@@ -290,7 +290,8 @@ TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out") 
   }
 }
 
-TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and read nothing, keep nobody out") {
+TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and read nothing, keep nobody out",
+                 "[alone]") {
   start_plain();
   std::string ahead;
   while (ahead.size() < 500'000) ahead += "GET /x HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -312,7 +313,8 @@ TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and re
   for (auto& thread : threads) thread.join();
 }
 
-TEST_CASE_METHOD(Fixture, "bodies of tiny chunks, and bodies that lack a byte, keep nobody out and fill no memory") {
+TEST_CASE_METHOD(Fixture, "bodies of tiny chunks, and bodies that lack a byte, keep nobody out and fill no memory",
+                 "[alone]") {
   start_plain({{"RHOMBUS_RESPONDER_WEBHOOK_MAX_BODY_BYTES", "262144"}});
   const std::string post = "POST /webhook/rhombus HTTP/1.1\r\nHost: h\r\n";
   std::string tiny = post + "Transfer-Encoding: chunked\r\n\r\n";

@@ -47,7 +47,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "a stop ends while a camera's TLS handshake drips") {
+TEST_CASE_METHOD(Fixture, "a stop ends while a camera's TLS handshake drips", "[alone]") {
   std::atomic<int> dripping{0};
   RoughServer device({.tls = true}, [&](Peer& peer) {
     const std::string record("\x16\x03\x03\x3f\xff\x02\x00\x3f\xfb", 9);
@@ -71,7 +71,7 @@ TEST_CASE_METHOD(Fixture, "a stop ends while a camera's TLS handshake drips") {
   check_stops(responder);
 }
 
-TEST_CASE_METHOD(Fixture, "a stop ends while DNS is silent") {
+TEST_CASE_METHOD(Fixture, "a stop ends while DNS is silent", "[alone]") {
   Responder responder(rhombus);
   FaultySystem system(responder.folder() / "state");
   system.controls().names_hang = 1;
@@ -83,7 +83,7 @@ TEST_CASE_METHOD(Fixture, "a stop ends while DNS is silent") {
   check_stops(responder);
 }
 
-TEST_CASE_METHOD(Fixture, "a stop ends while the archive hangs") {
+TEST_CASE_METHOD(Fixture, "a stop ends while the archive hangs", "[alone]") {
   Responder responder(rhombus);
   FaultySystem system(responder.folder());
   responder.start(system.environment());
@@ -102,7 +102,7 @@ TEST_CASE_METHOD(Fixture, "a stop ends while the archive hangs") {
   system.controls().archive_hangs = 0;
 }
 
-TEST_CASE_METHOD(Fixture, "a stop ends while rclone hangs, whatever it makes of signals") {
+TEST_CASE_METHOD(Fixture, "a stop ends while rclone hangs, whatever it makes of signals", "[alone]") {
   const TempFolder folder;
   const auto program = folder / "rclone";
   std::ofstream(program) << "#!/bin/sh\ntrap '' TERM INT\necho $$ >>" << (folder / "pids").string()

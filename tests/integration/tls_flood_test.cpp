@@ -107,14 +107,17 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 1 connection") {
+TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 1 connection",
+                 "[alone]") {
   check_all(1);
 }
 
-TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 4 connections") {
+TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 4 connections",
+                 "[alone]") {
   check_all(4);
 }
 
-TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 64 connections") {
+TEST_CASE_METHOD(Fixture, "valid webhooks are answered in time beside every flood through TLS, from 64 connections",
+                 "[alone]") {
   check_all(64);
 }

@@ -90,6 +90,27 @@ TEST_CASE("a list of one alert without a time is a whole list") {
   CHECK(seen == std::vector<std::string>{"A1"});
 }
 
+TEST_CASE("a full page of alerts without times may not be all of them") {
+  for (const std::size_t count : {page_size - 1, page_size}) {
+    CAPTURE(count);
+    std::string entries;
+    for (std::size_t i = 0; i < count; ++i)
+      entries += (i == 0 ? "" : ",") + (R"({"uuid":"A)" + std::to_string(i) + R"(","deviceUuid":"C1"})");
+    std::size_t seen = 0;
+    const auto listing =
+        list_alerts([&](const AlertQuery&,
+                        std::stop_token) { return read_alerts(path, R"({"policyAlerts":[)" + entries + "]}", now); },
+                    {}, {},
+                    [&](std::vector<ListedAlert> page) -> Result<bool> {
+                      seen += page.size();
+                      return true;
+                    });
+    REQUIRE(listing);
+    CHECK(seen == count);
+    CHECK(listing->complete == (count < page_size));
+  }
+}
+
 TEST_CASE("one odd device of a list costs the others nothing") {
   const auto cameras = read_cameras(
       path,
