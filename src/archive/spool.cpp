@@ -125,6 +125,11 @@ Spool::Claim::~Claim() {
 
 void Spool::Claim::settle(SpoolBudget& budget) { budget.add_fetched(id_, fetched_.exchange(0)); }
 
+void Spool::Claim::note_refusal(const SpoolRefusal& refusal) {
+  refused_for_ = refusal.cause;
+  is_refused_ = true;
+}
+
 Result<void> Spool::Claim::check() {
   const auto free = spool_->disk_free();
   auto budget = spool_->budget_.lock();
@@ -132,7 +137,7 @@ Result<void> Spool::Claim::check() {
   budget->set_disk_free(free);
   const auto refusal = budget->check(id_, spool_->clock_.steady_now());
   if (!refusal) return {};
-  refused_for_ = refusal->cause;
+  note_refusal(*refusal);
   return spool_->error_of(*refusal);
 }
 
@@ -141,7 +146,7 @@ void Spool::Claim::note_disk_full(std::uint64_t bytes) {
   auto budget = spool_->budget_.lock();
   settle(*budget);
   budget->set_disk_free(free);
-  refused_for_ = budget->note_disk_full(id_, bytes, spool_->clock_.steady_now()).cause;
+  note_refusal(budget->note_disk_full(id_, bytes, spool_->clock_.steady_now()));
 }
 
 bool Spool::Claim::has_room_beside() {

@@ -56,6 +56,7 @@ class Spool {
         : spool_(std::exchange(other.spool_, nullptr)),
           id_(other.id_),
           fetched_(other.fetched_.load()),
+          is_refused_(other.is_refused_.load()),
           refused_for_(other.refused_for_.load()) {}
     Claim& operator=(Claim&&) = delete;
     ~Claim();
@@ -67,19 +68,23 @@ class Spool {
     // The disk turned out full while a clip of about so many bytes was put together.
     void note_disk_full(std::uint64_t bytes);
     // Why check() or note_disk_full() has last refused it.
-    std::optional<SpoolRefusal::Cause> refused_for() const { return refused_for_; }
+    std::optional<SpoolRefusal::Cause> refused_for() const {
+      return is_refused_ ? std::optional(refused_for_.load()) : std::nullopt;
+    }
     // Whether a clip may be put together while its footage is still fetched.
     bool has_room_beside();
 
    private:
     void settle(SpoolBudget& budget);
+    void note_refusal(const SpoolRefusal& refusal);
 
     Spool* spool_;
     SpoolBudget::ClaimId id_;
     // Alone: written, and not yet told to the budget.
     std::atomic<std::uint64_t> fetched_{0};
     // Alone: set by those who fetch, read when they have ended.
-    std::atomic<std::optional<SpoolRefusal::Cause>> refused_for_{};
+    std::atomic<bool> is_refused_{false};
+    std::atomic<SpoolRefusal::Cause> refused_for_{};
   };
   std::variant<Claim, Refused> claim(CaptureId capture, const SpoolNeed& need);
 
