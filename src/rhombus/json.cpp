@@ -74,20 +74,22 @@ std::optional<std::string> clip_region(Element value) {
   return region && is_safe_id(*region) ? region : std::nullopt;
 }
 
-bool has_duplicate_key(Element element) {
+bool has_duplicate_key(Element element, bool repaired) {
   Object members;
   if (element.get(members) == simdjson::SUCCESS) {
     std::vector<std::string_view> keys;
     for (const auto [key, value] : members) {
       keys.push_back(key);
-      if (has_duplicate_key(value)) return true;
+      if (has_duplicate_key(value, repaired)) return true;
     }
+    if (repaired) std::erase_if(keys, may_be_repaired);
     std::sort(keys.begin(), keys.end());
     return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
   }
   Array items;
   if (element.get(items) != simdjson::SUCCESS) return false;
-  return std::any_of(items.begin(), items.end(), has_duplicate_key);
+  return std::any_of(items.begin(), items.end(),
+                     [repaired](Element item) { return has_duplicate_key(item, repaired); });
 }
 
 }  // namespace responder::rhombus::json

@@ -36,7 +36,9 @@ Result<std::optional<double>> number(const Object& object, std::string_view name
 // A cloud region of a clipLocationMap ("us-west-2", or {"region": "us-west-2"}) that can stand in a path.
 std::optional<std::string> clip_region(Element value);
 
-// Whether some object in the document, at any depth, has a key twice: two readers could then see two documents.
-bool has_duplicate_key(Element element);
+// Whether some object in the document, at any depth, has a key twice: two readers could then see two documents. A
+// repair may make two different keys the same. In a `repaired` document such keys do not count: no field of ours has
+// such a name, and the first of them stays.
+bool has_duplicate_key(Element element, bool repaired);
 
 }  // namespace responder::rhombus::json

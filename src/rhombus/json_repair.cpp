@@ -166,4 +166,8 @@ class Repair {
 
 std::string repair(std::string_view text) { return Repair(text).run(); }
 
+bool may_be_repaired(std::string_view string) {
+  return string.find(replacement) != std::string_view::npos || string.find(' ') != std::string_view::npos;
+}
+
 }  // namespace responder::rhombus::json

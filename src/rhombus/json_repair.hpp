@@ -15,4 +15,7 @@ namespace responder::rhombus::json {
 // Pure. The result is at most three times as long.
 std::string repair(std::string_view text);
 
+// Whether a string of a repaired text holds what repair() puts in: it may have been another one before.
+bool may_be_repaired(std::string_view string);
+
 }  // namespace responder::rhombus::json

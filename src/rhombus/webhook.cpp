@@ -102,13 +102,14 @@ WebhookParser::~WebhookParser() = default;
 
 Result<Alert> WebhookParser::parse(std::string_view body) {
   json::Element root;
+  bool repaired = false;
   if (body.size() > max_body_bytes) return bad("the body is too large");
-  if (const auto error = json::parse(impl_->parser, body, root); error != simdjson::SUCCESS) {
+  if (const auto error = json::parse(impl_->parser, body, root, &repaired); error != simdjson::SUCCESS) {
     return bad(fmt::format("the body is not JSON: {}", simdjson::error_message(error)));
   }
   json::Object object;
   if (root.get(object) != simdjson::SUCCESS) return bad("the body is not a JSON object");
-  if (json::has_duplicate_key(root)) return bad("the body has a key twice");
+  if (json::has_duplicate_key(root, repaired)) return bad("the body has a key twice");
   if (json::field(object, "alertUuid")) return parse_organization_webhook(object);
   if (json::field(object, "uuid")) return parse_rule_action(object);
   return bad("the body has neither alertUuid nor uuid");

@@ -4,6 +4,8 @@
 
 #include "responder/rhombus/alert.hpp"
 
+#include "json.hpp"
+
 using namespace responder;
 using namespace responder::rhombus;
 using namespace std::chrono_literals;
@@ -96,6 +98,8 @@ TEST_CASE("what is unusable is refused with the field's name") {
       {R"({"alertUuid":1e400,"deviceUuid":"C1"})", "neither alertUuid nor uuid"},
       {"{" + base + ",\"x\":1e400,\"\\u0061lertUuid\":\"A2\"}", "twice"},
       {"\xEF\xBB\xBF{" + base + ",\"x\":\"\xff\",\"x\":1}", "twice"},
+      {"{" + base + ",\"a\xEF\xBF\xBD\":1,\"a\xEF\xBF\xBD\":2}", "twice"},
+      {"{" + base + ",\"a b\":1,\"a b\":2}", "twice"},
       {"{" + base + ",\"x\":" + std::string(1000, '[') + std::string(1000, ']') + "}", "not JSON"},
   };
   for (const auto& [body, expected] : table) {
@@ -171,6 +175,25 @@ TEST_CASE("a field that nobody reads may hold anything, and what is beside it is
       CHECK(alert->cameras[0].duration == 12s);
     }
   }
+}
+
+TEST_CASE("keys that only a repair has made the same cost no alert, and the first of them stays") {
+  for (const std::string odd : {"\"Caf\xe9\":1,\"Caf\xe8\":2", "\"a\\ud83d\":1,\"a\\ude00\":2",
+                                "\"a\tb\":1,\"a\nb\":2", "\"x\":[{\"\xe9\":1,\"\xe8\":{}}]"}) {
+    CAPTURE(odd);
+    const auto alert = parse("{" + odd + "," + base + "}");
+    REQUIRE(alert);
+    CHECK(alert->id.str() == "A1");
+    CHECK(alert->cameras.size() == 1);
+  }
+  simdjson::dom::parser parser;
+  json::Element root;
+  bool repaired = false;
+  REQUIRE(json::parse(parser, "{\"\xe9\":\"first\",\"\xe8\":\"second\"}", root, &repaired) == simdjson::SUCCESS);
+  CHECK_FALSE(json::has_duplicate_key(root, repaired));
+  json::Object object;
+  REQUIRE(root.get(object) == simdjson::SUCCESS);
+  CHECK(json::text(object, "\xEF\xBF\xBD") == "first");
 }
 
 TEST_CASE("an event of a rule action that is of no use costs itself only, and is named") {
