@@ -75,6 +75,12 @@ std::optional<std::uint64_t> Spool::disk_free() const {
   return free ? *free : std::nullopt;
 }
 
+// An archive that takes clips, if slowly, lets one go within that time.
+bool Spool::clips_stay(const SpoolRefusal& refusal) const {
+  constexpr std::chrono::minutes longest{1};
+  return clock_.steady_now() - refusal.since >= longest;
+}
+
 Error Spool::error_of(const SpoolRefusal& refusal) const {
   const auto mib = [](std::uint64_t bytes) { return (bytes + (1U << 20U) - 1) >> 20U; };
   const auto& contents = refusal.contents;
@@ -92,9 +98,9 @@ Error Spool::error_of(const SpoolRefusal& refusal) const {
     case SpoolRefusal::Cause::clips_wait:
       text = fmt::format(
           "the spool is full of finished clips that wait for the archive ({} MiB of clips, capture.spool_max_bytes "
-          "is "
-          "{} MiB): bring the archive back",
-          mib(contents.clips), mib(limits_.max_bytes));
+          "is {} MiB){}",
+          mib(contents.clips), mib(limits_.max_bytes),
+          clips_stay(refusal) ? ", and none has left for a minute: bring the archive back" : "");
       break;
     case SpoolRefusal::Cause::disk: text = disk + ": make room on it, or lower archive.min_free_bytes"; break;
     case SpoolRefusal::Cause::too_large:
@@ -162,7 +168,8 @@ Result<void> Spool::check_room() {
   auto budget = budget_.lock();
   budget->set_disk_free(free);
   const auto trouble = budget->trouble(clock_.steady_now());
-  return trouble ? Result<void>(error_of(*trouble)) : Result<void>{};
+  const bool is_passing = trouble && trouble->cause == SpoolRefusal::Cause::clips_wait && !clips_stay(*trouble);
+  return trouble && !is_passing ? Result<void>(error_of(*trouble)) : Result<void>{};
 }
 
 std::uint64_t Spool::used() {

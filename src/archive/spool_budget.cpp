@@ -53,6 +53,11 @@ void SpoolBudget::need_room(std::uint64_t bytes, bool of_waiting, std::optional<
 
 SpoolShortage SpoolBudget::take_shortage() { return std::exchange(shortage_, {}); }
 
+SteadyTime SpoolBudget::since(const Waiting& waiting) const {
+  const bool for_clips = waiting.refusal.cause == SpoolRefusal::Cause::clips_wait;
+  return for_clips ? std::max(waiting.since, clip_left_at_) : waiting.since;
+}
+
 SpoolRefusal SpoolBudget::refuse(SpoolRefusal::Cause cause, CaptureId capture, std::uint64_t asked, SteadyTime now) {
   std::erase_if(waiting_, [&](const auto& one) { return now - one.second.asked_at > asks_again_within; });
   const SpoolRefusal refusal{cause, asked, reserved(), contents_};
@@ -60,11 +65,12 @@ SpoolRefusal SpoolBudget::refuse(SpoolRefusal::Cause cause, CaptureId capture, s
   if (cause != waiting.refusal.cause) waiting.since = now;
   waiting.asked_at = now;
   waiting.refusal = refusal;
+  waiting.refusal.since = since(waiting);
   const bool is_first = first_ && first_->capture == capture;
   if (cause == SpoolRefusal::Cause::queueing && !another_goes_first(capture, now) &&
       (is_first || now - waiting.since >= passed_over_at_most))
     first_ = First{capture, now + asks_again_within};
-  return refusal;
+  return waiting.refusal;
 }
 
 std::variant<SpoolBudget::ClaimId, SpoolRefusal> SpoolBudget::admit(CaptureId capture, const SpoolNeed& need,
@@ -137,12 +143,17 @@ bool SpoolBudget::has_room_beside(ClaimId id) const {
 std::optional<SpoolRefusal> SpoolBudget::trouble(SteadyTime now) const {
   using Cause = SpoolRefusal::Cause;
   if (disk_is_short()) return SpoolRefusal{Cause::disk, 0, reserved(), contents_};
+  std::optional<SpoolRefusal> longest;
   for (const auto& [capture, waiting] : waiting_) {
     if (now - waiting.asked_at > asks_again_within) continue;
     const auto cause = waiting.refusal.cause;
-    if ((cause == Cause::clips_wait && clips_fill_it()) || cause == Cause::too_large) return waiting.refusal;
+    if (cause == Cause::too_large) return waiting.refusal;
+    if (cause != Cause::clips_wait || !clips_fill_it()) continue;
+    if (longest && longest->since <= since(waiting)) continue;
+    longest = waiting.refusal;
+    longest->since = since(waiting);
   }
-  return std::nullopt;
+  return longest;
 }
 
 std::vector<std::size_t> choose_evictions(const std::vector<IdleFootage>& idle, const SpoolShortage& shortage) {

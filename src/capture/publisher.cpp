@@ -272,7 +272,10 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
                            .window_end = ready.clip.window_end},
                           now);
   });
-  if (written) std::filesystem::remove(file, failed);
+  if (written) {
+    std::filesystem::remove(file, failed);
+    spool.note_clip_left();
+  }
   // What is drawn by a library that a damaged picture can crash comes when all else is safe.
   if (written && draws) draw(ready, archived->path);
   if (draws) pictures.end(row.id);

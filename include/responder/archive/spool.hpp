@@ -88,11 +88,14 @@ class Spool {
   };
   std::variant<Claim, Refused> claim(CaptureId capture, const SpoolNeed& need);
 
-  // Why captures wait, if they wait for something that a person has to mend; an Error of kind no_space.
+  // Why captures wait, if they wait for something that a person has to mend; an Error of kind no_space. Clips that
+  // merely pass through fill a small spool as well: they are no such reason before none has left for a minute.
   Result<void> check_room();
 
   // A finished clip was written.
   void add_clip(std::uint64_t bytes) { budget_.lock()->add_clip(bytes); }
+  // The archive has taken one.
+  void note_clip_left() { budget_.lock()->note_clip_left(clock_.steady_now()); }
   // Counts anew what is there.
   void measure();
   std::uint64_t used();
@@ -105,6 +108,7 @@ class Spool {
   void sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const;
 
  private:
+  bool clips_stay(const SpoolRefusal& refusal) const;
   Error error_of(const SpoolRefusal& refusal) const;
   std::optional<std::uint64_t> disk_free() const;
 

@@ -67,6 +67,7 @@ struct SpoolRefusal {
   std::uint64_t asked = 0;
   std::uint64_t reserved = 0;  // by others, and not fetched yet
   SpoolContents contents = {};
+  SteadyTime since = {};  // it has waited for that alone; of clips that wait: and no clip has left
 };
 
 // Room that is to be made by removing footage.
@@ -87,6 +88,8 @@ class SpoolBudget {
   void set_disk_free(std::optional<std::uint64_t> bytes) { contents_.disk_free = bytes; }
   void add_footage(std::uint64_t bytes) { contents_.footage += bytes; }
   void add_clip(std::uint64_t bytes) { contents_.clips += bytes; }
+  // The archive has taken a finished clip. What is in the spool then is to be measured.
+  void note_clip_left(SteadyTime now) { clip_left_at_ = now; }
   const SpoolContents& contents() const { return contents_; }
   const SpoolLimits& limits() const { return limits_; }
 
@@ -102,7 +105,8 @@ class SpoolBudget {
   bool has_room_beside(ClaimId claim) const;
   void release(ClaimId claim) { claims_.erase(claim); }
 
-  // Why captures wait just now, if they do for a reason that somebody has to mend: never `queueing`.
+  // Why captures wait just now, if they do for a reason that somebody may have to mend: never `queueing`. Of those
+  // that wait for clips to leave, what the one is told that has waited longest.
   std::optional<SpoolRefusal> trouble(SteadyTime now) const;
 
   // The room that has to be made for what was refused, or granted past the limit, since this was last asked. It is
@@ -133,6 +137,7 @@ class SpoolBudget {
   bool is_oldest(ClaimId claim) const { return claims_.begin()->first == claim; }
   bool another_goes_first(CaptureId capture, SteadyTime now) const;
   SpoolRefusal refuse(SpoolRefusal::Cause cause, CaptureId capture, std::uint64_t asked, SteadyTime now);
+  SteadyTime since(const Waiting& waiting) const;
   SpoolRefusal refuse_for_disk(ClaimId claim, std::uint64_t bytes, SteadyTime now);
   void need_room(std::uint64_t bytes, bool of_waiting, std::optional<CaptureId> for_capture);
 
@@ -141,6 +146,7 @@ class SpoolBudget {
   std::map<ClaimId, Claim> claims_;
   ClaimId next_claim_ = 1;
   std::map<CaptureId, Waiting> waiting_;
+  SteadyTime clip_left_at_;
   // Admitted before all others, until then.
   struct First {
     CaptureId capture = 0;

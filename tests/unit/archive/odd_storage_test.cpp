@@ -14,6 +14,7 @@
 #include "responder/archive/spool.hpp"
 #include "responder/base/file.hpp"
 
+#include "manual_clock.hpp"
 #include "temp_folder.hpp"
 
 using namespace responder;
@@ -294,13 +295,15 @@ TEST_CASE_METHOD(Fixture, "what is handed over may have any name that the folder
 }
 
 TEST_CASE_METHOD(Fixture, "clips of a journal that is lost keep the spool from nobody") {
-  Spool spool(folder / "spool", {1 << 20, 0}, clock);
+  test::ManualClock turned;
+  Spool spool(folder / "spool", {1 << 20, 0}, turned);
   REQUIRE(spool.create());
   REQUIRE(spool.belong_to("one", "a"));
   std::ofstream(spool.ready_clip(1)) << std::string(2 << 20, 'x');
   spool.measure();
   const SpoolNeed need{1 << 20, 0, 1 << 20};
   CHECK(std::holds_alternative<Spool::Refused>(spool.claim(1, need)));
+  turned.advance(std::chrono::minutes(1));
   CHECK_FALSE(spool.check_room());
   const auto aside = spool.belong_to("another", "12:00");
   REQUIRE(aside);

@@ -97,6 +97,13 @@ TEST_CASE_METHOD(Fixture, "finished clips that fill it let nobody in, and that i
   CHECK(refused(1, 50) == Cause::clips_wait);
   REQUIRE(budget.trouble(clock.steady_now()));
   CHECK(budget.trouble(clock.steady_now())->cause == Cause::clips_wait);
+  CHECK(budget.trouble(clock.steady_now())->since == clock.steady_now());
+  clock.advance(30s);
+  CHECK(refused(1, 50) == Cause::clips_wait);
+  CHECK(refused(0, 50) == Cause::clips_wait);
+  CHECK(budget.trouble(clock.steady_now())->since == clock.steady_now() - 30s);
+  budget.note_clip_left(clock.steady_now() - 10s);
+  CHECK(budget.trouble(clock.steady_now())->since == clock.steady_now() - 10s);
   admitted(2, 10);
   contents(0, 10);
   CHECK_FALSE(budget.trouble(clock.steady_now()));

@@ -66,13 +66,39 @@ TEST_CASE_METHOD(Fixture, "clips that wait for the archive are named as what fil
   CHECK(reason(spool.claim(2, {3 * mib, 0, 3 * mib}))
             .starts_with("the spool is full of finished clips that wait for the archive (9 MiB of clips, "
                          "capture.spool_max_bytes is 10 MiB)"));
+  clock.advance(std::chrono::minutes(1));
   const auto room = spool.check_room();
   REQUIRE_FALSE(room);
   CHECK(room.error().kind == ErrorKind::no_space);
+  CHECK(room.error().message.find("bring the archive back") != std::string::npos);
   std::filesystem::remove(folder.path() / "ready/1.mp4");
   spool.measure();
   CHECK(spool.check_room());
   CHECK(std::holds_alternative<Spool::Claim>(spool.claim(2, {3 * mib, 0, 3 * mib})));
+}
+
+TEST_CASE_METHOD(Fixture, "clips that merely pass through a small spool are no reason to mend the archive") {
+  using std::chrono::seconds;
+  Spool spool(folder.path(), {10 * mib, 0}, clock);
+  const auto ask = [&] { return reason(spool.claim(2, {3 * mib, 0, 3 * mib})); };
+  const auto says_to_mend = [](const std::string& told) { return told.find("bring the") != std::string::npos; };
+  write("ready/1.mp4", 9 * mib);
+  spool.measure();
+  for (int i = 0; i < 10; ++i) {  // each leaves, and the next one comes
+    CHECK_FALSE(ask().empty());
+    CHECK_FALSE(says_to_mend(ask()));
+    CHECK(spool.check_room());
+    clock.advance(seconds(30));
+    spool.note_clip_left();
+  }
+  CHECK_FALSE(says_to_mend(ask()));
+  clock.advance(seconds(59));
+  CHECK(spool.check_room());
+  clock.advance(seconds(1));
+  CHECK_FALSE(spool.check_room());
+  CHECK(says_to_mend(ask()));
+  spool.note_clip_left();
+  CHECK(spool.check_room());
 }
 
 TEST_CASE_METHOD(Fixture, "a disk that is short is named, with what has to stay free of it") {
