@@ -60,7 +60,8 @@ std::string random_id() { return fmt::format("{:08x}{:08x}", std::random_device{
 // The id by which the spool knows whose clips it holds: their names are numbers of one journal.
 Result<std::string> journal_id(journal::Journal& journal) { return journal.settle_fact("journal_id", random_id()); }
 
-// The spool as an earlier process left it: clips that nobody waits for go. Nothing is removed on a guess.
+// The spool as an earlier process left it: clips that nobody waits for go, and so do marks of pictures whose captures
+// are at their end. Nothing is removed on a guess.
 Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journal, const std::string& id,
                            WallTime now) {
   if (auto made = spool.create(); !made) return made;
@@ -73,6 +74,10 @@ Result<void> prepare_spool(const archive::Spool& spool, journal::Journal& journa
   if (!ready) return ready.error();
   const std::set<std::int64_t> wanted(ready->begin(), ready->end());
   spool.sweep_ready([&](std::int64_t capture) { return wanted.contains(capture); });
+  const auto open = journal.open_ids();
+  if (!open) return open.error();
+  const std::set<std::int64_t> still_open(open->begin(), open->end());
+  spool.sweep_picture_marks([&](std::int64_t capture) { return still_open.contains(capture); });
   return {};
 }
 

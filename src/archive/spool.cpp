@@ -9,6 +9,21 @@ namespace responder::archive {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// Removes files that are named by the ids of captures, but for those that are still `wanted`.
+void sweep(const fs::path& folder, const std::function<bool(std::int64_t)>& wanted) {
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    const auto capture = parse_int(entry.path().stem().string());
+    if (capture && wanted(*capture)) continue;
+    std::error_code ignored;
+    fs::remove(entry.path(), ignored);
+  }
+}
+
+}  // namespace
+
 std::uint64_t bytes_in(const fs::path& folder) {
   std::uint64_t total = 0;
   std::error_code failed;
@@ -48,6 +63,7 @@ Result<fs::path> Spool::belong_to(const std::string& journal_id, std::string sta
       return errno_error(failed.value(), fmt::format("cannot set {} aside", (directory_ / "ready").string()));
     if (auto made = make_directories(directory_ / "ready"); !made) return made.error();
   }
+  sweep_picture_marks([](std::int64_t) { return false; });
   auto output = OutputFile::create(file, OutputFile::Mode::truncate);
   if (!output) return output.error();
   auto written = output->write(journal_id);
@@ -183,13 +199,11 @@ void Spool::measure() {
 }
 
 void Spool::sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const {
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(directory_ / "ready", failed)) {
-    const auto capture = parse_int(entry.path().stem().string());
-    if (capture && still_wanted(*capture)) continue;
-    std::error_code ignored;
-    fs::remove(entry.path(), ignored);
-  }
+  sweep(directory_ / "ready", still_wanted);
+}
+
+void Spool::sweep_picture_marks(const std::function<bool(std::int64_t)>& still_open) const {
+  sweep(directory_ / "pictures", still_open);
 }
 
 }  // namespace responder::archive

@@ -34,7 +34,8 @@ class Spool {
 
   Result<void> create() const;
   // Says by a file of its own whose clips it holds. Those of another journal are set aside, under a name with
-  // `stamp`: where they are then; an empty path when there are none.
+  // `stamp`: where they are then; an empty path when there are none. Marks of its pictures are removed: their numbers
+  // are those of other captures now.
   Result<std::filesystem::path> belong_to(const std::string& journal_id, std::string stamp) const;
   std::filesystem::path work() const { return directory_ / "work"; }
   std::filesystem::path ready_clip(std::int64_t capture) const;
@@ -106,6 +107,9 @@ class Spool {
 
   // Removes finished clips that `still_wanted` denies.
   void sweep_ready(const std::function<bool(std::int64_t)>& still_wanted) const;
+  // Removes marks of pictures of captures that `still_open` denies: nobody draws theirs again. At start, while none
+  // is drawn.
+  void sweep_picture_marks(const std::function<bool(std::int64_t)>& still_open) const;
 
  private:
   bool clips_stay(const SpoolRefusal& refusal) const;

@@ -101,6 +101,19 @@ TEST_CASE_METHOD(Fixture, "clips that merely pass through a small spool are no r
   CHECK(spool.check_room());
 }
 
+TEST_CASE_METHOD(Fixture, "marks of pictures go with their captures, and with the journal that they are of") {
+  const Spool spool(folder.path(), {10 * mib, 0}, clock);
+  REQUIRE(spool.create());
+  REQUIRE(spool.belong_to("one", "then"));
+  for (const std::int64_t capture : {1, 2}) write("pictures/" + std::to_string(capture), 0);
+  REQUIRE(spool.belong_to("one", "then"));
+  spool.sweep_picture_marks([](std::int64_t capture) { return capture == 2; });
+  CHECK_FALSE(std::filesystem::exists(spool.picture_mark(1)));
+  CHECK(std::filesystem::exists(spool.picture_mark(2)));
+  REQUIRE(spool.belong_to("another", "now"));
+  CHECK_FALSE(std::filesystem::exists(spool.picture_mark(2)));
+}
+
 TEST_CASE_METHOD(Fixture, "a disk that is short is named, with what has to stay free of it") {
   Spool spool(folder.path(), {10 * mib, std::uint64_t{1} << 60U}, clock);
   const auto told = reason(spool.claim(1, {mib, 0, mib}));
