@@ -116,7 +116,7 @@ int events(const Config& config, const EventsOptions& options) {
   if (!filter) return complain(filter.error().message);
   auto journal = open_known_journal_to_look(config);
   if (!journal) return complain(journal.error().message);
-  // A capture has its camera's name once it was worked on; until then those before it tell.
+  // A capture has its camera's name once work on it has begun; until then those before it tell.
   constexpr std::size_t looked_at = 20'000;
   const auto names = journal->camera_names(looked_at);
   if (!names) return complain(names.error().message);

@@ -94,6 +94,18 @@ Result<void> Capture::claim_room() {
   return {};
 }
 
+// So that people find the capture by its camera's name while it waits or runs. It only helps: nobody waits for it.
+void Capture::write_camera_name() {
+  const auto& name = camera_->camera.name;
+  if (name.empty() || name == row_.camera_name) return;
+  row_.camera_name = name;
+  environment_.writer.submit(
+      [id = row_.id, name](journal::Journal& journal) { return journal.name_camera(id, name); },
+      [what = label(row_)](const Result<void>& written) {
+        if (!written) spdlog::debug("{}: its camera's name is not written down: {}", what, written.error().message);
+      });
+}
+
 Result<void> Capture::prepare(std::stop_token stop) {
   auto camera = environment_.directory.find(row_.camera, stop);
   if (!camera) {
@@ -108,6 +120,7 @@ Result<void> Capture::prepare(std::stop_token stop) {
     return Error{kind, fmt::format("Rhombus lists no camera {}", row_.camera.str())};
   }
   camera_ = std::move(*camera);
+  write_camera_name();
   cover();
   if (auto claimed = claim_room(); !claimed) return claimed;
   const auto& gateway = camera_->gateway;

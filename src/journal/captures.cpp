@@ -104,6 +104,10 @@ Result<void> Journal::grow(CaptureId id, seconds duration) {
       id, static_cast<std::int64_t>(duration.count()));
 }
 
+Result<void> Journal::name_camera(CaptureId id, std::string_view name) {
+  return impl_->run("UPDATE captures SET camera_name = ?2 WHERE id = ?1", id, name);
+}
+
 Result<std::vector<Due>> Journal::due(WallTime now, std::size_t limit) {
   auto query = impl_->statement(
       "SELECT id, via = 'webhook' FROM captures WHERE state = 'capturing' AND lease_until_ms < ?1 "

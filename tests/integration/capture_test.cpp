@@ -60,6 +60,18 @@ TEST_CASE("a signed webhook becomes a clip from the LAN, every packet untouched"
   CHECK(std::filesystem::is_empty(responder.folder() / "state/spool/ready"));
 }
 
+TEST_CASE("the first capture of a camera is found by the camera's name while it runs") {
+  FakeRhombus rhombus;
+  const auto camera = rhombus.add_camera({.name = "Lobby", .video = small, .lan = false});
+  rhombus.start();
+  Responder responder(rhombus, "", "buffer_seconds = 120\n");
+  responder.start();
+  const auto alert = responder.alert(camera, now_ms(), 2);  // it is recorded for two minutes more
+  const auto event = responder.wait_for(alert, [](const Event& e) { return e.camera_name == "Lobby"; });
+  CHECK((event.state == "capturing" || event.state == "waiting"));
+  CHECK(responder.command({"events", "--camera", "lobby"}).out.find(alert) != std::string::npos);
+}
+
 TEST_CASE("over the WAN, with the sound of an audio gateway") {
   FakeRhombus rhombus;
   const bool absolute = GENERATE(false, true);

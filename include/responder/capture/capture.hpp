@@ -96,6 +96,7 @@ class Capture {
   };
 
   Result<void> prepare(std::stop_token stop);
+  void write_camera_name();
   Result<void> claim_room();
   void cover();
   Step take(std::stop_token stop);

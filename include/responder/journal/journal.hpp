@@ -338,6 +338,8 @@ class Journal {
   Result<Accepted> accept(const NewCapture& capture);
   // The alert of a known capture turned out to be this long: its window grows by what that is more.
   Result<void> grow(CaptureId id, std::chrono::seconds duration);
+  // What its camera is called, for people who look before it has come to its end.
+  Result<void> name_camera(CaptureId id, std::string_view name);
 
   // Captures to work on now: first those that came by webhook, then the others, each the earliest first; among them
   // those of a lease that ran out, and those put off so far that only a clock set back can explain it.

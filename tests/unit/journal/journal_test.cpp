@@ -806,6 +806,21 @@ TEST_CASE_METHOD(Fixture, "counts and filters") {
   CHECK(all(journal, {.state = {}, .after = {}, .limit = 1}).size() == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "a capture that is worked on is found by its camera's name, and only its name changes") {
+  const auto id = journal.accept(capture("a", "Cam1"))->id;
+  const auto other = journal.accept(capture("b", "Cam2"))->id;
+  REQUIRE(*journal.claim(id, "me", t0, t0 + 1h));
+  CHECK(all(journal, {.camera = "lobby"}).empty());
+  REQUIRE(journal.name_camera(id, "Lobby"));
+  const auto found = all(journal, {.camera = "lobby"});
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].camera_name == "Lobby");
+  CHECK(found[0].state == State::capturing);
+  CHECK((*journal.find(other))->camera_name.empty());
+  REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0));
+  CHECK((*journal.find(id))->state == State::done);
+}
+
 TEST_CASE_METHOD(Fixture, "captures are found by camera, activity, way and time") {
   auto one = capture("a", "Cam1");
   one.activities = {"MOTION_HUMAN", "FACE"};
