@@ -280,6 +280,30 @@ void check_rules(rhombus::ApiClient& api, const Config& config, const std::vecto
     findings.good("rules", "the cameras and locations that they and the filter name are there");
 }
 
+// The devices of [[associate]]. Rhombus lists doors, door sensors and audio gateways; what is none of them may be a
+// sensor of another kind.
+void check_associated_devices(rhombus::ApiClient& api, const Config& config,
+                              const std::vector<rhombus::Camera>& cameras, Findings& findings) {
+  const auto& all = config.associates;
+  if (std::all_of(all.begin(), all.end(), [](const auto& one) { return one.devices.empty(); })) return;
+  std::vector<Named> listed;
+  for (const auto& camera : cameras) listed.push_back({camera.id.str(), camera.name});
+  const auto add = [&listed](const auto& answer) -> Result<void> {
+    if (!answer) return answer.error();
+    for (const auto& one : *answer) listed.push_back({one.id.str(), one.name});
+    return {};
+  };
+  auto added = add(api.doors(rhombus::Door::Kind::access_controlled, {}));
+  if (added) added = add(api.doors(rhombus::Door::Kind::sensor, {}));
+  if (added) added = add(api.audio_gateways({}));
+  if (!added)
+    return findings.note("rules",
+                         fmt::format("the devices of [[associate]] are not checked: {}", added.error().message));
+  const auto unlisted = unlisted_devices(config, listed);
+  for (const auto& one : unlisted) one.is_slip ? findings.wrong("rules", one.line) : findings.note("rules", one.line);
+  if (unlisted.empty()) findings.good("rules", "the devices that [[associate]] names are there");
+}
+
 // A filter that lets nothing through throws away every alert, and nobody hears of it.
 void check_activities(rhombus::ApiClient& api, const Config& config, Findings& findings, WallTime now) {
   if (config.filter.activities.empty()) return;
@@ -459,6 +483,7 @@ int check(const Config& config) {
     check_refused_devices(findings, journal, reached ? *cameras : std::vector<rhombus::Camera>());
     if (reached) {
       check_rules(api, config, *cameras, findings);
+      check_associated_devices(api, config, *cameras, findings);
       check_activities(api, config, findings, clock.wall_now());
       check_lan(api, config, *cameras, findings);
       check_push_path(api, config, findings, journal, clock.wall_now());

@@ -91,13 +91,18 @@ const Named* find_id(const std::vector<Named>& all, const std::string& id) {
   return found == all.end() ? nullptr : &*found;
 }
 
+// What is meant by an id that is none of `all`, as the end of a line; empty: nothing is close.
+std::string meant_by(const std::string& id, const std::vector<Named>& all) {
+  const auto by_name = find_named(all, id, {"", "", ""});
+  return by_name ? fmt::format(": give the UUID of {}", describe(*by_name)) : close_match(all, id);
+}
+
 // Adds a line for each of the ids that is none of `all`.
 void add_misnamed(std::vector<std::string>& lines, std::string_view where, const Ids& ids,
                   const std::vector<Named>& all, std::string_view kind) {
   for (const auto& id : ids) {
     if (find_id(all, id) != nullptr) continue;
-    const auto by_name = find_named(all, id, {where, "", kind});
-    const auto hint = by_name ? fmt::format(": give the UUID of {}", describe(*by_name)) : close_match(all, id);
+    const auto hint = meant_by(id, all);
     lines.push_back(fmt::format("{} names {}, which is no {} of the organization{}", where, printable(id, 64), kind,
                                 hint.empty() ? ": mend it, or take it out" : hint));
   }
@@ -138,6 +143,23 @@ std::vector<std::string> misnamed_locations(const Config& config, const std::vec
   for (std::size_t i = 0; i < config.associates.size(); ++i)
     look(fmt::format("[[associate]] number {}: locations", i + 1), config.associates[i].locations);
   return lines;
+}
+
+std::vector<UnlistedDevice> unlisted_devices(const Config& config, const std::vector<Named>& listed) {
+  std::vector<UnlistedDevice> unlisted;
+  for (std::size_t i = 0; i < config.associates.size(); ++i) {
+    for (const auto& device : config.associates[i].devices) {
+      if (find_id(listed, device) != nullptr) continue;
+      const auto meant = meant_by(device, listed);
+      const auto end = meant.empty() ? ": mend it, unless it is a sensor of another kind, which check cannot look up"
+                                     : std::string_view(meant);
+      unlisted.push_back({fmt::format("[[associate]] number {}: devices names {}, which is no door, door sensor or "
+                                      "audio gateway of the organization{}",
+                                      i + 1, printable(device, 64), end),
+                          !meant.empty()});
+    }
+  }
+  return unlisted;
 }
 
 std::vector<std::string> unknown_activities(const Config& config) {

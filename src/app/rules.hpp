@@ -61,6 +61,14 @@ std::vector<std::string> misnamed_cameras(const Config& config, const std::vecto
 // The same of locations.
 std::vector<std::string> misnamed_locations(const Config& config, const std::vector<Named>& locations);
 
+// A device of an association that is none of those that Rhombus lists.
+struct UnlistedDevice {
+  std::string line;
+  bool is_slip = false;  // it is nearly one of them, or its name; else it may be of a kind that is not listed
+};
+// `listed`: cameras, doors and whatever else may raise alerts. What is a camera is told by misnamed_cameras().
+std::vector<UnlistedDevice> unlisted_devices(const Config& config, const std::vector<Named>& listed);
+
 // Activities of filter and rules that Rhombus's documents do not have. It may have added them since: for a warning.
 std::vector<std::string> unknown_activities(const Config& config);
 

@@ -150,6 +150,26 @@ TEST_CASE_METHOD(Fixture, "check names what the filter names and Rhombus does no
   CHECK(has(said.out, "ok     rules     the cameras and locations that they and the filter name are there"));
 }
 
+TEST_CASE_METHOD(Fixture, "check names devices of associations that Rhombus does not list") {
+  const auto check = [&](const std::string& devices) {
+    return Responder(rhombus, fmt::format("[[associate]]\ndevices = [{}]\ncameras = [\"{}\"]\n", devices, yard))
+        .command({"check"});
+  };
+  auto said = check(fmt::format("\"{}\", \"{}\"", door, window));
+  CAPTURE(said.out);
+  CHECK(has(said.out, "ok     rules     the devices that [[associate]] names are there"));
+  auto slip = window;
+  slip.back() = slip.back() == 'A' ? 'B' : 'A';
+  said = check(fmt::format("\"{}\"", slip));
+  CHECK(said.status == 1);
+  CHECK(has(said.out, "WRONG  rules     [[associate]] number 1: devices names " + slip));
+  said = check("\"XkbUttonQ7pZr2W9vLs3Tz\"");
+  CHECK(has(said.out, "note   rules     [[associate]] number 1: devices names XkbUttonQ7pZr2W9vLs3Tz"));
+  refuse("/api/door/getMinimalDoorStateList");
+  said = check("\"XkbUttonQ7pZr2W9vLs3Tz\"");
+  CHECK(has(said.out, "note   rules     the devices of [[associate]] are not checked: "));
+}
+
 TEST_CASE_METHOD(Fixture, "a webhook is taken from Rhombus with its secret, and nobody else's") {
   const std::string ours = "https://door.example.com/webhook/rhombus";
   rhombus.add_webhook("https://theirs.example.com/x?key=hidden", "theirs");

@@ -294,6 +294,26 @@ TEST_CASE_METHOD(Fixture, "what is named as a camera and is none is told, and wh
   CHECK(lines[3].starts_with("[[associate]] number 1: devices names C2, a camera"));
 }
 
+TEST_CASE_METHOD(Fixture, "devices of associations that are not listed are told, and whether they are a slip") {
+  const auto config = load(
+      "[[associate]]\ndevices = [\"FrontDoorAAAAAAAAAAAAA\", \"FrontDoorAAAAAAAAAAAAB\"]\ncameras = [\"C1\"]\n"
+      "[[associate]]\ndevices = [\"Gate\", \"XkbUttonQ7pZr2W9vLs3Tz\", \"C1\"]\ncameras = [\"C1\"]\n");
+  REQUIRE(config);
+  const auto unlisted = unlisted_devices(
+      *config, {{"FrontDoorAAAAAAAAAAAAA", "Front"}, {"GateDoorBBBBBBBBBBBBBB", "Gate"}, {"C1", ""}});
+  REQUIRE(unlisted.size() == 3);
+  CHECK(
+      unlisted[0].line ==
+      "[[associate]] number 1: devices names FrontDoorAAAAAAAAAAAAB, which is no door, door sensor or audio gateway "
+      "of the organization; did you mean 'FrontDoorAAAAAAAAAAAAA'?");
+  CHECK(unlisted[0].is_slip);
+  CHECK(unlisted[1].line.ends_with(": give the UUID of Gate (GateDoorBBBBBBBBBBBBBB)"));
+  CHECK(unlisted[1].is_slip);
+  CHECK(unlisted[2].line.starts_with("[[associate]] number 2: devices names XkbUttonQ7pZr2W9vLs3Tz, which is no "));
+  CHECK(unlisted[2].line.ends_with(": mend it, unless it is a sensor of another kind, which check cannot look up"));
+  CHECK_FALSE(unlisted[2].is_slip);
+}
+
 TEST_CASE_METHOD(Fixture, "a byte order mark is no part of a secret") {
   const std::string mark = "\xEF\xBB\xBF";
   const auto journal = "[journal]\npath = \"" + (folder / "j.db").string() + "\"\n";
