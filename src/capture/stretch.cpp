@@ -161,6 +161,21 @@ Span Stretch::reach() const { return state_.lock()->reach; }
 
 void Stretch::follow(const std::shared_ptr<Stretch>& before) { state_.lock()->before = before; }
 
+// Who does not hold the one before would lack what this one leaves to it.
+bool Stretch::join(sys_seconds at, const std::vector<std::shared_ptr<Stretch>>& others) {
+  auto state = state_.lock();
+  if (state->reach.start > at) return false;
+  if (std::find(others.begin(), others.end(), state->before.lock()) == others.end()) state->before.reset();
+  return true;
+}
+
+void Stretch::begin_after(const std::shared_ptr<Stretch>& before, sys_seconds end) {
+  auto state = state_.lock();
+  if (state->before.lock() != before) return;
+  if (end > state->span.start && end < state->span.end) state->span.start = state->reach.start = end;
+  state->before.reset();
+}
+
 // A device may serve more than it was asked for: what the one before has got shows when it is over, which it should
 // be about now.
 bool Stretch::waits_for_the_one_before() {
@@ -174,11 +189,8 @@ bool Stretch::waits_for_the_one_before() {
     over = other->over;
     reach = other->reach;
   }
-  auto state = state_.lock();
-  if (!over) return access_.clock().wall_now() < WallTime(state->span.start) + at_most;
-  if (reach.end > state->span.start && reach.end < state->span.end)
-    state->span.start = state->reach.start = reach.end;
-  state->before.reset();
+  if (!over) return access_.clock().wall_now() < WallTime(span().start) + at_most;
+  begin_after(before, reach.end);
   return false;
 }
 
@@ -214,6 +226,7 @@ void Stretch::open() {
   {
     auto state = state_.lock();
     state->opened = true;
+    state->before.reset();  // its folder has its start's name, in later attempts as well
     request.start = state->span.start;
     request.duration = state->span.end - state->span.start;
   }
@@ -364,6 +377,7 @@ std::vector<std::shared_ptr<Stretch>> StretchStore::cover(const Recorder& record
       entries.push_back({std::move(stretch), now});
       best = &entries.back();
     }
+    if (!best->stretch->join(at, chosen)) continue;
     best->used_at = now;
     if (chosen.empty() || chosen.back() != best->stretch) chosen.push_back(best->stretch);
     at = best->stretch->reach().end;

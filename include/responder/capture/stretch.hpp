@@ -80,8 +80,13 @@ class Stretch {
   Span reach() const;
   // Makes it longer, as long as nothing was asked for.
   bool extend(std::chrono::sys_seconds end);
-  // The one that ends where this one begins: what it turns out to have of this one is not asked for again.
+  // The one that ends where this one begins: what it turns out to have of this one is not asked for again, as long as
+  // all who hold this one hold that one, too.
   void follow(const std::shared_ptr<Stretch>& before);
+  // A capture that holds `others` joins, from `at` on. False: this one begins later by now.
+  bool join(std::chrono::sys_seconds at, const std::vector<std::shared_ptr<Stretch>>& others);
+  // What comes before `end` is taken from `before`, if this one still follows it and nothing was asked for.
+  void begin_after(const std::shared_ptr<Stretch>& before, std::chrono::sys_seconds end);
 
   // What a capture of `window` is expected to need of the spool for its part of this.
   archive::SpoolNeed need(const Span& window) const;

@@ -95,6 +95,29 @@ TEST_CASE_METHOD(Fixture, "one that has not begun grows instead of getting a nei
   CHECK(cover(50, 120) == Spans{{0, 120}});
 }
 
+TEST_CASE_METHOD(Fixture, "a stretch leaves its beginning to the one before only while all who hold it hold both") {
+  // The one before was asked for already: it grows no more.
+  std::filesystem::create_directories(folder.path() / "work/cam+va/1700000000_60/lan-1");
+  StretchStore found(access, spool);
+  const auto alone = GENERATE(false, true);
+  const auto both = found.cover(camera, {at(30), at(90)});
+  REQUIRE(both.size() == 2);
+  CHECK(both[1]->span().start == at(60));
+  const auto joined = found.cover(camera, {alone ? at(60) : at(50), at(80)});
+  REQUIRE(joined.size() == (alone ? 1 : 2));
+  CHECK(joined.back() == both[1]);
+  // The one before has turned out to have a second more.
+  both[1]->begin_after(both[0], at(61));
+  CHECK(both[1]->span().start == (alone ? at(60) : at(61)));
+  CHECK(both[1]->span().end == at(90));
+  both[1]->begin_after(both[0], at(62));
+  CHECK(both[1]->span().start == (alone ? at(60) : at(61)));
+  // Who comes later and needs the second has it of its own.
+  const auto later = found.cover(camera, {at(60), at(80)});
+  CHECK(later.front()->span().start == at(60));
+  CHECK(later.back() == both[1]);
+}
+
 TEST_CASE_METHOD(Fixture, "what is idle and wanted by nobody goes after a while, at once when the spool is full") {
   std::filesystem::create_directories(folder.path() / "work/cam+va/1700000000_60/lan-1");
   StretchStore found(access, spool);
