@@ -12,6 +12,7 @@
 #include "archive_marker.hpp"
 #include "beside.hpp"
 #include "commands.hpp"
+#include "progress_line.hpp"
 #include "set_up.hpp"
 
 namespace responder::app {
@@ -107,7 +108,8 @@ void CaptureRun::stop_working() {
   engine_.reset();
 }
 
-// One for each camera that has something left to do, and one for all.
+// One for each camera that has something left to do, and one for all. Of what serve has in hand the journal tells no
+// more than that: no bar is drawn that would not move.
 std::vector<Bar> CaptureRun::bars() {
   std::map<DeviceId, double> running;  // seconds that are taken of captures in hand
   if (engine_) {
@@ -117,6 +119,8 @@ std::vector<Bar> CaptureRun::bars() {
             one.taken_share * std::chrono::duration<double>(row->window_end - row->window_start).count();
     }
   }
+  std::map<DeviceId, Goal::Activity> of_serve;
+  if (!engine_) of_serve = goal_.activities(clock_.wall_now());
   std::vector<Bar> bars;
   double length = 0;
   double taken = 0;
@@ -126,8 +130,13 @@ std::vector<Bar> CaptureRun::bars() {
     length += of_this;
     taken += taken_of_this;
     if (tally.closed == tally.total || of_this <= 0) continue;
-    bars.push_back({printable(tally.name, 40), taken_of_this / of_this,
-                    fmt::format("{} of {} files", tally.closed, tally.total)});
+    Bar bar{printable(tally.name, 40), taken_of_this / of_this,
+            fmt::format("{} of {} files", tally.closed, tally.total)};
+    if (const auto found = of_serve.find(camera); found != of_serve.end()) {
+      bar.share.reset();
+      bar.note += fmt::format(", {} for {}", to_string(found->second.state), format_duration(found->second.lasts));
+    }
+    bars.push_back(std::move(bar));
   }
   const auto elapsed = clock_.steady_now() - began_;
   const double share = length > 0 ? taken / length : 0;
@@ -140,7 +149,7 @@ std::vector<Bar> CaptureRun::bars() {
     note += ", serve is at work on them";  // and tells of each when it is finished
   }
   if (const auto left = time_left(share, elapsed); !left.empty()) note += ", " + left;
-  bars.push_back({"all", share, std::move(note)});
+  bars.push_back({"all", engine_ || taken > 0 ? std::optional(share) : std::nullopt, std::move(note)});
   return bars;
 }
 

@@ -1,5 +1,7 @@
 #include "goal.hpp"
 
+#include <algorithm>
+
 #include "responder/journal/capture_json.hpp"
 
 namespace responder::app {
@@ -49,6 +51,7 @@ Result<bool> Goal::look(WallTime now) {
       continue;
     }
     if ((*row)->state == State::capturing) ++running_;
+    if (!one.since || (*row)->state != one.row.state) one.since = now;
     moved = moved || (*row)->state != one.row.state || (*row)->attempts != one.row.attempts;
     one.row = **row;
     ++found;
@@ -61,6 +64,19 @@ void Goal::give_up() {
     if (const auto row = journal_.find(id); row && *row) close(**row);
   }
   open_.clear();
+}
+
+std::map<DeviceId, Goal::Activity> Goal::activities(WallTime now) const {
+  std::map<DeviceId, Activity> all;
+  for (const auto& [id, one] : open_) {
+    const auto lasts = std::max(seconds(0), std::chrono::floor<seconds>(now - one.since.value_or(now)));
+    const Activity activity{one.row.state == State::capturing ? State::capturing : State::waiting, lasts};
+    auto& known = all.try_emplace(one.row.camera, activity).first->second;
+    const bool says_more =
+        activity.state == known.state ? activity.lasts > known.lasts : activity.state == State::capturing;
+    if (says_more) known = activity;
+  }
+  return all;
 }
 
 const journal::Capture* Goal::open(journal::CaptureId id) const {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,12 @@ class Goal {
     std::size_t closed = 0;
     std::chrono::seconds length{0};
     std::chrono::seconds closed_length{0};
+  };
+
+  // What the open captures of a camera are at, and for how long, where nothing tells how far they are.
+  struct Activity {
+    journal::State state = journal::State::waiting;  // capturing, if one of them is
+    std::chrono::seconds lasts{0};                   // as far as this run has seen
   };
 
   // What is tried now; more is for later runs.
@@ -52,13 +59,15 @@ class Goal {
   std::size_t done() const { return done_; }
   std::size_t not_done() const { return not_done_; }
   const std::map<DeviceId, CameraTally>& cameras() const { return cameras_; }
+  std::map<DeviceId, Activity> activities(WallTime now) const;
   // Of an open one; nullptr when it is none.
   const journal::Capture* open(journal::CaptureId id) const;
 
  private:
   struct Open {
-    journal::Capture row;  // as it was last seen
-    int attempts = 0;      // when it was added
+    journal::Capture row;                // as it was last seen
+    int attempts = 0;                    // when it was added
+    std::optional<WallTime> since = {};  // when its state was first seen
   };
   bool is_for_later_runs(const journal::Capture& row, const Open& one, WallTime now) const;
   void close(const journal::Capture& row);

@@ -65,17 +65,21 @@ std::string draw(const Bar& bar, std::size_t label_width, std::size_t width) {
   constexpr std::size_t usual_width = 80;
   constexpr std::size_t beside = 2 + 2 + 6 + 2;  // the spaces, the brackets, the percentage
   // One column less: a line that fills the last one may wrap.
+  const auto as_line = [&](const std::string& line) { return fitted(line, std::min(columns_of(line), width - 1)); };
+  if (!bar.share) {
+    const auto room = width - std::min(width, label_width + 2 + 1);
+    return as_line(fmt::format("{}  {}", fitted(bar.label, label_width), shortened_note(bar.note, room)));
+  }
   const auto room = width - std::min(width, label_width + beside + 1);
   // A wide terminal has a longer bar; a narrow one a shorter bar before the note gives way.
   const auto longest_bar = usual_bar + (width > usual_width ? (width - usual_width) / 2 : 0);
   const auto beside_note = room - std::min(room, columns_of(bar.note));
   const auto bar_width = std::clamp(beside_note, least_bar, longest_bar);
-  const double share = std::clamp(bar.share, 0.0, 1.0);
+  const double share = std::clamp(*bar.share, 0.0, 1.0);
   const auto filled = static_cast<std::size_t>(std::floor(share * static_cast<double>(bar_width)));
-  const auto line = fmt::format("{}  [{}{}] {:>3.0f} %  {}", fitted(bar.label, label_width), std::string(filled, '#'),
-                                std::string(bar_width - filled, '-'), std::floor(share * 100),
-                                shortened_note(bar.note, room - std::min(room, bar_width)));
-  return fitted(line, std::min(columns_of(line), width - 1));
+  return as_line(fmt::format("{}  [{}{}] {:>3.0f} %  {}", fitted(bar.label, label_width), std::string(filled, '#'),
+                             std::string(bar_width - filled, '-'), std::floor(share * 100),
+                             shortened_note(bar.note, room - std::min(room, bar_width))));
 }
 
 std::string time_left(double share, std::chrono::steady_clock::duration elapsed) {
@@ -94,7 +98,8 @@ void ProgressDisplay::show(const std::vector<Bar>& bars, SteadyTime now) {
     if (elsewhere_ == Elsewhere::nothing || now - line_told_at_ < line_interval) return;
     line_told_at_ = now;
     const auto& all = bars.back();
-    fmt::print(stderr, "{}: {:.0f} %, {}\n", all.label, std::floor(all.share * 100), all.note);
+    const auto percent = all.share ? fmt::format("{:.0f} %, ", std::floor(*all.share * 100)) : "";
+    fmt::print(stderr, "{}: {}{}\n", all.label, percent, all.note);
     return;
   }
   if (now - began_ < first_shown_after) return;

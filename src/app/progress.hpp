@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +14,7 @@ namespace responder::app {
 
 struct Bar {
   std::string label;
-  double share = 0;  // from 0 to 1
+  std::optional<double> share;  // from 0 to 1; nothing: it is not known, and no bar is drawn
   std::string note;
 };
 

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "goal.hpp"
 #include "progress.hpp"
 #include "words.hpp"
 
@@ -177,6 +178,34 @@ TEST_CASE("the predecessor's words are read as ours") {
   CHECK(with_predecessor_words({"backup", "-loc", "--al"}) == Words{"backup", "-loc", "--al"});
 }
 
+TEST_CASE("of captures that another process works on, their state and how long it lasts are known") {
+  auto journal = *journal::Journal::in_memory();
+  const WallTime now(1'700'000'000s);
+  std::vector<journal::CaptureId> ids;
+  for (const std::string alert : {"one", "two", "three"}) {
+    journal::NewCapture capture;
+    capture.alert = AlertId(alert);
+    capture.camera = DeviceId(alert == "three" ? "other" : "camera");
+    capture.received_at = capture.alert_at = now - 1h;
+    capture.window_start = at(1'699'990'000);
+    capture.window_end = at(1'699'990'010);
+    ids.push_back(journal.accept(capture)->id);
+  }
+  Goal goal(journal, [](const journal::Capture&) {});
+  for (const auto id : ids) REQUIRE(goal.add(id));
+  REQUIRE(goal.look(now));
+  REQUIRE(*journal.claim(ids[1], "serve", now, now + 1h));
+  REQUIRE(goal.look(now + 5s));
+  const auto activities = goal.activities(now + 65s);
+  REQUIRE(activities.size() == 2);
+  const auto& camera = activities.at(DeviceId("camera"));
+  CHECK(camera.state == journal::State::capturing);
+  CHECK(camera.lasts == 60s);
+  CHECK(activities.at(DeviceId("other")).state == journal::State::waiting);
+  CHECK(activities.at(DeviceId("other")).lasts == 65s);
+  CHECK(goal.activities(now - 1h).at(DeviceId("camera")).lasts == 0s);  // the clock was set back
+}
+
 TEST_CASE("a bar fits its line") {
   const auto line = draw({"Front Door", 0.5, "1 of 2 files"}, 10, 80);
   CHECK(line == "Front Door  [############------------]  50 %  1 of 2 files");
@@ -189,6 +218,11 @@ TEST_CASE("a bar fits its line") {
   CHECK(draw(busy, 18, 60).ends_with("3 of 40 files"));
   CHECK(draw(busy, 18, 120).size() > 100);
   for (std::size_t width = 20; width < 200; ++width) CHECK(draw(busy, 18, width).size() < width);
+  // What does not tell how far it is has no bar.
+  const Bar of_serve{"Front Door", std::nullopt, "1 of 2 files, capturing for 2 min 3 s"};
+  CHECK(draw(of_serve, 12, 80) == "Front Door    1 of 2 files, capturing for 2 min 3 s");
+  CHECK(draw(of_serve, 12, 40) == "Front Door    1 of 2 files");
+  for (std::size_t width = 20; width < 80; ++width) CHECK(draw(of_serve, 12, width).size() < width);
   CHECK(time_left(0.5, 10s) == "about 10 s left");
   CHECK(time_left(0, 10s).empty());
 }
