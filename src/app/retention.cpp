@@ -59,8 +59,9 @@ archive::LimitedClip RetentionPass::limited(const journal::StoredClip& clip) con
     const auto* rule = deciding_rule(config_, subject, setting);
     return rule == nullptr ? everybody_s_limit : static_cast<std::size_t>(rule - config_.rules.data()) + 1;
   };
+  const auto damaged = damaged_.find(clip.path);
   return {.end = clip.window_end,
-          .bytes = clip.bytes,
+          .bytes = clip.bytes + (damaged == damaged_.end() ? 0 : damaged->second),
           .may_go = !clip.held && clip.is_final,
           .age_limit = place(&Config::Rule::retention_days),
           .bytes_limit = place(&Config::Rule::max_bytes)};
@@ -90,13 +91,19 @@ Result<std::vector<Condemned>> RetentionPass::next(journal::Journal& journal, st
     const auto removal = retention_.judge(facts);
     if (removal != Removal::none) {
       found.push_back(
-          {clip.id, clip.alert, clip.camera, clip.window_end, clip.path, clip.bytes, describe(removal, facts)});
+          {clip.id, clip.alert, clip.camera, clip.window_end, clip.path, facts.bytes, describe(removal, facts)});
     }
     return true;
   };
   // Of one moment: what somebody else removes between weighing and judging would make too much go.
   const auto looked = journal.snapshot([&]() -> Result<void> {
-    if (!std::exchange(weighed_, true) && retention_.must_weigh()) {
+    const bool is_first = !std::exchange(weighed_, true);
+    if (is_first) {
+      auto damaged = journal.kept_damaged();
+      if (!damaged) return damaged.error();
+      damaged_ = std::move(*damaged);
+    }
+    if (is_first && retention_.must_weigh()) {
       auto weighed =
           journal.each_stored_clip([&](const journal::StoredClip& clip) { retention_.weigh(limited(clip)); });
       if (!weighed) return weighed;

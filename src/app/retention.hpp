@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +49,7 @@ class RetentionPass {
   const Config& config_;
   archive::Retention retention_;
   bool weighed_ = false;
+  std::map<std::string, std::uint64_t> damaged_;   // bytes of damaged clips, by the clips that they stand beside
   std::optional<journal::ClipPosition> position_;  // of the last one judged
 };
 

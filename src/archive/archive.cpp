@@ -354,6 +354,9 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
     remove_quietly(clip_part);
     return named.error();
   }
+  std::error_code failed;  // there is none, as a rule
+  const auto damaged = naming.own.empty() ? 0 : fs::file_size(with_ending(stem, ".damaged.mp4"), failed);
+  if (!failed) clip->damaged_bytes = damaged;
   return clip;
 }
 

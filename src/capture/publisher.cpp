@@ -261,16 +261,17 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
   const bool draws = thumbnails && row.kind == journal::Kind::alert;
   if (draws) pictures.begin(row.id);
   const auto now = clock.wall_now();
+  const journal::Outcome outcome{
+      .state = ready.clip.state,
+      .reason = ready.clip.reason,
+      .camera_name = ready.clip.camera_name,
+      .published = journal::Published{archived->path, ready.clip.source, archived->bytes, archived->sha256,
+                                      ready.clip.gaps, ready.clip.window_end},
+      .next_attempt_at = ready.clip.next_attempt_at,
+      .window_end = ready.clip.window_end};
   const bool written = write_down([&](journal::Journal& journal) {
-    return journal.finish(row.id, owner,
-                          {.state = ready.clip.state,
-                           .reason = ready.clip.reason,
-                           .camera_name = ready.clip.camera_name,
-                           .published = journal::Published{archived->path, ready.clip.source, archived->bytes,
-                                                           archived->sha256, ready.clip.gaps, ready.clip.window_end},
-                           .next_attempt_at = ready.clip.next_attempt_at,
-                           .window_end = ready.clip.window_end},
-                          now);
+    auto finished = journal.finish(row.id, owner, outcome, now);
+    return finished && row.published ? journal.set_kept_damaged(archived->path, archived->damaged_bytes) : finished;
   });
   if (written) {
     std::filesystem::remove(file, failed);

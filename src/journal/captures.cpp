@@ -392,6 +392,7 @@ Result<std::vector<std::string>> Journal::leftovers(std::string_view after, std:
 }
 
 Result<void> Journal::forget_leftover(std::string_view clip) {
+  if (auto gone = set_kept_damaged(clip, 0); !gone) return gone;  // with its clip
   return impl_->run("DELETE FROM leftovers WHERE clip = ?", clip);
 }
 

@@ -22,6 +22,9 @@ StoredClip read_stored_clip(const Statement& row) {
   return clip;
 }
 
+// Facts of that name, a space and a clip tell the bytes of a damaged clip that stands beside that one.
+constexpr std::string_view damaged_fact = "damaged";
+
 // Nothing better is tried for, and nobody has to copy it any more.
 const std::string is_at_rest =
     fmt::format("state NOT IN ('waiting', 'capturing') AND next_attempt_ms IS NULL AND NOT {}", awaits_offsite_sql);
@@ -106,9 +109,35 @@ Result<StoredTotals> Journal::stored_totals() {
   const auto row = (*query)->step();
   if (!row) return row.error();
   const auto count = [&](int column) { return static_cast<std::uint64_t>((*query)->integer(column)); };
-  const StoredTotals totals{.clips = count(0), .bytes = count(1), .held = count(2), .removed = count(3)};
+  StoredTotals totals{.clips = count(0), .bytes = count(1), .held = count(2), .removed = count(3)};
   (*query)->reset();
+  const auto damaged = kept_damaged();
+  if (!damaged) return damaged.error();
+  for (const auto& [clip, bytes] : *damaged) totals.bytes += bytes;
   return totals;
+}
+
+Result<std::map<std::string, std::uint64_t>> Journal::kept_damaged() {
+  static const std::string sql = fmt::format(
+      "SELECT substr(name, length('{0} ') + 1), CAST(value AS INTEGER) FROM facts WHERE name > '{0} ' AND name < "
+      "'{0}!' AND EXISTS (SELECT 1 FROM captures WHERE clip = substr(name, length('{0} ') + 1) AND clip IS NOT NULL "
+      "AND removed_ms IS NULL)",
+      damaged_fact);
+  auto query = impl_->statement(sql);
+  if (!query) return query.error();
+  std::map<std::string, std::uint64_t> kept;
+  (*query)->bind();
+  while (true) {
+    const auto row = (*query)->step();
+    if (!row) return row.error();
+    if (!*row) return kept;
+    kept[(*query)->text(0)] = static_cast<std::uint64_t>((*query)->integer(1));
+  }
+}
+
+Result<void> Journal::set_kept_damaged(std::string_view clip, std::uint64_t bytes) {
+  const auto name = fmt::format("{} {}", damaged_fact, clip);
+  return bytes > 0 ? set_fact(name, std::to_string(bytes)) : impl_->run("DELETE FROM facts WHERE name = ?", name);
 }
 
 }  // namespace responder::journal

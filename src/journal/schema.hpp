@@ -27,7 +27,8 @@
 // pins: the public key a LAN device was first seen with.
 //
 // facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; `verify`,
-// how far one that is not finished has got; and what ingest::CatchUp remembers.
+// how far one that is not finished has got; `damaged CLIP`, the bytes of a damaged clip that stands beside that one;
+// and what ingest::CatchUp remembers.
 //
 // INVARIANTS.md says what holds of all this at any moment, and what a crash leaves.
 #pragma once

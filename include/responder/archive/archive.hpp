@@ -19,6 +19,7 @@ struct ArchivedClip {
   std::string path;  // under the archive, with its ending
   std::uint64_t bytes = 0;
   std::string sha256;
+  std::uint64_t damaged_bytes = 0;  // of a damaged clip that stands beside it
 };
 
 // What decides on a clip's name, beside what the clip is.

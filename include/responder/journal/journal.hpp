@@ -166,8 +166,8 @@ struct HeldCaptures {
 };
 
 struct StoredTotals {
-  std::uint64_t clips = 0, bytes = 0, held = 0;
-  std::uint64_t removed = 0;  // by retention, and no longer among `clips`
+  std::uint64_t clips = 0, bytes = 0, held = 0;  // the bytes with those of damaged clips beside them
+  std::uint64_t removed = 0;                     // by retention, and no longer among `clips`
 };
 
 // The end of an attempt.
@@ -442,6 +442,10 @@ class Journal {
   Result<void> each_stored_clip(const std::optional<ClipPosition>& after,
                                 const std::function<bool(const StoredClip&)>& visit);
   Result<StoredTotals> stored_totals();
+  // The bytes of damaged clips that stand beside clips in the archive, by the paths of those: they count with them
+  // and go with them. 0: there is none.
+  Result<std::map<std::string, std::uint64_t>> kept_damaged();
+  Result<void> set_kept_damaged(std::string_view clip, std::uint64_t bytes);
   // Retention removes a capture's clip: the row says so, and `reason`, and the clip is left to be removed. Inside a
   // transaction. False: it is held, work again, or has another clip by now, and nothing has changed.
   Result<bool> remove_clip(CaptureId id, std::string_view clip, std::string_view reason, WallTime now);

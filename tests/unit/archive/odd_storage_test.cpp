@@ -251,7 +251,10 @@ TEST_CASE_METHOD(Fixture, "a damaged clip stays beside what takes its place, and
   const auto silent = publish(identity("A1"), "damaged")->path;
   auto loud = identity("A1");
   loud.has_audio = true;
-  const auto partial = publish(loud, "partial", {.whole = false, .own = silent, .keep_own = true})->path;
+  const auto first = publish(loud, "partial", {.whole = false, .own = silent, .keep_own = true});
+  REQUIRE(first);
+  CHECK(first->damaged_bytes == std::string("damaged").size());
+  const auto partial = first->path;
   const auto damaged = [](const std::string& clip) { return fs::path(clip).replace_extension(".damaged.mp4"); };
   CHECK(*read_file(clips / damaged(partial)) == "damaged");
   CHECK(archive.remove(silent));  // what the better one has left
@@ -259,6 +262,8 @@ TEST_CASE_METHOD(Fixture, "a damaged clip stays beside what takes its place, and
   const auto moved = publish(loud, "less partial", {.whole = false, .layout = Layout::by_date, .own = partial})->path;
   CHECK(archive.remove(partial));
   CHECK(*read_file(clips / damaged(moved)) == "damaged");
+  const auto again = publish(loud, "less", {.whole = false, .layout = Layout::by_date, .own = moved});
+  CHECK(again->damaged_bytes == std::string("damaged").size());
   CHECK(archive.remove(moved));
   CHECK(files().empty());
 }

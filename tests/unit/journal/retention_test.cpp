@@ -190,6 +190,24 @@ TEST_CASE_METHOD(Fixture, "totals of what is stored") {
   CHECK(totals.removed == 1);
 }
 
+TEST_CASE_METHOD(Fixture, "damaged clips count with those that they stand beside, and go with them") {
+  const auto id = publish("a", 0s);
+  publish("b", 0s);
+  REQUIRE(journal.set_kept_damaged("a_video.mp4", 70));
+  REQUIRE(journal.set_kept_damaged("b_video.mp4", 20));
+  REQUIRE(journal.set_kept_damaged("b_video.mp4", 30));
+  REQUIRE(journal.set_kept_damaged("nobody's.mp4", 5));
+  REQUIRE(journal.set_fact("damage", "no clip's"));
+  CHECK(*journal.kept_damaged() == std::map<std::string, std::uint64_t>{{"a_video.mp4", 70}, {"b_video.mp4", 30}});
+  CHECK(journal.stored_totals()->bytes == 300);
+  REQUIRE(*remove(id, "a_video.mp4"));
+  CHECK(journal.stored_totals()->bytes == 130);
+  REQUIRE(journal.forget_leftover("a_video.mp4"));
+  CHECK_FALSE(*journal.fact("damaged a_video.mp4"));
+  REQUIRE(journal.set_kept_damaged("b_video.mp4", 0));
+  CHECK(journal.kept_damaged()->empty());
+}
+
 TEST_CASE_METHOD(Fixture, "a snapshot does not see what others write meanwhile") {
   publish("a", 0s);
   auto other = *Journal::open(folder / "journal.db", Journal::Mode::read_only);
