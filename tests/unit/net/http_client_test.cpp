@@ -250,11 +250,10 @@ TEST_CASE("a request that was stopped before it began is not sent") {
 
 TEST_CASE("handshakes and heads have absolute deadlines, and bodies have to move") {
   constexpr ClientLimits limits{.connect = 2000ms, .first_byte = 3000ms, .interval = 1000ms, .least_bytes = 10'000};
-  const char* expected[] = {": it did not finish the TLS handshake within 2 s",
-                            ": it accepted the connection and then sent nothing for 2 s (is there a firewall or a "
-                            "proxy?)",
-                            ": no answer within 3 s", ": no answer within 3 s",
-                            ": its answer stood still: less than 10000 bytes in 1 s"};
+  constexpr const char* silent =
+      ": it accepted the connection and then sent nothing for 2 s (is there a firewall or a proxy?)";
+  const char* expected[] = {": it did not finish the TLS handshake within 2 s", silent, ": no answer within 3 s",
+                            ": no answer within 3 s", ": its answer stood still: less than 10000 bytes in 1 s"};
   for (std::size_t i = 0; i < std::size(phases); ++i) {
     INFO(phases[i].name);
     std::latch reached{1};
