@@ -77,16 +77,21 @@ void ConnectionTable::note_memory(ServerConnection& connection) {
 }
 
 void ConnectionTable::tidy_memory() {
+  constexpr std::size_t worth_closing = 1024;  // an idle connection has a few bytes
   while (memory_ > most_memory_) {
     std::unordered_map<std::string, std::size_t> held;
     for (const auto& [id, connection] : connections_) held[connection->peer_group] += connection->memory;
     const auto worst =
         std::max_element(held.begin(), held.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     auto ids = ids_where([&](const ServerConnection& one) {
-      return one.peer_group == worst->first && one.memory > 0 && one.can_make_room();
+      return one.peer_group == worst->first && one.memory > worth_closing && one.can_make_room();
     });
-    std::sort(ids.begin(), ids.end(),
-              [&](std::uint64_t a, std::uint64_t b) { return find(a)->idle_since < find(b)->idle_since; });
+    // Those that sent something valid go last; of the others, those that hold most.
+    const auto order = [&](std::uint64_t id) {
+      const auto* one = find(id);
+      return std::tuple(one->sent_valid, most_memory_ - std::min(most_memory_, one->memory), one->idle_since);
+    };
+    std::sort(ids.begin(), ids.end(), [&](std::uint64_t a, std::uint64_t b) { return order(a) < order(b); });
     // Well below, so that the next byte does not cost another look at all of them.
     const auto enough = most_memory_ - most_memory_ / 8;
     const auto before = memory_;

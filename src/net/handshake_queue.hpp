@@ -1,6 +1,7 @@
 // Clients whose first TLS message has come, in line for their handshake: the costly part of a connection, and anybody
-// may ask for it. Addresses take turns; of one, who came last is first, as those before may have given up. Of the
-// loop thread alone.
+// may ask for it. Addresses take turns. Of one address, who came last and who has waited longest take turns: those
+// who have waited may have given up, and those who come later must not keep them waiting for ever. Of the loop thread
+// alone.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 namespace responder::net {
 
@@ -18,20 +18,21 @@ class HandshakeQueue {
   static constexpr std::size_t most_of_a_group = 4096;
 
   void add(const std::string& group, std::uint64_t connection) {
-    auto& waiting = waiting_[group];
+    auto& waiting = waiting_[group].connections;
     if (waiting.empty()) turns_.push_back(group);
-    // Those at the bottom have gone, or are about to be late.
-    if (waiting.size() >= 2 * most_of_a_group)
-      waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(most_of_a_group));
+    // The oldest have gone, or are about to be late.
+    if (waiting.size() >= most_of_a_group) waiting.pop_front();
     waiting.push_back(connection);
   }
 
   std::optional<std::uint64_t> next() {
     if (turns_.empty()) return std::nullopt;
     const auto found = waiting_.find(turns_.front());
-    const auto connection = found->second.back();
-    found->second.pop_back();
-    if (found->second.empty()) {
+    auto& [waiting, oldest_is_next] = found->second;
+    const auto connection = oldest_is_next ? waiting.front() : waiting.back();
+    oldest_is_next ? waiting.pop_front() : waiting.pop_back();
+    oldest_is_next = !oldest_is_next;
+    if (waiting.empty()) {
       waiting_.erase(found);
     } else {
       turns_.push_back(turns_.front());
@@ -43,8 +44,13 @@ class HandshakeQueue {
   bool empty() const { return turns_.empty(); }
 
  private:
+  struct Group {
+    std::deque<std::uint64_t> connections;  // the oldest first
+    bool oldest_is_next = false;
+  };
+
   std::deque<std::string> turns_;  // each group that has someone waiting, once
-  std::unordered_map<std::string, std::vector<std::uint64_t>> waiting_;
+  std::unordered_map<std::string, Group> waiting_;
 };
 
 }  // namespace responder::net

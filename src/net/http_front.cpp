@@ -41,7 +41,8 @@ constexpr std::uint64_t wake_token = max_listeners;
 constexpr std::uint64_t first_connection = wake_token + 1;
 // Then others have their turn.
 constexpr int accepts_at_once = 256;
-constexpr milliseconds handshakes_at_once{5};
+constexpr milliseconds handshakes_at_once{5};  // or as long as the turn has taken with all else
+constexpr milliseconds most_handshakes_at_once{50};
 constexpr milliseconds sweep_interval{100};
 constexpr milliseconds linger_timeout{1000};
 constexpr milliseconds accept_pause{100};           // after an error that trying again at once would repeat
@@ -124,7 +125,7 @@ struct HttpFront::Impl {
   void take_in(UniqueFd fd, const sockaddr_storage& address);
   void on_event(ServerConnection& connection, std::uint32_t events);
   void queue_handshake(ServerConnection& connection);
-  void continue_handshakes();
+  void continue_handshakes(SteadyTime began);
   void shake_hands(ServerConnection& connection);
   void read_later(ServerConnection& connection);
   void read_on();
@@ -206,6 +207,7 @@ void HttpFront::Impl::run() {
   while (true) {
     turned_at.store(now.time_since_epoch().count());
     const int count = ::epoll_wait(epoll_fd.get(), events.data(), events.size(), longest_wait_ms(now));
+    const auto began = clock.steady_now();
     for (int i = 0; i < count; ++i) {
       const std::uint64_t token = events[static_cast<std::size_t>(i)].data.u64;
       if (token < listeners.size()) {
@@ -221,7 +223,7 @@ void HttpFront::Impl::run() {
     now = clock.steady_now();
     deliver_replies(now);
     connections.tidy_memory();
-    continue_handshakes();
+    continue_handshakes(began);
     if (now >= next_sweep) sweep(now);
     if (accepts_again && now >= *accepts_again) {
       accepts_again.reset();
@@ -304,13 +306,17 @@ void HttpFront::Impl::queue_handshake(ServerConnection& connection) {
   handshakes.add(connection.peer_group, connection.id);
 }
 
-void HttpFront::Impl::continue_handshakes() {
-  const auto until = clock.steady_now() + handshakes_at_once;
+// `began`: when the loop's turn did. Where reading takes long, it must not leave handshakes a small part of the time.
+void HttpFront::Impl::continue_handshakes(SteadyTime began) {
+  const auto now = clock.steady_now();
+  const auto until = now + std::clamp<SteadyTime::duration>(now - began, handshakes_at_once, most_handshakes_at_once);
   while (const auto id = handshakes.next()) {
     auto* connection = connections.find(*id);
     if (connection == nullptr) continue;
     connection->handshake_queued = false;
-    if (!connection->ssl && !connection->begin_tls((*tls.lock()).get())) {
+    // Who has gone before the answer to his first message cannot end the handshake.
+    const bool has_gone = connection->peer_is_done && !connection->ssl;
+    if (has_gone || (!connection->ssl && !connection->begin_tls((*tls.lock()).get()))) {
       close(*connection);
     } else {
       shake_hands(*connection);
@@ -377,7 +383,11 @@ void HttpFront::Impl::read_on() {
     auto* connection = connections.find(id);
     if (connection == nullptr) continue;
     connection->is_unread = false;
-    if (connection->phase == ServerConnection::Phase::reading) read_request(*connection);
+    if (connection->phase == ServerConnection::Phase::reading) {
+      read_request(*connection);
+    } else if (connection->phase == ServerConnection::Phase::lingering) {
+      discard_input(*connection);
+    }
   }
 }
 
@@ -454,16 +464,15 @@ void HttpFront::Impl::after_reply(ServerConnection& connection) {
   if (connection.input_waiting) read_request(connection);
 }
 
+// One read, as of a request: then others have their turn.
 void HttpFront::Impl::discard_input(ServerConnection& connection) {
   constexpr std::size_t most = 2U << 20U;  // what a client may have under way when it is refused
   std::array<char, 16 * 1024> buffer;
-  while (connection.discarded < most) {
-    const ssize_t got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got <= 0) break;
-    connection.discarded += static_cast<std::size_t>(got);
-  }
-  close(connection);
+  const ssize_t got = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got > 0) connection.discarded += static_cast<std::size_t>(got);
+  if (got <= 0 || connection.discarded >= most) return close(connection);
+  read_later(connection);
 }
 
 void HttpFront::Impl::deliver_replies(SteadyTime now) {

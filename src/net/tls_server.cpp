@@ -1,8 +1,8 @@
 #include "tls_server.hpp"
 
 #include <array>
-#include <string>
 #include <ctime>
+#include <string>
 
 #include <fmt/format.h>
 #include <openssl/err.h>
@@ -59,9 +59,10 @@ Result<void> use_key(SSL_CTX* context, const std::string& key_file, const std::s
 }
 
 // What a client may choose that costs the server little. OpenSSL's own list has finite fields of 8192 bits, where one
-// message without any work of the client's keeps the loop busy for 20 ms.
+// message without any work of the client's keeps the loop busy for 20 ms, and P-384, where it is 4 ms. Every client
+// of TLS 1.3 has P-256.
 void limit_costs(SSL_CTX* context) {
-  std::string groups = "X25519:P-256:P-384";  // the macro takes no constant
+  std::string groups = "X25519:P-256";  // the macro takes no constant
   SSL_CTX_set1_groups_list(context, groups.data());
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }

@@ -57,12 +57,16 @@ bool TrustedProxies::contains(std::string_view text) const {
 std::string TrustedProxies::client(std::string_view peer, std::string_view forwarded_for) const {
   const std::string own(peer.empty() ? "unix" : peer);
   if (!peer.empty() && !contains(peer)) return own;
-  auto hops = split(forwarded_for, ',');
   std::string client = own;
-  while (!hops.empty()) {
-    if (!parse_address(hops.back())) break;  // forged or broken: what came before it cannot be believed
-    client = hops.back();
-    hops.pop_back();
+  // From the end, and no farther than real chains of proxies go: a client writes the rest.
+  constexpr int most_hops = 32;
+  for (int i = 0; i < most_hops && !forwarded_for.empty(); ++i) {
+    const auto comma = forwarded_for.rfind(',');
+    const std::string hop(trim(forwarded_for.substr(comma == std::string_view::npos ? 0 : comma + 1)));
+    forwarded_for = forwarded_for.substr(0, comma == std::string_view::npos ? 0 : comma);
+    if (hop.empty()) continue;
+    if (!parse_address(hop)) break;  // forged or broken: what came before it cannot be believed
+    client = hop;
     if (!contains(client)) break;
   }
   return client;

@@ -284,6 +284,26 @@ TEST_CASE("who has the most connections makes room, not who has few") {
   CHECK(modest.answer().ends_with("GET /first "));
 }
 
+TEST_CASE("half-sent bodies make room for one another, and idle connections stay") {
+  SystemClock clock;
+  auto options = quick_options();
+  options.max_buffered_bytes = 100'000;
+  options.request_timeout = 5000ms;
+  options.idle_timeout = 5000ms;
+  auto front = HttpFront::open(options, echo(), clock);
+  RawClient idle((*front)->port());
+  idle.send("GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(idle.answer().ends_with("GET /first "));
+  std::vector<std::unique_ptr<RawClient>> half_sent;
+  for (int i = 0; i < 8; ++i) {
+    half_sent.push_back(std::make_unique<RawClient>((*front)->port()));
+    half_sent.back()->send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n" + std::string(40'000, 'x'));
+  }
+  CHECK(half_sent.front()->closed_by_server());
+  idle.send("GET /second HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(idle.answer().ends_with("GET /second "));
+}
+
 TEST_CASE("an answer that is held back comes when it is due, and its place is the first to go") {
   SystemClock clock;
   auto options = quick_options();

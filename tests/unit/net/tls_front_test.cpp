@@ -133,6 +133,22 @@ TEST_CASE_METHOD(Fixture, "a client cannot choose a key exchange that costs tens
   CHECK(costly.receive(1) == "\x15");
 }
 
+TEST_CASE_METHOD(Fixture, "of the usual curves only the quick ones are taken") {
+  const std::pair<const char*, bool> curves[] = {
+      {"X25519", true}, {"P-256", true}, {"P-384", false}, {"P-521", false}};
+  for (const auto& [curve, is_taken] : curves) {
+    CAPTURE(curve);
+    const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+    std::string groups = curve;  // the macro takes no constant
+    SSL_CTX_set1_groups_list(context.get(), groups.data());
+    const RawSocket socket(front->port());
+    const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context.get()), SSL_free);
+    SSL_set_fd(ssl.get(), socket.fd());
+    CHECK((SSL_connect(ssl.get()) == 1) == is_taken);
+    ERR_clear_error();
+  }
+}
+
 TEST_CASE_METHOD(Fixture, "the server keeps nothing of a client that has gone") {
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);

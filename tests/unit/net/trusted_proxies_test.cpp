@@ -10,6 +10,10 @@ TEST_CASE("only a trusted proxy's word counts") {
   CHECK(proxies.client("127.0.0.1", "198.51.100.1") == "198.51.100.1");
   CHECK(proxies.client("127.0.0.1", "6.6.6.6, 198.51.100.1, 10.1.2.3") == "198.51.100.1");
   CHECK(proxies.client("127.0.0.1", "nonsense") == "127.0.0.1");
+  CHECK(proxies.client("127.0.0.1", ",198.51.100.1, ,") == "198.51.100.1");
+  std::string long_chain = "198.51.100.1";
+  for (int i = 0; i < 2000; ++i) long_chain += ",127.0.0.1";
+  CHECK(proxies.client("127.0.0.1", long_chain) == "127.0.0.1");
   CHECK(proxies.client("::1", "2001:db8::7") == "2001:db8::7");
   CHECK(proxies.client("", "198.51.100.1") == "198.51.100.1");
   CHECK(proxies.client("127.0.0.1", "") == "127.0.0.1");
