@@ -47,8 +47,9 @@ void add_camera(Alert& alert, AlertCamera camera);
 void add_cameras(Alert& alert, const json::Object& object, std::string_view device_type, std::optional<WallTime> at,
                  std::optional<std::chrono::seconds> duration);
 
-// getPolicyAlertsV2's answer, or one of the older shape. A list that is absent or null is empty. `now` is taken for
-// the time of an alert that tells none, when no other alert of the page does.
-AlertPage read_alert_page(const json::Object& answer, WallTime now);
+// getPolicyAlertsV2's answer, or one of the older shape. A list that is null is empty; one that is absent, or no list,
+// is an Error (transient). `now` is taken for the time of an alert that tells none, when no other alert of the page
+// does.
+Result<AlertPage> read_alert_page(const json::Object& answer, WallTime now);
 
 }  // namespace responder::rhombus

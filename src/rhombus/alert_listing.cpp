@@ -93,13 +93,33 @@ std::string name_of(const json::Object& entry, std::size_t index) {
 
 }  // namespace
 
-AlertPage read_alert_page(const json::Object& answer, WallTime now) {
+namespace {
+
+// The list by its name in the present shape, or in the older one; nullopt when it is null. An answer without a list
+// does not say that there were no alerts.
+Result<std::optional<json::Array>> entries_of(const json::Object& answer) {
+  bool is_null = false;
+  for (const auto* name : {"policyAlerts", "alerts"}) {
+    json::Element list;
+    json::Array entries;
+    if (answer.at_key(name).get(list) != simdjson::SUCCESS) continue;
+    if (list.get(entries) == simdjson::SUCCESS) return std::optional(entries);
+    if (!list.is_null()) return Error{ErrorKind::transient, fmt::format("the answer lacks a list {}", name)};
+    is_null = true;
+  }
+  if (is_null) return std::optional<json::Array>{};
+  return Error{ErrorKind::transient, "the answer lacks policyAlerts"};
+}
+
+}  // namespace
+
+Result<AlertPage> read_alert_page(const json::Object& answer, WallTime now) {
   AlertPage page;
-  auto entries = json::array(answer, "policyAlerts");
-  if (!entries) entries = json::array(answer, "alerts");
-  if (!entries) return page;
+  const auto entries = entries_of(answer);
+  if (!entries) return entries.error();
+  if (!*entries) return page;
   std::size_t index = 0;
-  for (const auto item : *entries) {
+  for (const auto item : **entries) {
     const auto number = index++;
     json::Object entry;
     if (item.get(entry) != simdjson::SUCCESS) {

@@ -14,7 +14,7 @@
 namespace responder::rhombus {
 namespace {
 
-// Every typed answer begins here: an object that does not say "error".
+// Every typed answer begins here: an object that says neither "error" nor "authenticationFailed".
 class Answer {
  public:
   static Result<Answer> parse(const std::string& path, const std::string& text) {
@@ -32,6 +32,10 @@ class Answer {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
       return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(why))};
     }
+    // A proxy, or Rhombus itself, may say so with status 200.
+    if (json::boolean(answer.object_, "authenticationFailed").value_or(false))
+      return Error{ErrorKind::auth,
+                   fmt::format("{}: Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)", path)};
     return answer;
   }
 
@@ -304,7 +308,9 @@ Result<AlertDetails> read_alert_details(const std::string& path, const std::stri
 Result<AlertPage> read_alerts(const std::string& path, const std::string& text, WallTime now) {
   auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
-  return read_alert_page(answer->object(), now);
+  auto page = read_alert_page(answer->object(), now);
+  if (!page) return with_context(page.error(), path);
+  return page;
 }
 
 Result<Secret> read_token(const std::string& path, const std::string& text) {

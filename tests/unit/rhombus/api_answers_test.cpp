@@ -71,6 +71,41 @@ TEST_CASE("an alert that tells no time is taken for one of those beside it") {
   CHECK_FALSE(page.alerts[4].alert.remarks.empty());
 }
 
+TEST_CASE("an answer without a list of alerts is an error, and no empty list") {
+  const auto read = [](const std::string& text) { return read_alerts(path, text, now); };
+  for (const std::string none : {R"({"policyAlerts":null})", R"({"policyAlerts":[]})", R"({"alerts":null})",
+                                 R"({"alerts":[]})", R"({"policyAlerts":null,"alerts":[]})"}) {
+    CAPTURE(none);
+    const auto page = read(none);
+    REQUIRE(page);
+    CHECK(page->alerts.empty());
+  }
+  for (const std::string odd : {"{}", R"({"policyAlert":[]})", R"({"policyAlerts":{}})", R"({"policyAlerts":"none"})",
+                                R"({"policyAlerts":0})", R"({"alerts":false})"}) {
+    CAPTURE(odd);
+    const auto page = read(odd);
+    REQUIRE_FALSE(page);
+    CHECK(page.error().kind == ErrorKind::transient);
+    CHECK(page.error().message.starts_with(path + ": the answer lacks "));
+  }
+  CHECK(read("{}").error().message == path + ": the answer lacks policyAlerts");
+  const auto older = read(R"({"policyAlerts":null,"alerts":[{"alertId":"A1","cameraUuid":"C1"}]})");
+  REQUIRE(older);
+  CHECK(older->alerts.size() == 1);
+}
+
+TEST_CASE("an answer that says authenticationFailed is a refusal of the key, in every call") {
+  const std::string refused = R"({"authenticationFailed":true,"policyAlerts":[],"cameraStates":[]})";
+  const auto alerts = read_alerts(path, refused, now);
+  REQUIRE_FALSE(alerts);
+  CHECK(alerts.error().kind == ErrorKind::auth);
+  CHECK(alerts.error().message.find("rhombus.api_key") != std::string::npos);
+  const auto cameras = read_cameras(path, refused);
+  REQUIRE_FALSE(cameras);
+  CHECK(cameras.error().kind == ErrorKind::auth);
+  CHECK(read_cameras(path, R"({"authenticationFailed":false,"cameraStates":[]})"));
+}
+
 TEST_CASE("a list of one alert without a time is a whole list") {
   std::vector<std::string> seen;
   const auto listing = list_alerts(
