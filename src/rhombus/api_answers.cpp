@@ -328,7 +328,8 @@ Result<WebhookSettings> read_webhook_settings(const std::string& path, const std
   const auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   auto settings = read_webhook_settings(answer->object());
-  settings.is_exact = !answer->repaired();
+  if (!settings) return with_context(settings.error(), path);
+  settings->is_exact = !answer->repaired();
   return settings;
 }
 

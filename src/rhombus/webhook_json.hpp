@@ -7,7 +7,8 @@
 
 namespace responder::rhombus {
 
-// Of the whole answer to getWebhookIntegration.
-WebhookSettings read_webhook_settings(const json::Object& answer);
+// Of the whole answer to getWebhookIntegration. Settings that are null are empty; absent ones, or ones that are no
+// object, are an Error (transient).
+Result<WebhookSettings> read_webhook_settings(const json::Object& answer);
 
 }  // namespace responder::rhombus

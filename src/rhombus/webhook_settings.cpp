@@ -34,16 +34,21 @@ void read_webhooks(const json::Object& settings, std::string_view name, bool dia
 
 }  // namespace
 
-WebhookSettings read_webhook_settings(const json::Object& answer) {
+Result<WebhookSettings> read_webhook_settings(const json::Object& answer) {
   WebhookSettings read;
-  const auto settings = json::object(answer, "orgIntegrationV2");
-  if (!settings) return read;
-  read.enabled = json::boolean(*settings, "enabled").value_or(true);
-  read_webhooks(*settings, "activityWebhooksV2", false, read.webhooks);
-  read_webhooks(*settings, "diagnosticWebhooksV2", true, read.webhooks);
-  read_webhooks(*settings, "activityWebhooks", false, read.webhooks);
-  read_webhooks(*settings, "diagnosticWebhooks", true, read.webhooks);
-  read.as_given = Secret(simdjson::minify(*settings));
+  json::Element given;
+  json::Object settings;
+  const bool is_told = answer.at_key("orgIntegrationV2").get(given) == simdjson::SUCCESS;
+  if (is_told && given.is_null()) return read;
+  // A change sends the settings back: taken for empty ones, they would replace those that there are.
+  if (!is_told || given.get(settings) != simdjson::SUCCESS)
+    return Error{ErrorKind::transient, "the answer lacks orgIntegrationV2, the webhook settings"};
+  read.enabled = json::boolean(settings, "enabled").value_or(true);
+  read_webhooks(settings, "activityWebhooksV2", false, read.webhooks);
+  read_webhooks(settings, "diagnosticWebhooksV2", true, read.webhooks);
+  read_webhooks(settings, "activityWebhooks", false, read.webhooks);
+  read_webhooks(settings, "diagnosticWebhooks", true, read.webhooks);
+  read.as_given = Secret(simdjson::minify(settings));
   return read;
 }
 

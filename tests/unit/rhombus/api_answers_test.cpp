@@ -204,3 +204,16 @@ TEST_CASE("webhook settings that had to be repaired are read, and not sent back"
   CHECK_FALSE(settings("\"x\":\"\xff\"").is_exact);
   CHECK_FALSE(settings("\"x\":1e400").is_exact);
 }
+
+TEST_CASE("an answer without webhook settings is an error, and no empty settings") {
+  const auto none = read_webhook_settings(path, R"({"orgIntegrationV2":null})");
+  REQUIRE(none);
+  CHECK(none->webhooks.empty());
+  for (const std::string odd : {"{}", R"({"orgIntegrationV2":[]})", R"({"orgIntegrationV2":"on"})",
+                                R"({"orgIntegration":{"enabled":true}})"}) {
+    CAPTURE(odd);
+    const auto settings = read_webhook_settings(path, odd);
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().message == path + ": the answer lacks orgIntegrationV2, the webhook settings");
+  }
+}
