@@ -96,7 +96,11 @@ Result<void> check_names(journal::Journal& journal, const EventsOptions& options
     const bool fits = std::any_of(cameras.begin(), cameras.end(), [&](const Named& one) {
       return one.id == options.camera || ascii_lower(one.name).find(wanted) != std::string::npos;
     });
-    if (!fits) return find_named(cameras, options.camera, {"--camera", "the journal knows", "camera"}).error();
+    // A lens of a camera that is known is right as well, though no row is of it alone.
+    if (!fits) {
+      const auto one = find_named(cameras, options.camera, {"--camera", "the journal knows", "camera"});
+      if (!one) return one.error();
+    }
   }
   if (options.activity.empty() || rhombus::is_known_activity(options.activity)) return {};
   const auto known = journal.activities();

@@ -64,6 +64,17 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 }  // namespace
 
+TEST_CASE_METHOD(Fixture, "a lens of a camera that the journal knows without one has no rows, and is no error") {
+  const auto of_lens = responder->command({"events", "--camera", camera + ".v0", "--json"});
+  CAPTURE(of_lens.out, of_lens.err);
+  CHECK(of_lens.status == 0);
+  CHECK(of_lens.out.empty());
+  CHECK(of_lens.err.find("unexpected") == std::string::npos);
+  const auto unknown = responder->command({"events", "--camera", "nobody.v0"});
+  CHECK(unknown.status == 2);
+  CHECK(unknown.err.find("--camera: the journal knows no camera 'nobody.v0'") != std::string::npos);
+}
+
 TEST_CASE_METHOD(Fixture, "who looks at the journal does not wait for who holds it") {
   const auto holder = open(journal);
   execute(holder.get(), "BEGIN IMMEDIATE");

@@ -20,6 +20,7 @@ TEST_CASE("a name is a UUID, a name, or the part of one name") {
   const std::vector<Named> all{{"uuid1", "Lobby"}, {"uuid2", "Lobby North"}, {"uuid3", "Dock"}, {"uuid4", ""}};
   CHECK(found(all, "uuid4") == "uuid4");
   CHECK(found(all, "uuid3.v1") == "uuid3.v1");
+  CHECK(find_named(all, "uuid3.v0", question));
   CHECK(found(all, "Lobby") == "uuid1");
   CHECK(found(all, "lobby") == "uuid1");
   CHECK(found(all, "north") == "uuid2");
