@@ -81,14 +81,22 @@ void each_object(const json::Array& array, std::string_view path, std::string_vi
   }
 }
 
-// The same for the named list, which has to be there.
+// The same for the named list. Null is an empty list: an organization may have none of a kind of device.
 template <class Take>
 Result<void> each_in_list(const Answer& answer, std::string_view path, std::string_view name, std::string_view needed,
                           Take take) {
-  const auto list = json::array(answer.object(), name);
-  if (!list) return lacks(path, name);
-  each_object(*list, path, name, needed, take);
+  json::Element found;
+  json::Array list;
+  if (answer.object().at_key(name).get(found) != simdjson::SUCCESS) return lacks(path, name);
+  if (found.is_null()) return {};
+  if (found.get(list) != simdjson::SUCCESS) return lacks(path, fmt::format("a list {}", name));
+  each_object(list, path, name, needed, take);
   return {};
+}
+
+bool has_key(const Answer& answer, std::string_view name) {
+  json::Element found;
+  return answer.object().at_key(name).get(found) == simdjson::SUCCESS;
 }
 
 // The texts of a list that may be absent; `is_usable` says which are.
@@ -185,8 +193,8 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
   auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
   std::vector<AudioGateway> gateways;
-  // An organization without any may have null there.
-  if (!json::array(answer->object(), "audioGatewayStates")) return gateways;
+  // An organization without any may not have the list at all.
+  if (!has_key(*answer, "audioGatewayStates")) return gateways;
   const auto read = each_in_list(*answer, path, "audioGatewayStates", "uuid", [&](const json::Object& state) {
     const auto id = device_id(state);
     if (!id) return false;
@@ -234,8 +242,8 @@ Result<DoorPage> read_doors(const std::string& path, const std::string& text, Do
   const auto* list = is_sensor ? "doorStates" : "accessControlledDoors";
   DoorPage page;
   page.next_key = json::text(answer->object(), "lastEvaluatedKey").value_or("");
-  // An organization without any may have null there.
-  if (!json::array(answer->object(), list)) return page;
+  // An organization without any may not have the list at all.
+  if (!has_key(*answer, list)) return page;
   const auto read = each_in_list(*answer, path, list, "uuid", [&](const json::Object& described) {
     auto id = json::text(described, is_sensor ? "sensorUuid" : "uuid");
     if (!id) id = json::text(described, is_sensor ? "uuid" : "componentUuid");

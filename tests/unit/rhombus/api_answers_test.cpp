@@ -217,3 +217,25 @@ TEST_CASE("an answer without webhook settings is an error, and no empty settings
     CHECK(settings.error().message == path + ": the answer lacks orgIntegrationV2, the webhook settings");
   }
 }
+
+TEST_CASE("a list that is null is empty, and one of another type is an error") {
+  const auto cameras = read_cameras(path, R"({"cameraStates":null})");
+  REQUIRE(cameras);
+  CHECK(cameras->empty());
+  const auto locations = read_locations(path, R"({"locations":null})");
+  REQUIRE(locations);
+  CHECK(locations->empty());
+  for (const std::string odd : {"{}", "0", R"("none")", "false"}) {
+    CAPTURE(odd);
+    CHECK_FALSE(read_cameras(path, R"({"cameraStates":)" + odd + "}"));
+    CHECK_FALSE(read_locations(path, R"({"locations":)" + odd + "}"));
+    CHECK_FALSE(read_audio_gateways(path, R"({"audioGatewayStates":)" + odd + "}"));
+    CHECK_FALSE(read_doors(path, R"({"doorStates":)" + odd + "}", Door::Kind::sensor));
+    CHECK_FALSE(read_doors(path, R"({"accessControlledDoors":)" + odd + "}", Door::Kind::access_controlled));
+  }
+  for (const std::string none : {"{}", R"({"audioGatewayStates":null,"doorStates":null})"}) {
+    CAPTURE(none);
+    CHECK(read_audio_gateways(path, none)->empty());
+    CHECK(read_doors(path, none, Door::Kind::sensor)->doors.empty());
+  }
+}

@@ -223,7 +223,8 @@ TEST_CASE_METHOD(Fixture, "answers that are none are errors of the right kind") 
         std::string::npos);
   CHECK(error_of("").message.find("not a JSON object") != std::string::npos);
   CHECK(error_of(R"({"error":true,"errorMsg":"out of order"})").message.find("out of order") != std::string::npos);
-  CHECK(error_of(R"({"cameraStates":null})").message.find("lacks cameraStates") != std::string::npos);
+  CHECK(error_of("{}").message.find("lacks cameraStates") != std::string::npos);
+  CHECK(error_of(R"({"cameraStates":{}})").message.find("lacks a list cameraStates") != std::string::npos);
   CHECK(error_of("{}", 403).kind == ErrorKind::auth);
   CHECK(error_of("oops", 500).kind == ErrorKind::transient);
   CHECK(error_of("no", 400).kind == ErrorKind::permanent);

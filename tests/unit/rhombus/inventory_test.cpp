@@ -77,7 +77,13 @@ TEST_CASE_METHOD(Fixture, "locations are listed with those that lie in others") 
   CHECK((*locations)[1].name.empty());
   CHECK((*locations)[2].name == "Cellar");
   answer(R"({"locations":null})");
-  CHECK_FALSE(api->locations({}));
+  REQUIRE(api->locations({}));
+  CHECK(api->locations({})->empty());
+  for (const auto* odd : {"{}", R"({"locations":{}})", R"({"locations":"none"})"}) {
+    CAPTURE(odd);
+    answer(odd);
+    CHECK_FALSE(api->locations({}));
+  }
   std::string deep = R"({"uuid":"L","name":"x")";
   std::string body = "null";
   for (int i = 0; i < 200; ++i) body = deep + R"(,"subLocations":[)" + body + "]}";
