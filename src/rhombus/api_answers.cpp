@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -92,6 +93,17 @@ Result<void> each_in_list(const Answer& answer, std::string_view path, std::stri
   if (found.get(list) != simdjson::SUCCESS) return lacks(path, fmt::format("a list {}", name));
   each_object(list, path, name, needed, take);
   return {};
+}
+
+// An id that is listed twice is one device or place: its first entry counts. Otherwise its name would fit two.
+template <class Item>
+void drop_repeated(std::vector<Item>& items) {
+  std::set<std::string> seen;
+  std::vector<Item> kept;
+  for (auto& item : items) {
+    if (seen.insert(item.id.str()).second) kept.push_back(std::move(item));
+  }
+  items = std::move(kept);
 }
 
 bool has_key(const Answer& answer, std::string_view name) {
@@ -186,6 +198,7 @@ Result<std::vector<Camera>> read_cameras(const std::string& path, const std::str
     return true;
   });
   if (!read) return read.error();
+  drop_repeated(cameras);
   return cameras;
 }
 
@@ -204,6 +217,7 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
     return true;
   });
   if (!read) return read.error();
+  drop_repeated(gateways);
   return gateways;
 }
 
@@ -232,6 +246,7 @@ Result<std::vector<Location>> read_locations(const std::string& path, const std:
     return add_location(described, path, 0, locations);
   });
   if (!read) return read.error();
+  drop_repeated(locations);
   return locations;
 }
 

@@ -239,3 +239,17 @@ TEST_CASE("a list that is null is empty, and one of another type is an error") {
     CHECK(read_doors(path, none, Door::Kind::sensor)->doors.empty());
   }
 }
+
+TEST_CASE("what is listed twice is read once, as it is listed first") {
+  const auto cameras = read_cameras(path, R"({"cameraStates":[{"uuid":"C1","name":"Lobby"},{"uuid":"C2"},)"
+                                          R"({"uuid":"C1","name":"Lobby, again"}]})");
+  REQUIRE(cameras);
+  REQUIRE(cameras->size() == 2);
+  CHECK((*cameras)[0].name == "Lobby");
+  CHECK((*cameras)[1].id.str() == "C2");
+  CHECK(read_audio_gateways(path, R"({"audioGatewayStates":[{"uuid":"G1"},{"uuid":"G1"}]})")->size() == 1);
+  const auto locations = read_locations(
+      path, R"({"locations":[{"uuid":"L1","subLocations":[{"uuid":"L2"}]},{"uuid":"L2","name":"Cellar"}]})");
+  REQUIRE(locations);
+  CHECK(locations->size() == 2);
+}
