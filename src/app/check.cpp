@@ -288,14 +288,20 @@ void check_associated_devices(rhombus::ApiClient& api, const Config& config,
   if (std::all_of(all.begin(), all.end(), [](const auto& one) { return one.devices.empty(); })) return;
   std::vector<Named> listed;
   for (const auto& camera : cameras) listed.push_back({camera.id.str(), camera.name});
-  const auto add = [&listed](const auto& answer) -> Result<void> {
-    if (!answer) return answer.error();
-    for (const auto& one : *answer) listed.push_back({one.id.str(), one.name});
-    return {};
+  const auto add = [&listed](const auto& devices, const std::optional<Error>& error) {
+    for (const auto& one : devices) listed.push_back({one.id.str(), one.name});
+    return error ? Result<void>(*error) : Result<void>();
   };
-  auto added = add(api.doors(rhombus::Door::Kind::access_controlled, {}));
-  if (added) added = add(api.doors(rhombus::Door::Kind::sensor, {}));
-  if (added) added = add(api.audio_gateways({}));
+  const auto add_doors = [&](rhombus::Door::Kind kind) {
+    const auto list = api.doors(kind, {});
+    return add(list.doors, list.error);
+  };
+  auto added = add_doors(rhombus::Door::Kind::access_controlled);
+  if (added) added = add_doors(rhombus::Door::Kind::sensor);
+  if (added) {
+    const auto gateways = api.audio_gateways({});
+    added = gateways ? add(*gateways, std::nullopt) : gateways.error();
+  }
   if (!added)
     return findings.note("rules",
                          fmt::format("the devices of [[associate]] are not checked: {}", added.error().message));

@@ -26,6 +26,16 @@ class Asking {
     all_ = false;
   }
 
+  void take(std::vector<rhombus::Door>& into, const rhombus::DoorList& list, std::string_view what) {
+    into.insert(into.end(), list.doors.begin(), list.doors.end());
+    if (!list.error || !list.doors.empty()) any_ = true;
+    if (!list.error) return;
+    all_ = false;
+    complain(list.doors.empty() ? fmt::format("{} cannot be listed: {}", what, list.error->message)
+                                : fmt::format("only {} {} are listed, there may be more: {}", list.doors.size(), what,
+                                              list.error->message));
+  }
+
   int status() const { return all_ ? exit_done : any_ ? exit_failed : exit_unreachable; }
 
  private:

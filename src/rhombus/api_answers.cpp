@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include <fmt/format.h>
 
@@ -93,17 +92,6 @@ Result<void> each_in_list(const Answer& answer, std::string_view path, std::stri
   if (found.get(list) != simdjson::SUCCESS) return lacks(path, fmt::format("a list {}", name));
   each_object(list, path, name, needed, take);
   return {};
-}
-
-// An id that is listed twice is one device or place: its first entry counts. Otherwise its name would fit two.
-template <class Item>
-void drop_repeated(std::vector<Item>& items) {
-  std::set<std::string> seen;
-  std::vector<Item> kept;
-  for (auto& item : items) {
-    if (seen.insert(item.id.str()).second) kept.push_back(std::move(item));
-  }
-  items = std::move(kept);
 }
 
 bool has_key(const Answer& answer, std::string_view name) {
@@ -256,7 +244,11 @@ Result<DoorPage> read_doors(const std::string& path, const std::string& text, Do
   const bool is_sensor = kind == Door::Kind::sensor;
   const auto* list = is_sensor ? "doorStates" : "accessControlledDoors";
   DoorPage page;
-  page.next_key = json::text(answer->object(), "lastEvaluatedKey").value_or("");
+  if (const auto key = json::field(answer->object(), "lastEvaluatedKey")) {
+    std::string_view next;
+    page.has_usable_key = key->get(next) == simdjson::SUCCESS;
+    page.next_key = next;
+  }
   // An organization without any may not have the list at all.
   if (!has_key(*answer, list)) return page;
   const auto read = each_in_list(*answer, path, list, "uuid", [&](const json::Object& described) {

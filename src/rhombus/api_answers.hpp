@@ -3,12 +3,25 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "responder/rhombus/api_client.hpp"
 
 namespace responder::rhombus {
+
+// An id that is listed twice is one device or place: its first entry counts. Otherwise its name would fit two.
+template <class Item>
+void drop_repeated(std::vector<Item>& items) {
+  std::set<std::string> seen;
+  std::vector<Item> kept;
+  for (auto& item : items) {
+    if (seen.insert(item.id.str()).second) kept.push_back(std::move(item));
+  }
+  items = std::move(kept);
+}
 
 Result<std::vector<Camera>> read_cameras(const std::string& path, const std::string& text);
 Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, const std::string& text);
@@ -16,7 +29,8 @@ Result<std::vector<AudioGateway>> read_audio_gateways(const std::string& path, c
 Result<std::vector<Location>> read_locations(const std::string& path, const std::string& text);
 struct DoorPage {
   std::vector<Door> doors;
-  std::string next_key;  // what the next page is asked for with; empty: there is none
+  std::string next_key;        // what the next page is asked for with; empty: there is none
+  bool has_usable_key = true;  // false: there is one, but it is no text
 };
 Result<DoorPage> read_doors(const std::string& path, const std::string& text, Door::Kind kind);
 Result<MediaUris> read_media_uris(const std::string& path, const std::string& text);

@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <iterator>
+#include <set>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -145,26 +146,42 @@ Result<std::vector<Location>> ApiClient::locations(std::stop_token stop) {
   return read_locations(path, *text);
 }
 
-Result<std::vector<Door>> ApiClient::doors(Door::Kind kind, std::stop_token stop) {
-  constexpr int most_pages = 100;  // one that names itself as the next would never end
+DoorList ApiClient::doors(Door::Kind kind, std::stop_token stop) {
+  // Far more than anybody has: only a list without an end reaches them.
+  constexpr std::size_t most_doors = 100'000;
+  constexpr std::size_t most_pages = 10'000;
   const std::string path =
       kind == Door::Kind::sensor ? "/api/door/getMinimalDoorStateList" : "/api/component/findAccessControlledDoors";
-  std::vector<Door> doors;
+  DoorList list;
+  const auto end_with = [&](Error error) {
+    list.error = std::move(error);
+    drop_repeated(list.doors);
+    return std::move(list);
+  };
+  std::set<std::string> keys;
   std::string key;
-  for (int pages = 0; pages < most_pages; ++pages) {
+  while (true) {
     JsonWriter body;
     body.begin_object();
     if (!key.empty()) body.field("lastEvaluatedKey", key);
     body.end_object();
     auto text = call(path, std::move(body).str(), stop);
-    if (!text) return text.error();
+    if (!text) return end_with(text.error());
     auto page = read_doors(path, *text, kind);
-    if (!page) return page.error();
-    std::move(page->doors.begin(), page->doors.end(), std::back_inserter(doors));
-    if (page->next_key.empty() || page->next_key == key) break;
+    if (!page) return end_with(page.error());
+    std::move(page->doors.begin(), page->doors.end(), std::back_inserter(list.doors));
+    if (!page->has_usable_key)
+      return end_with({ErrorKind::transient, path + ": the list goes on, but its lastEvaluatedKey is no text"});
     key = std::move(page->next_key);
+    if (key.empty()) break;
+    if (!keys.insert(key).second)
+      return end_with({ErrorKind::transient, path + ": the list does not end: a lastEvaluatedKey comes again"});
+    if (list.doors.size() >= most_doors || keys.size() >= most_pages)
+      return end_with({ErrorKind::permanent, fmt::format("{}: the list does not end: {} doors in {} pages so far",
+                                                         path, list.doors.size(), keys.size())});
   }
-  return doors;
+  drop_repeated(list.doors);
+  return list;
 }
 
 Result<MediaUris> ApiClient::media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop) {

@@ -69,6 +69,11 @@ struct Door {
   std::vector<DeviceId> cameras = {};  // that see it, as its owner set them at Rhombus; with or without facet
 };
 
+struct DoorList {
+  std::vector<Door> doors;
+  std::optional<Error> error = {};  // why there may be more of them
+};
+
 struct AudioGateway {
   DeviceId id;
   std::string name;
@@ -115,8 +120,8 @@ class ApiClient {
   Result<std::vector<AudioGateway>> audio_gateways(std::stop_token stop);
   // With those that lie in others.
   Result<std::vector<Location>> locations(std::stop_token stop);
-  // All of that kind.
-  Result<std::vector<Door>> doors(Door::Kind kind, std::stop_token stop);
+  // All of that kind, over all pages. What was listed before an error is kept.
+  DoorList doors(Door::Kind kind, std::stop_token stop);
   Result<MediaUris> media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop);
 
   // nullopt: Rhombus does not say.

@@ -92,30 +92,72 @@ TEST_CASE_METHOD(Fixture, "locations are listed with those that lie in others") 
 }
 
 TEST_CASE_METHOD(Fixture, "doors of both kinds are listed over all pages") {
-  const auto doors = api->doors(Door::Kind::access_controlled, {});
-  REQUIRE(doors);
-  REQUIRE(doors->size() == 2);
-  CHECK(doors->front().id.str() == main_door);
-  CHECK(doors->front().cameras == std::vector<DeviceId>{DeviceId(camera + ".v0")});
-  CHECK(doors->back().id.str() == side_door);
+  const auto list = api->doors(Door::Kind::access_controlled, {});
+  CHECK_FALSE(list.error);
+  REQUIRE(list.doors.size() == 2);
+  CHECK(list.doors.front().id.str() == main_door);
+  CHECK(list.doors.front().cameras == std::vector<DeviceId>{DeviceId(camera + ".v0")});
+  CHECK(list.doors.back().id.str() == side_door);
   const auto sensors = api->doors(Door::Kind::sensor, {});
-  REQUIRE(sensors);
-  REQUIRE(sensors->size() == 1);
-  CHECK(sensors->front().id.str() == sensor);
-  CHECK(sensors->front().kind == Door::Kind::sensor);
+  CHECK_FALSE(sensors.error);
+  REQUIRE(sensors.doors.size() == 1);
+  CHECK(sensors.doors.front().id.str() == sensor);
+  CHECK(sensors.doors.front().kind == Door::Kind::sensor);
 }
 
-TEST_CASE_METHOD(Fixture, "a door that cannot be read costs itself, and pages without an end are left") {
+TEST_CASE_METHOD(Fixture, "a door that cannot be read costs itself, and a list without an end is said to be one") {
   answer(R"({"accessControlledDoors":[{"uuid":"D1","name":null,"associatedCameras":null},{"uuid":7},null,
     {"uuid":"D2","associatedCameras":["C1.v0",null,"../x",3]}],"lastEvaluatedKey":"same for ever"})");
-  const auto doors = api->doors(Door::Kind::access_controlled, {});
-  REQUIRE(doors);
-  CHECK(doors->size() == 4);  // the same page twice, and no third time
-  CHECK((*doors)[1].cameras == std::vector<DeviceId>{DeviceId("C1.v0")});
+  const auto list = api->doors(Door::Kind::access_controlled, {});
+  REQUIRE(list.error);
+  CHECK(list.error->message.find("the list does not end") != std::string::npos);
+  CHECK(fake.requests().size() == 2);
+  REQUIRE(list.doors.size() == 2);  // each once, though the page came twice
+  CHECK(list.doors[1].cameras == std::vector<DeviceId>{DeviceId("C1.v0")});
   answer(R"({"doorStates":null})");
-  CHECK(api->doors(Door::Kind::sensor, {})->empty());
+  const auto none = api->doors(Door::Kind::sensor, {});
+  CHECK(none.doors.empty());
+  CHECK_FALSE(none.error);
   answer(R"({"error":true,"errorMsg":"not allowed"})");
-  CHECK_FALSE(api->doors(Door::Kind::sensor, {}));
+  CHECK(api->doors(Door::Kind::sensor, {}).error);
+}
+
+TEST_CASE_METHOD(Fixture, "doors are listed over more than a hundred pages, and those before an error are kept") {
+  int page = 0;
+  std::string last = "null";
+  int status = 200;
+  fake.intercept([&](const fake_rhombus::Request&) {
+    ++page;
+    const auto key = page < 120 ? "\"key" + std::to_string(page) + "\"" : last;
+    return fake_rhombus::Reply{
+        page < 120 ? 200 : status,
+        R"({"doorStates":[{"uuid":"D)" + std::to_string(page) + R"("}],"lastEvaluatedKey":)" + key + "}",
+        "application/json"};
+  });
+  SECTION("they end") {
+    const auto list = api->doors(Door::Kind::sensor, {});
+    CHECK(list.doors.size() == 120);
+    CHECK_FALSE(list.error);
+  }
+  SECTION("the last page comes with a key of an earlier one") {
+    last = R"("key7")";
+    const auto list = api->doors(Door::Kind::sensor, {});
+    CHECK(list.doors.size() == 120);
+    CHECK(list.error);
+  }
+  SECTION("the last page comes with a key that is no text") {
+    last = R"({"S":"key"})";
+    const auto list = api->doors(Door::Kind::sensor, {});
+    CHECK(list.doors.size() == 120);
+    CHECK(list.error);
+  }
+  SECTION("the last page fails") {
+    status = 403;
+    const auto list = api->doors(Door::Kind::sensor, {});
+    CHECK(list.doors.size() == 119);
+    REQUIRE(list.error);
+    CHECK(list.error->kind == ErrorKind::auth);
+  }
 }
 
 TEST_CASE_METHOD(Fixture, "a URL is taken from the settings, and everybody else's stay") {
