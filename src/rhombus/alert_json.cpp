@@ -14,6 +14,8 @@ using std::chrono::seconds;
 
 namespace {
 
+// Rhombus had no alerts before. It is also how times in seconds are told from those in milliseconds.
+constexpr double year_2015_ms = 1'420'070'400'000;
 constexpr double year_2200_ms = 7'258'118'400'000;
 constexpr double longest_duration_s = 365.0 * 86400;
 constexpr std::size_t max_remarks = 16;
@@ -56,7 +58,7 @@ LocationId location_id(Alert& alert, const json::Object& object, std::string_vie
 std::optional<WallTime> time_ms(Alert& alert, const json::Object& object, std::string_view name) {
   const auto value = json::number(object, name);
   if (value && !*value) return std::nullopt;
-  if (value && **value > 0 && **value < year_2200_ms)
+  if (value && **value >= year_2015_ms && **value < year_2200_ms)
     return WallTime(std::chrono::milliseconds(static_cast<std::int64_t>(**value)));
   remark(alert, fmt::format("{} is not a time in epoch milliseconds and counts as not told", name));
   return std::nullopt;

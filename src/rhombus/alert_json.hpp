@@ -29,7 +29,7 @@ Result<std::string> required_id(const json::Object& object, std::string_view nam
 // Empty when it is absent or odd.
 LocationId location_id(Alert& alert, const json::Object& object, std::string_view name);
 
-// nullopt when it is absent or no time between 1970 and 2200. A fraction is cut off.
+// nullopt when it is absent or no time between 2015 and 2200. A fraction is cut off.
 std::optional<WallTime> time_ms(Alert& alert, const json::Object& object, std::string_view name);
 // nullopt when it is absent, negative or no number. A fraction is rounded up.
 std::optional<std::chrono::seconds> duration_s(Alert& alert, const json::Object& object, std::string_view name);
@@ -47,9 +47,9 @@ void add_camera(Alert& alert, AlertCamera camera);
 void add_cameras(Alert& alert, const json::Object& object, std::string_view device_type, std::optional<WallTime> at,
                  std::optional<std::chrono::seconds> duration);
 
-// getPolicyAlertsV2's answer, or one of the older shape. A list that is null is empty; one that is absent, or no list,
-// is an Error (transient). `now` is taken for the time of an alert that tells none, when no other alert of the page
-// does.
+// getPolicyAlertsV2's answer, or one of the older shape. A list that is null is empty; one that is absent, or no
+// list, is an Error (transient). `now` is taken for the time of an alert that tells none, when no other alert of the
+// page does.
 Result<AlertPage> read_alert_page(const json::Object& answer, WallTime now);
 
 }  // namespace responder::rhombus

@@ -45,8 +45,7 @@ Result<ListedAlert> read_alert(const json::Object& entry) {
   if (id->empty()) return bad("uuid is missing");
   alert.id = AlertId(std::move(*id));
   auto device = id_of(entry, "deviceUuid", "cameraUuid");
-  if (!device) return device.error();
-  alert.device = DeviceId(std::move(*device));
+  if (device) alert.device = DeviceId(std::move(*device));
   alert.location = location_id(alert, entry, "locationUuid");
   alert.activities = text_list(entry, "policyAlertTriggers");
   if (alert.activities.empty())
@@ -57,6 +56,10 @@ Result<ListedAlert> read_alert(const json::Object& entry) {
   listed.at = at.value_or(WallTime());
   const auto duration = length(alert, entry, at);
   add_cameras(alert, entry, json::text(entry, "deviceType").value_or(""), at, duration);
+  if (!device) {
+    if (alert.cameras.empty()) return device.error();
+    remark(alert, device.error().message + ": the cameras of its clipLocationMap are taken");
+  }
   return listed;
 }
 
@@ -126,7 +129,7 @@ Result<AlertPage> read_alert_page(const json::Object& answer, WallTime now) {
       page.unusable.push_back(fmt::format("entry {} is not an object", number));
       continue;
     }
-    if (auto cursor = cursor_at(entry)) page.last = std::move(cursor);
+    if (auto cursor = cursor_at(entry)) page.told.push_back(std::move(*cursor));
     auto listed = read_alert(entry);
     if (listed) {
       page.alerts.push_back(std::move(*listed));
@@ -138,6 +141,35 @@ Result<AlertPage> read_alert_page(const json::Object& answer, WallTime now) {
   return page;
 }
 
+namespace {
+
+// Where the next page goes on: after the oldest alert that is not before `after`, the last one of that time. The last
+// entry alone may tell an odd time. nullopt: no entry tells a time that is wanted.
+std::optional<AlertCursor> oldest_wanted(const AlertPage& page, WallTime after) {
+  std::optional<AlertCursor> oldest;
+  for (const auto& one : page.told) {
+    if (one.at >= after && (!oldest || one.at <= oldest->at)) oldest = one;
+  }
+  return oldest;
+}
+
+// Whether the page goes back to before `after`: it is in order, and its last alert is from before.
+bool reaches_back(const AlertPage& page, WallTime after) {
+  const auto is_newer = [](const AlertCursor& a, const AlertCursor& b) { return a.at > b.at; };
+  return !page.told.empty() && page.told.back().at < after &&
+         std::is_sorted(page.told.begin(), page.told.end(), is_newer);
+}
+
+void say_what_is_odd(const AlertPage& page) {
+  for (const auto& why : page.unusable) spdlog::warn("listed by Rhombus, but of no use: {}", why);
+  for (const auto& listed : page.alerts) {
+    for (const auto& remark : listed.alert.remarks)
+      say_once(fmt::format("alert {}, listed by Rhombus: {}", listed.alert.id.str(), remark));
+  }
+}
+
+}  // namespace
+
 Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop_token stop,
                             const std::function<Result<bool>(std::vector<ListedAlert>)>& visit) {
   const auto after = query.after.value_or(WallTime::min());
@@ -148,18 +180,14 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
     if (!page) return page.error();
     ++listing.pages;
     listing.unusable += page->unusable.size();
-    for (const auto& why : page->unusable) spdlog::warn("listed by Rhombus, but of no use: {}", why);
-    for (const auto& listed : page->alerts) {
-      for (const auto& remark : listed.alert.remarks)
-        say_once(fmt::format("alert {}, listed by Rhombus: {}", listed.alert.id.str(), remark));
-    }
+    say_what_is_odd(*page);
     const bool is_full = page->alerts.size() + page->unusable.size() >= page_size;
-    const auto& last = page->last;
+    const auto last = oldest_wanted(*page, after);
     if (last && query.cursor && (last->at > query.cursor->at || *last == *query.cursor)) {
       // One that minds times alone ends with the alert that it ended with before.
       const bool minds_time = std::all_of(page->alerts.begin(), page->alerts.end(),
                                           [&](const ListedAlert& listed) { return listed.at <= *query.before; });
-      listing.complete = minds_time && page->alerts.size() < page_size;
+      listing.complete = reaches_back(*page, after) || (minds_time && page->alerts.size() < page_size);
       if (!listing.complete)
         spdlog::error("Rhombus lists the same alerts again and again; what was before alert {} is not known",
                       last->id.str());
@@ -175,12 +203,12 @@ Result<Listing> list_alerts(const AskForAlerts& ask, AlertQuery query, std::stop
       if (!go_on) return go_on.error();
       listing.complete = *go_on;
     }
-    if (!last) {
+    if (page->told.empty()) {
       if (is_full) spdlog::error("Rhombus lists a full page of alerts without their times; older ones are not known");
       listing.complete = listing.complete && page->unusable.empty() && !is_full;
       return listing;
     }
-    if (last->at < after || !listing.complete) return listing;
+    if (!last || !listing.complete) return listing;
     // Said in two ways: one that knows only times gets on as well. One millisecond more, so that alerts of the same
     // one are not passed over, however the server takes `before`.
     query.before = std::min(before, last->at + std::chrono::milliseconds(1));

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (page) {
     for (const auto& why : page->unusable) fuzz::require_one_line(why);
     for (const auto& listed : page->alerts) require(is_safe_id(listed.alert.id.str()), "an alert's id is safe");
-    require(!page->last || is_safe_id(page->last->id.str()), "a cursor's id is safe");
+    for (const auto& cursor : page->told) require(is_safe_id(cursor.id.str()), "a cursor's id is safe");
   }
   const auto settings = read_webhook_settings(path, text);
   check(settings);

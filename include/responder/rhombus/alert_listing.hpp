@@ -14,7 +14,7 @@ namespace responder::rhombus {
 
 inline constexpr std::size_t page_size = 100;  // the documented one
 
-// The last alert of a page: the next one goes on after it.
+// An alert of a page: the next one goes on after it.
 struct AlertCursor {
   WallTime at;
   AlertId id;
@@ -37,7 +37,7 @@ struct ListedAlert {
 struct AlertPage {
   std::vector<ListedAlert> alerts;
   std::vector<std::string> unusable;  // why, one for each entry that cannot be used
-  std::optional<AlertCursor> last;    // none: no entry tells its id and time
+  std::vector<AlertCursor> told;      // the entries that tell their id and time, usable or not, in their order
 };
 
 // One page; ApiClient::policy_alerts.

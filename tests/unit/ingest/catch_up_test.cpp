@@ -42,7 +42,7 @@ class Rhombus {
           query.cursor && std::tie(one.at, one.alert.id.str()) >= std::tie(query.cursor->at, query.cursor->id.str());
       if (seen && !ignores_cursor) continue;
       page.alerts.push_back(one);
-      page.last = rhombus::AlertCursor{one.at, one.alert.id};
+      page.told.push_back({one.at, one.alert.id});
       if (page.alerts.size() == page_size) break;
     }
     return page;

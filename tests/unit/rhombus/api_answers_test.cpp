@@ -1,5 +1,7 @@
 #include "api_answers.hpp"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 using namespace responder;
@@ -66,8 +68,8 @@ TEST_CASE("an alert that tells no time is taken for one of those beside it") {
   CHECK(page.alerts[4].alert.cameras.at(0).at == WallTime(1'700'000'000s));
   CHECK_FALSE(page.alerts[4].at_is_told);
   CHECK(page.alerts[3].at_is_told);
-  REQUIRE(page.last);
-  CHECK(page.last->id.str() == "A3");
+  REQUIRE(page.told.size() == 2);
+  CHECK(page.told.back().id.str() == "A3");
   CHECK_FALSE(page.alerts[4].alert.remarks.empty());
 }
 
@@ -144,6 +146,89 @@ TEST_CASE("a full page of alerts without times may not be all of them") {
     CHECK(seen == count);
     CHECK(listing->complete == (count < page_size));
   }
+}
+
+TEST_CASE("a time before 2015, or in seconds, counts as not told") {
+  const auto page = page_of({alert("A1", R"("x":1)", 1'700'000'000), alert("A2", R"("x":1)", 1'420'070'399'999),
+                             alert("A3", R"("x":1)"), alert("A4", R"("x":1)", 1'420'070'400'000)});
+  REQUIRE(page.alerts.size() == 4);
+  CHECK_FALSE(page.alerts[0].at_is_told);
+  CHECK_FALSE(page.alerts[0].alert.remarks.empty());
+  CHECK_FALSE(page.alerts[1].at_is_told);
+  CHECK(page.alerts[2].at_is_told);
+  CHECK(page.alerts[3].at_is_told);
+}
+
+TEST_CASE("an odd time of the last alert of a page does not end the listing") {
+  const WallTime after(1'699'999'000s);
+  for (const std::int64_t odd : {std::int64_t{5}, std::int64_t{1'700'000'000}, std::int64_t{1'450'000'000'000},
+                                 std::int64_t{4'000'000'000'000}}) {
+    CAPTURE(odd);
+    std::vector<AlertQuery> asked;
+    std::vector<std::string> seen;
+    const auto ask = [&](const AlertQuery& query, std::stop_token) {
+      asked.push_back(query);
+      const std::int64_t first = asked.size() == 1 ? 500 : 200;
+      std::string text = R"({"policyAlerts":[)";
+      for (std::int64_t i = 0; i < 3; ++i)
+        text += alert("A" + std::to_string(first - i), R"("x":1)", 1'700'000'000'000 + (first - i) * 1000) + ",";
+      text += alert("Odd", R"("x":1)", asked.size() == 1 ? odd : 1'600'000'000'000);
+      return read_alerts(path, asked.size() > 2 ? R"({"policyAlerts":[]})" : text + "]}", now);
+    };
+    const auto listing = list_alerts(ask, {.after = after}, {}, [&](std::vector<ListedAlert> page) -> Result<bool> {
+      for (const auto& listed : page) seen.push_back(listed.alert.id.str());
+      return true;
+    });
+    REQUIRE(listing);
+    CHECK(listing->complete);
+    REQUIRE(asked.size() == 3);
+    REQUIRE(asked[1].cursor);
+    CHECK(asked[1].cursor->id.str() == "A498");
+    REQUIRE(asked[2].cursor);
+    CHECK(asked[2].cursor->id.str() == "A198");
+    CHECK(std::count(seen.begin(), seen.end(), "A199") == 1);
+  }
+}
+
+TEST_CASE("a page of alerts before the wanted time ends the listing") {
+  int asked = 0;
+  const auto listing = list_alerts(
+      [&](const AlertQuery&, std::stop_token) {
+        ++asked;
+        return read_alerts(path, R"({"policyAlerts":[)" + alert("A1", R"("x":1)", 1'600'000'000'000) + "]}", now);
+      },
+      {.after = now}, {}, [](std::vector<ListedAlert>) -> Result<bool> { return true; });
+  REQUIRE(listing);
+  CHECK(listing->complete);
+  CHECK(asked == 1);
+}
+
+TEST_CASE("a server that lists the same page again is done where the page goes back far enough") {
+  for (const std::int64_t oldest : {std::int64_t{1'600'000'000'000}, std::int64_t{1'699'999'999'000}}) {
+    CAPTURE(oldest);
+    const auto text = R"({"policyAlerts":[)" + alert("A3", R"("x":1)") + "," +
+                      alert("A2", R"("x":1)", 1'699'999'999'500) + "," + alert("A1", R"("x":1)", oldest) + "]}";
+    const auto listing = list_alerts([&](const AlertQuery&, std::stop_token) { return read_alerts(path, text, now); },
+                                     {.after = WallTime(1'699'999'000s)}, {},
+                                     [](std::vector<ListedAlert>) -> Result<bool> { return true; });
+    REQUIRE(listing);
+    CHECK(listing->complete == (oldest == 1'600'000'000'000));
+  }
+}
+
+TEST_CASE("an alert whose device cannot be used is taken for the cameras of its map") {
+  const std::string beginning = R"({"uuid":"A1","timestampMs":1700000000000,"deviceUuid":)";
+  for (const std::string device : {R"("no/id")", "7", R"("")"}) {
+    CAPTURE(device);
+    const auto page = page_of({beginning + device + R"(,"clipLocationMap":{"C7":"us-west-2","no/id":"x"}})"});
+    REQUIRE(page.alerts.size() == 1);
+    const auto& alert = page.alerts[0].alert;
+    CHECK(alert.device.empty());
+    REQUIRE(alert.cameras.size() == 1);
+    CHECK(alert.cameras[0].camera.str() == "C7");
+    CHECK_FALSE(alert.remarks.empty());
+  }
+  CHECK(page_of({beginning + R"("no/id","clipLocationMap":{"no/id":"x"}})"}).unusable.size() == 1);
 }
 
 TEST_CASE("one odd device of a list costs the others nothing") {
