@@ -142,6 +142,12 @@ rhombus::ApiOptions api_options(const Config& config) {
   return options;
 }
 
+rhombus::ApiOptions command_api_options(const Config& config) {
+  auto options = api_options(config);
+  options.longest_wait = std::chrono::seconds(30);
+  return options;
+}
+
 Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config, WorkLocks locks,
                                                             journal::Writer& writer, rhombus::ApiClient& api,
                                                             Clock& clock, Observers observers) {

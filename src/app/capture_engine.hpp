@@ -21,6 +21,8 @@
 namespace responder::app {
 
 rhombus::ApiOptions api_options(const Config& config);
+// For a command that somebody waits for: when Rhombus says "too many requests", it waits 30 s in all and then fails.
+rhombus::ApiOptions command_api_options(const Config& config);
 
 // How many bytes stay free on the spool's disk: as many as on the archive's where that is the same.
 std::uint64_t spool_reserve(const Config& config);

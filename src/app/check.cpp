@@ -483,7 +483,7 @@ int check(const Config& config) {
   const bool can_ask = static_cast<bool>(check_for_asking(config));
   if (!can_ask) check_refused_devices(findings, journal, {});
   if (can_ask) {
-    rhombus::ApiClient api(api_options(config), clock, [](std::string_view, int) {});
+    rhombus::ApiClient api(command_api_options(config), clock, [](std::string_view, int) {});
     const auto cameras = check_api(api, config, findings);
     reached = cameras.has_value();
     check_refused_devices(findings, journal, reached ? *cameras : std::vector<rhombus::Camera>());

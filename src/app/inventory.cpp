@@ -11,7 +11,7 @@ namespace {
 // Asks for several lists. One that cannot be had is said in a line and stops no other.
 class Asking {
  public:
-  explicit Asking(const Config& config) : api_(api_options(config), clock_, [](std::string_view, int) {}) {}
+  explicit Asking(const Config& config) : api_(command_api_options(config), clock_, [](std::string_view, int) {}) {}
 
   rhombus::ApiClient& api() { return api_; }
 

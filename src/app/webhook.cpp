@@ -22,7 +22,7 @@ namespace {
 int exit_status(const Error& error) { return error.kind == ErrorKind::no_space ? exit_failed : exit_unreachable; }
 
 rhombus::ApiClient make_client(const Config& config, Clock& clock) {
-  return {api_options(config), clock, [](std::string_view, int) {}};
+  return {command_api_options(config), clock, [](std::string_view, int) {}};
 }
 
 std::string remark_on_path(const Config& config, const net::Url& url) {

@@ -1,6 +1,7 @@
 #include "responder/net/http_client.hpp"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +17,13 @@ std::optional<std::string> Response::header(std::string_view name) const {
     if (iequals(key, name)) return value;
   }
   return std::nullopt;
+}
+
+std::optional<WallTime> Response::time(std::string_view name) const {
+  const auto date = header(name);
+  std::tm parsed{};
+  if (!date || ::strptime(date->c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parsed) == nullptr) return std::nullopt;
+  return WallTime(std::chrono::seconds(::timegm(&parsed)));
 }
 
 ConnectionPool::ConnectionPool(Url origin, Trust trust, ClientLimits limits, std::size_t max_connections)
@@ -61,6 +69,25 @@ Result<void> check_ca_file(const std::string& path) {
   return {};
 }
 
+namespace {
+
+// A date is as far away as the server's own clock says, or ours where it does not tell the time.
+std::optional<std::chrono::seconds> retry_after(const Response& response) {
+  constexpr std::chrono::seconds longest{3600};
+  const auto header = response.header("retry-after");
+  if (!header) return std::nullopt;
+  if (const auto wait = parse_int(trim(*header))) {
+    if (*wait < 0) return std::nullopt;
+    return std::chrono::seconds(std::min<long long>(*wait, longest.count()));
+  }
+  const auto until = response.time("retry-after");
+  if (!until) return std::nullopt;
+  const auto now = response.time("date").value_or(SystemClock().wall_now());
+  return std::clamp(std::chrono::ceil<std::chrono::seconds>(*until - now), std::chrono::seconds(0), longest);
+}
+
+}  // namespace
+
 Error status_error(const Response& response, std::string_view what) {
   ErrorKind kind = ErrorKind::permanent;
   switch (response.status) {
@@ -75,11 +102,7 @@ Error status_error(const Response& response, std::string_view what) {
       if (response.status >= 500) kind = ErrorKind::transient;
   }
   Error error{kind, fmt::format("{}: HTTP {}", what, response.status)};
-  if (const auto header = response.header("retry-after")) {
-    if (const auto wait = parse_int(trim(*header)); wait && *wait >= 0) {
-      error.retry_after = std::chrono::seconds(std::min<long long>(*wait, 3600));
-    }
-  }
+  error.retry_after = retry_after(response);
   return error;
 }
 

@@ -1,6 +1,5 @@
 #include "responder/rhombus/api_client.hpp"
 
-#include <ctime>
 #include <iterator>
 #include <set>
 
@@ -65,11 +64,20 @@ std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
   return std::min(std::chrono::seconds(1 << doublings), longest);
 }
 
+Result<void> ApiClient::may_wait(std::chrono::seconds wait) {
+  if (!options_.longest_wait) return {};
+  auto waits = waits_.lock();
+  waits->is_over = waits->is_over || waits->total + wait > *options_.longest_wait;
+  if (waits->is_over)
+    return Error{ErrorKind::transient,
+                 "Rhombus says that there were too many requests, and to wait longer than this command does: try it "
+                 "again in some minutes"};
+  waits->total += wait;
+  return {};
+}
+
 void ApiClient::note_their_time(const net::Response& response) {
-  const auto date = response.header("date");
-  std::tm parsed{};
-  if (!date || ::strptime(date->c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parsed) == nullptr) return;
-  *told_time_.lock() = ToldTime{WallTime(std::chrono::seconds(::timegm(&parsed))), clock_.steady_now()};
+  if (const auto date = response.time("date")) *told_time_.lock() = ToldTime{*date, clock_.steady_now()};
 }
 
 std::optional<WallTime> ApiClient::their_time() const {
@@ -90,6 +98,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
                                     const CallOptions& options) {
   const std::string_view name = std::string_view(path).substr(path.rfind('/') + 1);
   for (int waits = 0;; ++waits) {
+    if (auto may = may_wait(std::chrono::seconds(0)); !may) return with_context(may.error(), path);
     if (!limiter_.wait_turn(stop, options.urgency)) return Error{ErrorKind::cancelled, "shutting down"};
     auto connection = connections_.borrow(stop);
     if (!connection) return connection.error();
@@ -103,7 +112,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
                   std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - asked_at).count());
     if (stop.stop_requested()) return Error{ErrorKind::cancelled, "shutting down"};
     if (!response) return with_context(response.error(), path);
-    if (options.answered != nullptr) *options.answered = true;
+    if (options.status != nullptr) *options.status = response->status;
     note_their_time(*response);
     if (response->status != 429) refused_in_a_row_ = 0;
     if (response->status == 200) return std::move(response->body);
@@ -111,6 +120,7 @@ Result<std::string> ApiClient::call(const std::string& path, const std::string& 
     Error error = net::status_error(*response, path);
     if (response->status == 429) {
       const auto wait = wait_after_429(error);
+      if (auto may = may_wait(wait); !may) return with_context(may.error(), error.message);
       spdlog::warn("Rhombus asks to wait {} s ({}): too many requests", wait.count(), name);
       limiter_.pause(wait);
       // What is in the background comes again by itself.
@@ -220,8 +230,8 @@ Result<AlertDetails> ApiClient::alert_details(const AlertId& alert, std::stop_to
 }
 
 Result<AlertPage> ApiClient::ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
-                                            bool* answered) {
-  auto text = call(path, body, stop, {.urgency = Urgency::background, .answered = answered});
+                                            int* status) {
+  auto text = call(path, body, stop, {.urgency = Urgency::background, .status = status});
   if (!text) return text.error();
   return read_alerts(path, *text, clock_.wall_now());
 }
@@ -239,10 +249,12 @@ Result<AlertPage> ApiClient::policy_alerts(const AlertQuery& query, std::stop_to
 
   const std::string paths[] = {"/api/event/getPolicyAlertsV2", "/api/event/getPolicyAlerts"};
   const bool older_first = older_listing_;
-  bool answered = false;
-  auto page = ask_for_alerts(paths[older_first ? 1 : 0], text, stop, &answered);
-  const bool other_may_help = !page && answered && page.error().kind != ErrorKind::auth &&
-                              !page.error().retry_after && !stop.stop_requested();
+  int status = 0;
+  auto page = ask_for_alerts(paths[older_first ? 1 : 0], text, stop, &status);
+  // Who has asked too much, or is to wait, does not ask at another place instead.
+  const bool asks_to_wait = status == 429 || (!page && page.error().retry_after);
+  const bool other_may_help =
+      !page && status != 0 && page.error().kind != ErrorKind::auth && !asks_to_wait && !stop.stop_requested();
   if (!other_may_help) return page;
   auto other = ask_for_alerts(paths[older_first ? 0 : 1], text, stop, nullptr);
   if (!other) return page;

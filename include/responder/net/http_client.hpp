@@ -60,6 +60,8 @@ struct Response {
   std::string body;
 
   std::optional<std::string> header(std::string_view name) const;
+  // A header that is an HTTP date.
+  std::optional<WallTime> time(std::string_view name) const;
 };
 
 // Where a streamed body goes. Both return false to break the transfer off.
@@ -144,7 +146,7 @@ class ConnectionPool {
 Result<void> check_ca_file(const std::string& path);
 
 // What an HTTP status other than 2xx means for the one who asked: the one table from status to ErrorKind.
-// `retry-after` of the answer is taken along.
+// `retry-after` of the answer, seconds or an HTTP date, is taken along.
 Error status_error(const Response& response, std::string_view what);
 
 }  // namespace responder::net

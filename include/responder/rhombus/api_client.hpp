@@ -33,6 +33,8 @@ struct ApiOptions {
   std::string partner_org = {};  // set: partner authentication for this organization
   std::string ca_file = {};
   double requests_per_second = 10;
+  // How long all calls together wait when Rhombus says "too many requests"; then they fail. None: as long as it says.
+  std::optional<std::chrono::seconds> longest_wait = {};
 };
 
 // The headers that authenticate an API request, and a WAN media request. Never for a LAN device.
@@ -159,7 +161,7 @@ class ApiClient {
   struct CallOptions {
     Urgency urgency = Urgency::urgent;
     net::Repeat repeat = net::Repeat::allowed;  // most calls only read, or make one token more
-    bool* answered = nullptr;                   // set to true when there was an answer at all
+    int* status = nullptr;                      // set to the answer's, and left alone when there was none
   };
   // The body of a successful answer. 429 is waited out, a few times.
   Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop,
@@ -167,8 +169,10 @@ class ApiClient {
   Result<std::string> call(const std::string& path, const std::string& body, std::stop_token stop) {
     return call(path, body, std::move(stop), CallOptions{});
   }
+  // The waits that options_.longest_wait bounds: an Error when there is to be none more, or one of `wait`.
+  Result<void> may_wait(std::chrono::seconds wait);
   Result<AlertPage> ask_for_alerts(const std::string& path, const std::string& body, std::stop_token stop,
-                                   bool* answered);
+                                   int* status);
 
   void note_their_time(const net::Response& response);
 
@@ -178,6 +182,11 @@ class ApiClient {
   RateLimiter limiter_;
   // Alone: how often in a row Rhombus has said "too many requests", over all callers.
   std::atomic<int> refused_in_a_row_{0};
+  struct Waits {
+    std::chrono::seconds total{0};
+    bool is_over = false;  // a wait was too long: Rhombus is asked nothing more
+  };
+  Synchronized<Waits> waits_;
   struct ToldTime {
     WallTime time;
     SteadyTime at;

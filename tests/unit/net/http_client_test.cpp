@@ -454,3 +454,18 @@ TEST_CASE("a device leads from https to https, and to a few hosts only") {
   REQUIRE_FALSE(downgraded);
   CHECK(has(downgraded.error().message, "from https to http"));
 }
+
+TEST_CASE("Retry-After is seconds or an HTTP date") {
+  const auto wait = [](const std::string& text, const std::string& date = "Sun, 06 Nov 1994 08:49:37 GMT") {
+    return status_error({429, {{"Date", date}, {"Retry-After", text}}, {}}, "asked").retry_after;
+  };
+  using std::chrono::seconds;
+  CHECK(wait("17") == seconds(17));
+  CHECK(wait("999999") == seconds(3600));
+  CHECK(wait("Sun, 06 Nov 1994 08:51:07 GMT") == seconds(90));
+  CHECK(wait("Mon, 07 Nov 1994 08:49:37 GMT") == seconds(3600));
+  CHECK(wait("Sun, 06 Nov 1994 08:00:00 GMT") == seconds(0));
+  CHECK(wait("Fri, 31 Dec 2100 23:59:59 GMT", "no date") == seconds(3600));
+  CHECK_FALSE(wait("-5"));
+  CHECK_FALSE(wait("soon"));
+}

@@ -253,6 +253,33 @@ TEST_CASE_METHOD(Fixture, "429 is waited out") {
   CHECK(clock.steady_now() - began >= std::chrono::seconds(1));
 }
 
+TEST_CASE_METHOD(Fixture, "a client that may wait so long only gives up, and then asks nothing more") {
+  fake.intercept([](const fake_rhombus::Request&) {
+    return fake_rhombus::Reply{429, "slow down", "text/plain", {{"Retry-After", "31"}}};
+  });
+  auto with = options();
+  with.longest_wait = std::chrono::seconds(30);
+  auto api = client(with);
+  for (int i = 0; i < 3; ++i) {
+    const auto cameras = api.cameras({});
+    REQUIRE_FALSE(cameras);
+    CHECK(cameras.error().kind == ErrorKind::transient);
+    CHECK(cameras.error().message.find("too many requests") != std::string::npos);
+  }
+  CHECK(fake.requests().size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "who has asked for alerts too often does not ask for them in the other way") {
+  // Without a Retry-After that could be taken for the reason.
+  fake.intercept([](const fake_rhombus::Request&) { return fake_rhombus::Reply{429, "slow down", "text/plain"}; });
+  test::ManualClock ours(clock.wall_now());
+  ApiClient api(options(), ours, [](std::string_view, int) {});
+  CHECK_FALSE(api.policy_alerts({}, {}));
+  const auto requests = fake.requests();
+  CHECK(requests.size() == 6);
+  for (const auto& request : requests) CHECK(request.path.ends_with("getPolicyAlertsV2"));
+}
+
 TEST_CASE_METHOD(Fixture, "a server with another CA's certificate is not talked to") {
   auto with = options();
   with.ca_file.clear();
