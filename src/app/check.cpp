@@ -31,18 +31,24 @@ namespace {
 // Prints each finding as it comes; counts those that are wrong.
 class Findings {
  public:
-  void good(std::string_view what, std::string_view detail) { fmt::print("ok     {:<9} {}\n", what, detail); }
+  void good(std::string_view what, std::string_view detail) { say("ok", what, detail); }
   // Works today: the exit status is not changed by it.
-  void warning(std::string_view what, std::string_view detail) { fmt::print("warn   {:<9} {}\n", what, detail); }
+  void warning(std::string_view what, std::string_view detail) { say("warn", what, detail); }
   void wrong(std::string_view what, std::string_view detail) {
-    fmt::print("WRONG  {:<9} {}\n", what, detail);
+    say("WRONG", what, detail);
     ++wrong_;
   }
   // What may be meant so.
-  void note(std::string_view what, std::string_view detail) { fmt::print("note   {:<9} {}\n", what, detail); }
+  void note(std::string_view what, std::string_view detail) { say("note", what, detail); }
   bool all_good() const { return wrong_ == 0; }
 
  private:
+  // A detail may quote what a device or Rhombus calls itself.
+  static void say(std::string_view kind, std::string_view what, std::string_view detail) {
+    constexpr std::size_t longest = 64 * 1024;
+    fmt::print("{:<6} {:<9} {}\n", kind, what, printable(detail, longest));
+  }
+
   int wrong_ = 0;
 };
 

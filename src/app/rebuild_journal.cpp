@@ -3,6 +3,7 @@
 
 #include "responder/archive/archive.hpp"
 #include "responder/base/file.hpp"
+#include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 
 #include "archive_marker.hpp"
@@ -74,8 +75,8 @@ int rebuild_journal(const Config& config) {
   if (auto adopted = adopt_as_archive(archive, *journal); !adopted)
     return complain("archive.directory: " + adopted.error().message);
   for (const auto& folder : restored->passed_over)
-    fmt::print("passed over: {}, which is no folder of clips\n", folder);
-  for (const auto& why : restored->left_out) fmt::print("left out: {}\n", why);
+    fmt::print("passed over: {}, which is no folder of clips\n", printable(folder, 4096));
+  for (const auto& why : restored->left_out) fmt::print("left out: {}\n", printable(why, 4096));
   fmt::print("{} clips written down, {} were known, {} left out\n", restored->written, restored->known,
              restored->left_out.size());
   fmt::print(

@@ -555,7 +555,8 @@ int serve(const Config& config, const std::string& config_file, const Signals& s
 }
 
 int complain(const std::string& message, int status) {
-  fmt::print(stderr, "{}rhombus-responder: {}\n", stderr_is_journal() ? "<3>" : "", message);
+  constexpr std::size_t longest = 64 * 1024;
+  fmt::print(stderr, "{}rhombus-responder: {}\n", stderr_is_journal() ? "<3>" : "", printable(message, longest));
   return status;
 }
 

@@ -107,6 +107,12 @@ std::vector<std::size_t> Table::natural_widths() const {
   return widths;
 }
 
+void Table::add(std::vector<std::string> cells) {
+  constexpr std::size_t longest = 64 * 1024;
+  for (auto& cell : cells) cell = printable(cell, longest);
+  rows_.push_back(std::move(cells));
+}
+
 std::vector<std::string> Table::lines(std::optional<std::size_t> width) const {
   auto widths = natural_widths();
   const auto last = columns_.size() - 1;

@@ -24,7 +24,8 @@ class Table {
   explicit Table(std::vector<TableColumn> columns) : columns_(std::move(columns)) {}
 
   // As many cells as there are columns, each of printable UTF-8.
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  // The cells are made printable.
+  void add(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
 
   // The lines, headings first. With a `width` they are no wider, as far as columns may shrink; the last column goes

@@ -100,13 +100,23 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+bool is_control(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+  if (character.size() == 2) return byte(0) == 0xC2 && byte(1) <= 0x9F;  // U+0080 to U+009F
+  if (character.size() != 3 || byte(0) != 0xE2) return false;
+  const bool is_mark = byte(2) == 0x8E || byte(2) == 0x8F;                // U+200E and U+200F
+  const bool is_separator_or_order = byte(2) >= 0xA8 && byte(2) <= 0xAE;  // U+2028 to U+202E
+  const bool is_isolate = byte(2) >= 0xA6 && byte(2) <= 0xA9;             // U+2066 to U+2069
+  return byte(1) == 0x80 ? is_mark || is_separator_or_order : byte(1) == 0x81 && is_isolate;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
   std::string result;
   while (!text.empty()) {
     const std::size_t length = utf8_length(text);
     if (result.size() + std::max<std::size_t>(length, 1) > limit) return result + "…";
-    const bool control = length == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7F);
-    if (length == 0 || control) {
+    if (length == 0 || is_control(text.substr(0, length))) {
       result += '?';
     } else {
       result += text.substr(0, length);

@@ -18,6 +18,10 @@ std::string ascii_lower(std::string_view text);
 bool iequals(std::string_view a, std::string_view b);       // ASCII, as HTTP header names compare
 std::optional<long long> parse_int(std::string_view text);  // decimal, the whole of it
 
+// Whether a character, in UTF-8, ends a line, changes the direction of the text around it, or steers a terminal:
+// U+0000 to U+001F, U+007F to U+009F, U+200E, U+200F, U+2028 to U+202E, U+2066 to U+2069.
+bool is_control(std::string_view character);
+
 // Text from outside made fit for one log line: control characters and broken UTF-8 become '?', at most `limit` bytes.
 std::string printable(std::string_view text, std::size_t limit = 200);
 

@@ -73,3 +73,9 @@ TEST_CASE("where there is no room beside the rest, the last column goes below") 
   CHECK(table().lines(3).size() == 5);
   CHECK(table().lines(0).size() == 5);
 }
+
+TEST_CASE("a cell is made printable") {
+  Table made({{.heading = "NAME"}});
+  made.add({"Front\nDoor\u202E\xC2\x9B"});
+  CHECK(made.lines(std::nullopt) == std::vector<std::string>{"NAME", "Front?Door??"});
+}

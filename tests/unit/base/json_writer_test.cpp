@@ -24,3 +24,9 @@ TEST_CASE("what is not UTF-8 is still valid JSON") {
   json.value("a\xff");
   CHECK(std::move(json).str() == "\"a\\ufffd\"");
 }
+
+TEST_CASE("control characters beyond ASCII are escaped, and other text is not") {
+  JsonWriter json;
+  json.value("a\xC2\x9B\u200E\u2028\u202E\u2069\u00E9\u2027\U0001F600");
+  CHECK(std::move(json).str() == "\"a\\u009b\\u200e\\u2028\\u202e\\u2069\u00E9\u2027\U0001F600\"");
+}

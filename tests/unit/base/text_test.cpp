@@ -15,6 +15,19 @@ TEST_CASE("printable keeps text and replaces what would break a line") {
   CHECK(printable("入口", 4) == "入…");
 }
 
+TEST_CASE("printable replaces what steers a terminal or turns the direction of text around") {
+  for (const std::string control : {"\xC2\x80", "\xC2\x9B", "\xC2\x9F", "\u200E", "\u200F", "\u2028", "\u2029",
+                                    "\u202A", "\u202E", "\u2066", "\u2069"}) {
+    CAPTURE(control);
+    CHECK(printable("a" + control + "b") == "a?b");
+  }
+  for (const std::string kept :
+       {"\u00A0", "\u00E9", "\u200D", "\u2010", "\u2027", "\u202F", "\u2065", "\u206A", "\u1FFF", "\U0001F600"}) {
+    CAPTURE(kept);
+    CHECK(printable("a" + kept + "b") == "a" + kept + "b");
+  }
+}
+
 TEST_CASE("UTF-8 is checked to the letter") {
   CHECK(is_valid_utf8("入口 ü"));
   CHECK_FALSE(is_valid_utf8("\xc0\xaf"));          // overlong
