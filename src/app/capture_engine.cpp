@@ -139,6 +139,7 @@ rhombus::ApiOptions api_options(const Config& config) {
   options.partner_org = config.rhombus.partner_org;
   options.ca_file = config.rhombus.ca_file;
   options.requests_per_second = config.rhombus.requests_per_second;
+  options.webhook_secrets = config.webhook.secrets;
   return options;
 }
 

@@ -8,6 +8,8 @@
 
 #include "responder/base/text.hpp"
 
+#include "own_secrets.hpp"
+
 namespace responder::rhombus {
 
 using std::chrono::seconds;
@@ -120,7 +122,8 @@ void read_clip_map(Alert& alert, const json::Object& object, std::string_view na
   if (!clips) return;
   for (const auto [camera, region] : *clips) {
     if (!is_safe_id(camera)) {
-      remark(alert, fmt::format("{}: {} is no camera's id and is passed over", name, printable(camera, 64)));
+      remark(alert, fmt::format("{}: {} is no camera's id and is passed over", name,
+                                printable(without_secrets(std::string(camera)), 64)));
       continue;
     }
     std::string id(camera);

@@ -8,6 +8,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "own_secrets.hpp"
 #include "say_once.hpp"
 
 namespace responder::rhombus {
@@ -91,7 +92,7 @@ void guess_times(std::vector<ListedAlert>& alerts, WallTime now) {
 std::string name_of(const json::Object& entry, std::size_t index) {
   auto id = json::text(entry, "uuid");
   if (!id) id = json::text(entry, "alertId");
-  return id ? "alert " + printable(*id, 64) : fmt::format("entry {}", index);
+  return id ? "alert " + printable(without_secrets(*id), 64) : fmt::format("entry {}", index);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "responder/base/text.hpp"
 
 #include "alert_json.hpp"
+#include "own_secrets.hpp"
 #include "say_once.hpp"
 #include "webhook_json.hpp"
 
@@ -30,7 +31,7 @@ class Answer {
     }
     if (json::boolean(answer.object_, "error").value_or(false)) {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
-      return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(why))};
+      return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(without_secrets(why)))};
     }
     // A proxy, or Rhombus itself, may say so with status 200.
     if (json::boolean(answer.object_, "authenticationFailed").value_or(false))
@@ -369,7 +370,7 @@ Result<void> read_failures(const std::string& path, const std::string& text, std
       return true;
     ++failed.count;
     auto at = json::text(event, "timestamp");
-    if (at && (!failed.last || *at > *failed.last)) failed.last = printable(*at, 40);
+    if (at && (!failed.last || *at > *failed.last)) failed.last = printable(without_secrets(*at), 40);
     return true;
   });
 }

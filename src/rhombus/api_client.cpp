@@ -11,6 +11,7 @@
 
 #include "alert_json.hpp"
 #include "api_answers.hpp"
+#include "own_secrets.hpp"
 
 namespace responder::rhombus {
 namespace {
@@ -53,7 +54,10 @@ ApiClient::ApiClient(ApiOptions options, Clock& clock, Observer observer)
       clock_(clock),
       observer_(std::move(observer)),
       limiter_(options_.requests_per_second, options_.requests_per_second * burst_seconds, clock),
-      connections_(options_.url, api_trust(options_), call_limits, max_connections) {}
+      connections_(options_.url, api_trust(options_), call_limits, max_connections) {
+  remember_secret(options_.api_key);
+  for (const auto& secret : options_.webhook_secrets) remember_secret(secret);
+}
 
 // What Rhombus says, or longer each time where it does not.
 std::chrono::seconds ApiClient::wait_after_429(const Error& error) {
@@ -285,7 +289,11 @@ Result<WebhookSettings> ApiClient::webhook_settings(std::stop_token stop) {
   const std::string path = "/api/integrations/webhooks/getWebhookIntegration";
   auto text = call(path, "{}", stop, {.urgency = Urgency::background});
   if (!text) return text.error();
-  return read_webhook_settings(path, *text);
+  auto settings = read_webhook_settings(path, *text);
+  if (settings) {
+    for (const auto& webhook : settings->webhooks) remember_secret(webhook.secret);
+  }
+  return settings;
 }
 
 namespace {
@@ -309,7 +317,10 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
   if (!text) return text.error();
   auto secret = read_registration(path, *text);
   if (!secret) return secret.error();
-  if (*secret) return std::move(**secret);
+  if (*secret) {
+    remember_secret(**secret);
+    return std::move(**secret);
+  }
   const auto settings = webhook_settings(stop);
   if (!settings) return settings.error();
   for (const auto& webhook : settings->webhooks) {

@@ -33,6 +33,7 @@ struct ApiOptions {
   std::string partner_org = {};  // set: partner authentication for this organization
   std::string ca_file = {};
   double requests_per_second = 10;
+  std::vector<Secret> webhook_secrets = {};  // masked in what Rhombus says of errors, as the key is
   // How long all calls together wait when Rhombus says "too many requests"; then they fail. None: as long as it says.
   std::optional<std::chrono::seconds> longest_wait = {};
 };

@@ -230,6 +230,28 @@ TEST_CASE_METHOD(Fixture, "answers that are none are errors of the right kind") 
   CHECK(error_of("no", 400).kind == ErrorKind::permanent);
 }
 
+TEST_CASE_METHOD(Fixture, "our key and secrets are masked in what Rhombus says of an error") {
+  auto with = options();
+  with.webhook_secrets = {Secret("of-our-webhook"), Secret("of")};
+  auto api = client(with);
+  const auto said = [&](const std::string& text) {
+    answer(R"({"error":true,"errorMsg":")" + text + R"("})");
+    const auto cameras = api.cameras({});
+    REQUIRE_FALSE(cameras);
+    return cameras.error().message;
+  };
+  const auto echoed = said("key " + fake.api_key() + " and " + fake.api_key() + "; secret of-our-webhook of yours");
+  CHECK(echoed.ends_with("Rhombus says: key [secret] and [secret]; secret [secret] of yours"));
+  // Where the line is cut, too.
+  for (std::size_t before = 170; before < 210; ++before)
+    CHECK(said(std::string(before, '.') + fake.api_key()).find(fake.api_key().substr(0, 4)) == std::string::npos);
+
+  fake.intercept({});
+  fake.add_webhook("https://theirs/y", "a-secret-of-others");
+  REQUIRE(api.webhook_settings({}));
+  CHECK(said("a-secret-of-others").ends_with("Rhombus says: [secret]"));
+}
+
 TEST_CASE_METHOD(Fixture, "a bad key is said to be one") {
   auto with = options();
   with.api_key = Secret("wrong-key");
