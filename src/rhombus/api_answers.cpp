@@ -349,15 +349,28 @@ Result<WebhookSettings> read_webhook_settings(const std::string& path, const std
   return settings;
 }
 
+// It becomes a line of a file, and the key of a signature.
+bool is_usable_secret(std::string_view secret) {
+  constexpr std::size_t longest = 256;
+  return !secret.empty() && secret.size() <= longest &&
+         std::all_of(secret.begin(), secret.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
+Error unusable_secret(const std::string& path) {
+  return Error{ErrorKind::permanent, path +
+                                         ": Rhombus's webhookSecret is not 1 to 256 visible ASCII characters: it is "
+                                         "not stored; run webhook register again"};
+}
+
 Result<std::optional<Secret>> read_registration(const std::string& path, const std::string& text) {
   const auto answer = Answer::parse(path, text);
   if (!answer) return answer.error();
-  auto secret = json::text(answer->object(), "webhookSecret");
-  if (!secret || secret->empty()) return std::optional<Secret>();
-  // It becomes a line of a file.
-  const auto is_blank = [](char c) { return static_cast<unsigned char>(c) <= ' '; };
-  if (std::any_of(secret->begin(), secret->end(), is_blank)) return lacks(path, "a usable webhookSecret");
-  return std::optional(Secret(std::move(*secret)));
+  // Null or empty: the settings tell it.
+  const auto told = json::field(answer->object(), "webhookSecret");
+  std::string_view secret;
+  if (!told || (told->get(secret) == simdjson::SUCCESS && secret.empty())) return std::optional<Secret>();
+  if (!is_usable_secret(secret)) return unusable_secret(path);
+  return std::optional(Secret(std::string(secret)));
 }
 
 Result<void> read_failures(const std::string& path, const std::string& text, std::string_view list,

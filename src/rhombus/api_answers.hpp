@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,10 @@ Result<WebhookSettings> read_webhook_settings(const std::string& path, const std
 // Adds what the named list of diagnostics says.
 Result<void> read_failures(const std::string& path, const std::string& text, std::string_view list,
                            FailedDeliveries& failed);
-// The secret, where the answer tells it.
+// Whether it is 1 to 256 visible ASCII characters.
+bool is_usable_secret(std::string_view secret);
+Error unusable_secret(const std::string& path);
+// The secret, where the answer tells it; an Error where it is not usable.
 Result<std::optional<Secret>> read_registration(const std::string& path, const std::string& text);
 Result<Secret> read_token(const std::string& path, const std::string& text);
 

@@ -324,7 +324,9 @@ Result<Secret> ApiClient::register_webhook(const WebhookSettings& now, const std
   const auto settings = webhook_settings(stop);
   if (!settings) return settings.error();
   for (const auto& webhook : settings->webhooks) {
-    if (webhook.url == url && webhook.diagnostic == diagnostic && !webhook.secret.empty()) return webhook.secret;
+    if (webhook.url != url || webhook.diagnostic != diagnostic || webhook.secret.empty()) continue;
+    if (!is_usable_secret(webhook.secret.reveal())) return unusable_secret(path);
+    return webhook.secret;
   }
   return Error{ErrorKind::transient, fmt::format("{}: Rhombus tells no secret for the URL", path)};
 }

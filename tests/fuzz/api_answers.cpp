@@ -70,8 +70,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto secret = read_registration(path, text);
   check(secret);
   if (secret && *secret) {
-    for (const char c : (*secret)->reveal())
-      require(static_cast<unsigned char>(c) > ' ', "a secret fits into a line");
+    require(!(*secret)->empty() && (*secret)->reveal().size() <= 256, "a secret has a bounded length");
+    for (const char c : (*secret)->reveal()) require(c > 0x20 && c < 0x7F, "a secret is visible ASCII");
   }
   FailedDeliveries failed;
   check(read_failures(path, text, "diagnosticEvents", failed));

@@ -139,11 +139,11 @@ TEST_CASE_METHOD(Fixture, "a secret that only the settings tell is taken from th
     if (request.path == update_path) return fake_rhombus::Reply{200, "{}", "application/json"};
     if (request.path != show_path) return std::nullopt;
     const auto settings =
-        fmt::format(R"({{"orgIntegrationV2":{{"activityWebhooks":{{"{}":"of an older account"}}}}}})", url);
+        fmt::format(R"({{"orgIntegrationV2":{{"activityWebhooks":{{"{}":"of-an-older-account"}}}}}})", url);
     return fake_rhombus::Reply{200, settings, "application/json"};
   });
   CHECK(webhook({"register", "--url", url}).status == 0);
-  CHECK(lines_of(store()) == std::vector<std::string>{"of an older account"});
+  CHECK(lines_of(store()) == std::vector<std::string>{"of-an-older-account"});
 }
 
 TEST_CASE_METHOD(Fixture, "what cannot be registered is said, and nothing is stored") {

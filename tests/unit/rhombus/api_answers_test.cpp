@@ -338,3 +338,29 @@ TEST_CASE("what is listed twice is read once, as it is listed first") {
   REQUIRE(locations);
   CHECK(locations->size() == 2);
 }
+
+TEST_CASE("a webhook secret is 1 to 256 visible ASCII characters, or an error that does not tell it") {
+  const auto read = [](const std::string& secret) {
+    return read_registration(path, R"({"webhookSecret":)" + secret + "}");
+  };
+  for (const auto& usable : {std::string("s"), std::string(256, '~')}) {
+    const auto secret = read("\"" + usable + "\"");
+    REQUIRE(secret);
+    REQUIRE(*secret);
+    CHECK((*secret)->reveal() == usable);
+  }
+  for (const std::string none : {"null", R"("")"}) {
+    const auto secret = read(none);
+    REQUIRE(secret);
+    CHECK_FALSE(*secret);
+  }
+  for (const auto& odd : {"\"" + std::string(257, 's') + "\"", std::string(R"("odd one")"),
+                          std::string(R"("odd\u0000one")"), std::string(R"("odd\u00e9one")"),
+                          std::string(R"("odd\u007fone")"), std::string("7"), std::string(R"({"odd":"one"})")}) {
+    CAPTURE(odd);
+    const auto secret = read(odd);
+    REQUIRE_FALSE(secret);
+    CHECK(secret.error().message.find("webhookSecret is not 1 to 256 visible ASCII characters") != std::string::npos);
+    CHECK(secret.error().message.find("odd") == std::string::npos);
+  }
+}

@@ -327,6 +327,20 @@ TEST_CASE_METHOD(Fixture, "Rhombus's time is told by its answers, whatever our c
   CHECK(std::chrono::abs(api.clock_ahead() - std::chrono::hours(24)) < std::chrono::seconds(60));
 }
 
+TEST_CASE_METHOD(Fixture, "a secret of the settings that cannot be used is an error, too") {
+  fake.intercept([](const fake_rhombus::Request& request) {
+    const bool is_change = request.path.ends_with("updateWebhookIntegrationV2");
+    return fake_rhombus::Reply{
+        200,
+        is_change ? "{}" : R"({"orgIntegrationV2":{"activityWebhooksV2":{"https://a/x":{"webhookSecret":"a b"}}}})",
+        "application/json"};
+  });
+  auto api = client(options());
+  const auto registered = api.register_webhook({}, "https://a/x", false, {});
+  REQUIRE_FALSE(registered);
+  CHECK(registered.error().message.find("webhookSecret is not") != std::string::npos);
+}
+
 TEST_CASE_METHOD(Fixture, "webhook settings that had to be repaired are never sent back") {
   auto api = client(options());
   WebhookSettings settings;
