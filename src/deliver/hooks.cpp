@@ -74,9 +74,9 @@ class UrlTarget final : public Target {
                                    .interval = hook_.timeout,
                                    .total = hook_.timeout};
     net::HttpConnection connection(hook_.url, std::move(trust), limits);
-    // Receivers are told of the same id more than once anyway.
-    const auto answer =
-        connection.post_json(hook_.url.target(), headers, body, max_answer, net::Repeat::allowed, stop);
+    // Receivers are told of the same id more than once anyway. What they answer beside the status is for people.
+    const auto answer = connection.post_json(hook_.url.target(), headers, body, max_answer, net::Repeat::allowed,
+                                             stop, net::LongBody::cut);
     if (answer && parcel.answer) {
       parcel.answer(fmt::format("HTTP status {}", answer->status));
       tell(parcel, answer->body);

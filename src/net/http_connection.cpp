@@ -269,16 +269,27 @@ struct HttpConnection::Impl {
     }
   }
 
-  Result<Response> send_buffered(const Request& request, std::size_t max_body_bytes, const std::stop_token& stop) {
+  Result<Response> send_buffered(const Request& request, std::size_t max_body_bytes, const std::stop_token& stop,
+                                 LongBody long_body = LongBody::error) {
     std::string collected;
     bool too_large = false;
+    std::optional<Response> head;
     BodyReceiver receiver;
+    receiver.on_headers = [&](const Response& answer) {
+      head = answer;
+      return true;
+    };
     receiver.on_data = [&](std::string_view data) {
-      too_large = collected.size() + data.size() > max_body_bytes;
-      if (!too_large) collected += data;
+      const auto room = max_body_bytes - collected.size();
+      too_large = data.size() > room;
+      collected += data.substr(0, room);
       return !too_large;
     };
     auto response = send(request, receiver, stop);
+    if (too_large && head && long_body == LongBody::cut) {
+      head->body = std::move(collected);
+      return std::move(*head);
+    }
     if (too_large) {
       return Error{ErrorKind::permanent,
                    fmt::format("{}: the answer is larger than {} bytes", origin.origin(), max_body_bytes)};
@@ -307,11 +318,12 @@ Result<Response> HttpConnection::get(const std::string& target, const Headers& h
 }
 
 Result<Response> HttpConnection::post_json(const std::string& target, const Headers& headers, const std::string& body,
-                                           std::size_t max_body_bytes, Repeat repeat, std::stop_token stop) {
+                                           std::size_t max_body_bytes, Repeat repeat, std::stop_token stop,
+                                           LongBody long_body) {
   Headers with_type = headers;
   with_type.emplace_back("Content-Type", "application/json");
   with_type.emplace_back("Accept", "application/json");
-  return impl_->send_buffered({target, with_type, &body, repeat}, max_body_bytes, stop);
+  return impl_->send_buffered({target, with_type, &body, repeat}, max_body_bytes, stop, long_body);
 }
 
 bool HttpConnection::stood_still() const { return impl_->stood_still; }

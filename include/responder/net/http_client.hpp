@@ -75,6 +75,10 @@ struct BodyReceiver {
 // is always sent on a new one.
 enum class Repeat { allowed, never };
 
+// What becomes of an answer whose body is longer than was allowed: no answer, or one with the beginning of the body.
+// Either way nothing more of it is read.
+enum class LongBody { error, cut };
+
 // One connection, kept between requests for up to 20 s without use. Belongs to one thread at a time; only the stop
 // token of a request may be used from another.
 //
@@ -95,7 +99,8 @@ class HttpConnection {
   Result<Response> get(const std::string& target, const Headers& headers, const BodyReceiver& receiver,
                        std::stop_token stop);
   Result<Response> post_json(const std::string& target, const Headers& headers, const std::string& body,
-                             std::size_t max_body_bytes, Repeat repeat, std::stop_token stop);
+                             std::size_t max_body_bytes, Repeat repeat, std::stop_token stop,
+                             LongBody long_body = LongBody::error);
 
   // Whether the last request failed because the peer was silent or too slow (ClientLimits, but `connect`).
   bool stood_still() const;

@@ -99,6 +99,18 @@ TEST_CASE_METHOD(Fixture, "an answer's status decides") {
   CHECK(told("503 Later", "Retry-After: 120\r\n").error().retry_after == 120s);
 }
 
+TEST_CASE_METHOD(Fixture, "a long answer counts by its status, and so does one without an end") {
+  const std::string page(200'000, 'x');
+  for (const auto* status : {"200 OK", "500 Oops"}) {
+    CAPTURE(status);
+    const auto whole = answering(fmt::format("HTTP/1.1 {}\r\nContent-Length: 200000\r\n\r\n{}", status, page));
+    const auto told = deliver(60s);
+    CHECK(static_cast<bool>(told) == (std::string(status) == "200 OK"));
+  }
+  const auto endless = answering("HTTP/1.1 200 OK\r\n\r\n", page);
+  CHECK(deliver(60s));
+}
+
 TEST_CASE_METHOD(Fixture, "a stop breaks a post off") {
   std::stop_source stop;
   const std::jthread stopping([&] {
