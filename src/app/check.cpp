@@ -1,6 +1,8 @@
 // check: what is wrong with the set-up, one line each with the mend.
 #include <algorithm>
 #include <set>
+#include <stop_token>
+#include <thread>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -243,12 +245,13 @@ void check_certificates(const Config& config, Findings& findings, WallTime now) 
 }
 
 // Any answer of the device will do. It is shown neither key nor token.
-Result<void> reach(const net::Url& url) {
+Result<void> reach(const net::Url& url, std::stop_token stop) {
   net::Trust trust;
   trust.mode = net::Trust::Mode::insecure;
   trust.allow_1024_bits = true;
   constexpr std::size_t max_answer = 1 << 20;
-  auto answer = net::HttpConnection(url, std::move(trust), {}).get(url.target(), {}, max_answer, {});
+  constexpr net::ClientLimits limits{.total = std::chrono::milliseconds(15'000)};
+  auto answer = net::HttpConnection(url, std::move(trust), limits).get(url.target(), {}, max_answer, std::move(stop));
   if (!answer) return answer.error();
   return {};
 }
@@ -341,32 +344,65 @@ void check_activities(rhombus::ApiClient& api, const Config& config, Findings& f
   if (const auto idle = idle_filter(config, recent); !idle.empty()) findings.wrong("rules", idle);
 }
 
+struct LanAttempt {
+  std::string camera;  // its name
+  net::Url url;
+  Result<void> reached = Error{ErrorKind::cancelled, "was not asked"};
+};
+
+// Some addresses of some cameras are enough to know whether this machine is in their network.
+Result<std::vector<LanAttempt>> lan_attempts(rhombus::ApiClient& api, const Config& config,
+                                             const std::vector<rhombus::Camera>& cameras) {
+  constexpr int enough = 3;
+  constexpr std::size_t most_addresses = 4;  // of one camera
+  std::vector<LanAttempt> attempts;
+  int asked_of = 0;
+  for (const auto& camera : cameras) {
+    if (!camera.online || !is_wanted(config, camera) || asked_of++ >= enough) continue;
+    const auto uris = api.media_uris(rhombus::DeviceKind::camera, camera.id, {});
+    if (!uris) return uris.error();
+    auto urls = lan_urls(*uris);
+    for (std::size_t i = 0; i < std::min(most_addresses, urls.size()); ++i)
+      attempts.push_back({printable(camera.name), std::move(urls[i])});
+  }
+  return attempts;
+}
+
+// All at the same time, for each that is silent takes its time. Once one has answered the others are broken off.
+void reach_all(std::vector<LanAttempt>& attempts) {
+  const std::stop_source enough;
+  std::vector<std::jthread> asking;
+  for (auto& attempt : attempts) {
+    asking.emplace_back([&attempt, stop = enough]() mutable {
+      attempt.reached = reach(attempt.url, stop.get_token());
+      if (attempt.reached) stop.request_stop();
+    });
+  }
+}
+
 void check_lan(rhombus::ApiClient& api, const Config& config, const std::vector<rhombus::Camera>& cameras,
                Findings& findings) {
-  constexpr int enough = 3;
   if (config.capture.connection == capture::ConnectionMode::wan) return;
-  std::string problem;
-  int tried = 0;
-  for (const auto& camera : cameras) {
-    if (!camera.online || !is_wanted(config, camera) || tried == enough) continue;
-    const auto uris = api.media_uris(rhombus::DeviceKind::camera, camera.id, {});
-    if (!uris) return findings.wrong("LAN", uris.error().message);
-    for (const auto& url : lan_urls(*uris)) {
-      const auto reached = reach(url);
-      if (reached) return findings.good("LAN", fmt::format("{} answers at {}", printable(camera.name), url.origin()));
-      if (problem.empty()) problem = fmt::format("{}: {}", printable(camera.name), reached.error().message);
-    }
-    ++tried;
+  auto attempts = lan_attempts(api, config, cameras);
+  if (!attempts) return findings.wrong("LAN", attempts.error().message);
+  reach_all(*attempts);
+  const auto reached = std::find_if(attempts->begin(), attempts->end(),
+                                    [](const auto& one) { return static_cast<bool>(one.reached); });
+  if (reached != attempts->end())
+    return findings.good("LAN", fmt::format("{} answers at {}", reached->camera, reached->url.origin()));
+  if (!attempts->empty()) {
+    const auto& first = attempts->front();
+    return findings.wrong("LAN", fmt::format("{}: {}: let this machine into the cameras' network, or set "
+                                             "capture.connection to \"wan\"",
+                                             first.camera, first.reached.error().message));
   }
-  if (!problem.empty())
-    return findings.wrong("LAN", problem +
-                                     ": let this machine into the cameras' network, or set "
-                                     "capture.connection to \"wan\"");
-  const bool any_wanted =
-      std::any_of(cameras.begin(), cameras.end(), [&](const auto& camera) { return is_wanted(config, camera); });
+  const auto is_one_wanted = [&](const auto& camera) { return is_wanted(config, camera); };
+  const bool any_wanted = std::any_of(cameras.begin(), cameras.end(), is_one_wanted);
   if (!any_wanted && !cameras.empty())
     return findings.good("LAN", "the filter lets no camera through: none is tried");
-  findings.good("LAN", tried == 0 ? "no camera is online" : "Rhombus names no camera's address there");
+  const bool any_online = std::any_of(cameras.begin(), cameras.end(),
+                                      [&](const auto& camera) { return camera.online && is_one_wanted(camera); });
+  findings.good("LAN", any_online ? "Rhombus names no camera's address there" : "no camera is online");
 }
 
 // What Rhombus calls that seems to be ours, by its path, and is signed with a secret that we do not have.

@@ -261,3 +261,33 @@ TEST_CASE_METHOD(Fixture, "check says what is wrong with certificates, webhooks 
   CHECK(responder->command({"check"}, {{"RHOMBUS_RESPONDER_CAPTURE_CONNECTION", "wan"}}).out.find("LAN") ==
         std::string::npos);
 }
+
+TEST_CASE_METHOD(Fixture, "check asks cameras that are silent at the same time") {
+  // It takes connections and says nothing.
+  const UniqueFd silent(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  REQUIRE(::bind(silent.get(), reinterpret_cast<sockaddr*>(&address), length) == 0);
+  REQUIRE(::listen(silent.get(), 64) == 0);
+  REQUIRE(::getsockname(silent.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  const auto uris = fmt::format(
+      R"({{"lanCheckUrls":["https://127.0.0.1:{0}/a","https://127.0.0.1:{0}/b","https://127.0.0.1:{0}/c"]}})",
+      ntohs(address.sin_port));
+  rhombus.intercept([=](const fake_rhombus::Request& request) -> std::optional<fake_rhombus::Reply> {
+    if (request.path == "/api/camera/getMediaUris") return fake_rhombus::Reply{200, uris, "application/json"};
+    if (request.path != "/api/camera/getMinimalCameraStateList") return std::nullopt;
+    return fake_rhombus::Reply{
+        200,
+        R"({"cameraStates":[{"uuid":"C1","name":"One"},{"uuid":"C2","name":"Two"},{"uuid":"C3","name":"Three"}]})",
+        "application/json"};
+  });
+  const auto began = std::chrono::steady_clock::now();
+  const auto checked = responder->command({"check"});
+  CAPTURE(checked.out);
+  CHECK(has(checked.out, "WRONG  LAN       One: "));
+  CHECK(checked.status == 1);
+  // One after another they would take 45 s.
+  CHECK(std::chrono::steady_clock::now() - began < 30s);
+}
