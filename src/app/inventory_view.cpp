@@ -1,6 +1,7 @@
 #include "inventory_view.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -14,27 +15,43 @@ constexpr std::size_t whole = 4096;
 
 std::string without_facet(const DeviceId& id) { return id.str().substr(0, id.str().find('.')); }
 
-std::string location_name(const Inventory& inventory, const LocationId& id) {
-  const auto found = std::find_if(inventory.locations.begin(), inventory.locations.end(),
-                                  [&](const auto& one) { return one.id == id; });
-  return found == inventory.locations.end() ? std::string() : found->name;
-}
-
-std::string shown_location(const Inventory& inventory, const LocationId& id) {
-  const auto name = location_name(inventory, id);
-  return printable(name.empty() ? id.str() : name, whole);
-}
-
-// The gateway that records what is heard at the camera.
-const rhombus::AudioGateway* gateway_of(const Inventory& inventory, const rhombus::Camera& camera) {
-  for (const auto& gateway : inventory.gateways) {
-    const bool hears = std::any_of(gateway.cameras.begin(), gateway.cameras.end(), [&](const DeviceId& one) {
-      return without_facet(one) == without_facet(camera.id);
-    });
-    if (hears) return &gateway;
+// What the rows of a list look up. A search through the whole inventory for each row would take minutes where there
+// are thousands of both.
+class Index {
+ public:
+  explicit Index(const Inventory& inventory) {
+    for (const auto& location : inventory.locations) locations_.emplace(location.id.str(), location.name);
+    for (const auto& gateway : inventory.gateways) {
+      for (const auto& camera : gateway.cameras) gateways_.emplace(without_facet(camera), &gateway);
+    }
+    for (const auto& camera : inventory.cameras) cameras_[camera.location.str()].push_back(camera.id.str());
   }
-  return nullptr;
-}
+
+  std::string location_name(const LocationId& id) const {
+    const auto found = locations_.find(id.str());
+    return found == locations_.end() ? std::string() : found->second;
+  }
+  std::string shown_location(const LocationId& id) const {
+    const auto name = location_name(id);
+    return printable(name.empty() ? id.str() : name, whole);
+  }
+  // The gateway that records what is heard at the camera.
+  const rhombus::AudioGateway* gateway_of(const rhombus::Camera& camera) const {
+    const auto found = gateways_.find(without_facet(camera.id));
+    return found == gateways_.end() ? nullptr : found->second;
+  }
+  // The UUIDs of the cameras of a location.
+  const std::vector<std::string>& cameras_at(const LocationId& id) const {
+    static const std::vector<std::string> none;
+    const auto found = cameras_.find(id.str());
+    return found == cameras_.end() ? none : found->second;
+  }
+
+ private:
+  std::unordered_map<std::string, std::string> locations_;
+  std::unordered_map<std::string, const rhombus::AudioGateway*> gateways_;
+  std::unordered_map<std::string, std::vector<std::string>> cameras_;
+};
 
 // "v0 Left, v1 Right".
 std::string shown_facets(const rhombus::Camera& camera) {
@@ -55,26 +72,30 @@ std::string_view kind_name(const rhombus::Door& door) {
   return door.kind == rhombus::Door::Kind::sensor ? "sensor" : "access-controlled";
 }
 
-bool names(const std::vector<std::string>& list, const std::string& id) {
+bool has(const std::vector<std::string>& list, const std::string& id) {
   return std::find(list.begin(), list.end(), id) != list.end();
 }
 
 }  // namespace
 
-std::vector<Watching> cameras_of(const rhombus::Door& door, const Inventory& inventory, const Config& config) {
+CameraNames camera_names(const Inventory& inventory) {
+  CameraNames names;
+  for (const auto& camera : inventory.cameras) names.emplace(without_facet(camera.id), camera.name);
+  return names;
+}
+
+std::vector<Watching> cameras_of(const rhombus::Door& door, const CameraNames& names, const Config& config) {
   std::vector<Watching> watching;
+  std::unordered_set<std::string> known;
   const auto add = [&](const DeviceId& id, bool by_configuration) {
-    const bool known = std::any_of(watching.begin(), watching.end(), [&](const Watching& one) {
-      return without_facet(one.camera) == without_facet(id);
-    });
-    if (known) return;
-    const auto camera = std::find_if(inventory.cameras.begin(), inventory.cameras.end(),
-                                     [&](const auto& one) { return without_facet(one.id) == without_facet(id); });
-    watching.push_back({id, camera == inventory.cameras.end() ? "" : camera->name, by_configuration});
+    const auto bare = without_facet(id);
+    if (!known.insert(bare).second) return;
+    const auto name = names.find(bare);
+    watching.push_back({id, name == names.end() ? "" : name->second, by_configuration});
   };
   for (const auto& camera : door.cameras) add(camera, false);
   for (const auto& associate : config.associates) {
-    if (!names(associate.devices, door.id.str()) && !names(associate.locations, door.location.str())) continue;
+    if (!has(associate.devices, door.id.str()) && !has(associate.locations, door.location.str())) continue;
     for (const auto& camera : associate.cameras) add(DeviceId(camera), true);
   }
   return watching;
@@ -88,10 +109,11 @@ Table camera_table(const Inventory& inventory) {
                {.heading = "LENSES", .may_shrink = true},
                {.heading = "LAN ADDRESS"},
                {.heading = "AUDIO GATEWAY"}});
+  const Index index(inventory);
   for (const auto& camera : by_name(inventory.cameras)) {
-    const auto* gateway = gateway_of(inventory, camera);
+    const auto* gateway = index.gateway_of(camera);
     table.add({printable(camera.name, whole), camera.id.str(), camera.online ? "online" : "offline",
-               shown_location(inventory, camera.location), shown_facets(camera),
+               index.shown_location(camera.location), shown_facets(camera),
                printable(join(camera.lan_addresses, ", "), whole),
                gateway == nullptr ? "" : printable(gateway->name, whole)});
   }
@@ -100,10 +122,10 @@ Table camera_table(const Inventory& inventory) {
 
 Table location_table(const Inventory& inventory) {
   Table table({{.heading = "NAME", .may_shrink = true}, {.heading = "UUID"}, {.heading = "CAMERAS"}});
+  const Index index(inventory);
   for (const auto& location : by_name(inventory.locations)) {
-    const auto cameras = std::count_if(inventory.cameras.begin(), inventory.cameras.end(),
-                                       [&](const auto& camera) { return camera.location == location.id; });
-    table.add({printable(location.name, whole), location.id.str(), std::to_string(cameras)});
+    table.add(
+        {printable(location.name, whole), location.id.str(), std::to_string(index.cameras_at(location.id).size())});
   }
   return table;
 }
@@ -114,19 +136,22 @@ Table door_table(const Inventory& inventory, const Config& config) {
                {.heading = "KIND"},
                {.heading = "LOCATION", .may_shrink = true},
                {.heading = "CAMERAS"}});
+  const Index index(inventory);
+  const auto names = camera_names(inventory);
   for (const auto& door : by_name(inventory.doors)) {
     std::vector<std::string> cameras;
-    for (const auto& one : cameras_of(door, inventory, config))
+    for (const auto& one : cameras_of(door, names, config))
       cameras.push_back((one.name.empty() ? one.camera.str() : one.name) +
                         (one.by_configuration ? " ([[associate]])" : ""));
     table.add({printable(door.name, whole), door.id.str(), std::string(kind_name(door)),
-               shown_location(inventory, door.location), printable(join(cameras, ", "), whole)});
+               index.shown_location(door.location), printable(join(cameras, ", "), whole)});
   }
   return table;
 }
 
 std::vector<std::string> camera_objects(const Inventory& inventory) {
   std::vector<std::string> objects;
+  const Index index(inventory);
   for (const auto& camera : inventory.cameras) {
     JsonWriter json;
     json.begin_object()
@@ -134,14 +159,14 @@ std::vector<std::string> camera_objects(const Inventory& inventory) {
         .field("name", camera.name)
         .field("online", camera.online)
         .field("location", camera.location.str())
-        .field("location_name", location_name(inventory, camera.location));
+        .field("location_name", index.location_name(camera.location));
     json.key("facets").begin_array();
     for (const auto& facet : camera.facets)
       json.begin_object().field("facet", facet.id).field("name", facet.name).end_object();
     json.end_array().key("lan_addresses").begin_array();
     for (const auto& address : camera.lan_addresses) json.value(address);
     json.end_array().key("gateway");
-    const auto* gateway = gateway_of(inventory, camera);
+    const auto* gateway = index.gateway_of(camera);
     if (gateway == nullptr) {
       json.null();
     } else {
@@ -159,12 +184,11 @@ std::vector<std::string> camera_objects(const Inventory& inventory) {
 
 std::vector<std::string> location_objects(const Inventory& inventory) {
   std::vector<std::string> objects;
+  const Index index(inventory);
   for (const auto& location : inventory.locations) {
     JsonWriter json;
     json.begin_object().field("uuid", location.id.str()).field("name", location.name).key("cameras").begin_array();
-    for (const auto& camera : inventory.cameras) {
-      if (camera.location == location.id) json.value(camera.id.str());
-    }
+    for (const auto& camera : index.cameras_at(location.id)) json.value(camera);
     json.end_array().end_object();
     objects.push_back(std::move(json).str());
   }
@@ -173,6 +197,8 @@ std::vector<std::string> location_objects(const Inventory& inventory) {
 
 std::vector<std::string> door_objects(const Inventory& inventory, const Config& config) {
   std::vector<std::string> objects;
+  const Index index(inventory);
+  const auto names = camera_names(inventory);
   for (const auto& door : inventory.doors) {
     JsonWriter json;
     json.begin_object()
@@ -180,9 +206,9 @@ std::vector<std::string> door_objects(const Inventory& inventory, const Config& 
         .field("name", door.name)
         .field("kind", kind_name(door))
         .field("location", door.location.str())
-        .field("location_name", location_name(inventory, door.location));
+        .field("location_name", index.location_name(door.location));
     json.key("cameras").begin_array();
-    for (const auto& one : cameras_of(door, inventory, config)) {
+    for (const auto& one : cameras_of(door, names, config)) {
       json.begin_object()
           .field("uuid", one.camera.str())
           .field("name", one.name)

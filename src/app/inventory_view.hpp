@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "responder/rhombus/api_client.hpp"
@@ -24,7 +25,10 @@ struct Watching {
   std::string name;               // where Rhombus lists it
   bool by_configuration = false;  // an [[associate]] says so, Rhombus does not
 };
-std::vector<Watching> cameras_of(const rhombus::Door& door, const Inventory& inventory, const Config& config);
+// The cameras' names by their UUIDs without facets: an organization may have thousands of cameras and of doors.
+using CameraNames = std::unordered_map<std::string, std::string>;
+CameraNames camera_names(const Inventory& inventory);
+std::vector<Watching> cameras_of(const rhombus::Door& door, const CameraNames& names, const Config& config);
 
 // For people: names are made printable, and sorted.
 Table camera_table(const Inventory& inventory);
