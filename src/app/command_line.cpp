@@ -136,7 +136,12 @@ Command events_command(CLI::App& program) {
   command->add_option("--after", options->after, "received since: epoch seconds, RFC 3339, or -24h");
   command->add_option("--before", options->before, "received before");
   command->add_flag("--held", options->held, "only what retention has to keep");
-  command->add_option("--limit", options->limit, "at most this many")->capture_default_str();
+  command->add_option("--limit", options->limit, "at most this many")
+      ->capture_default_str()
+      // As a number without a sign, -1 would be more than there ever are.
+      ->check([](const std::string& text) {
+        return parse_int(text).value_or(-1) < 0 ? "give a whole number, 0 or more" : std::string();
+      });
   return {.app = command,
           .run = [options](const Invocation& call) { return events(call.config, *options); },
           .reads_secrets = false};

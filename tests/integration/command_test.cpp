@@ -42,6 +42,8 @@ TEST_CASE("mistakes are one line with status 2") {
   check_complaint(run_responder({"webhook"}), "webhook what? Give one of: register, unregister, show");
   check_complaint(run_responder({"export", "A"}), "rhombus-responder export --help");
   check_complaint(run_responder({"reconcile"}), "--after is required");
+  for (const auto* limit : {"-1", "-5", "99999999999999999999", "9223372036854775808", "many"})
+    check_complaint(run_responder({"events", "--limit", limit}), "--limit: give a whole number, 0 or more");
   check_complaint(run_responder({"--config", "/does/not/exist.toml", "serve"}), "/does/not/exist.toml");
   check_complaint(run_responder({"--config", write(folder, "[webhook]\nsecret = 1\n"), "serve"}),
                   "did you mean webhook.secrets?");
