@@ -29,14 +29,14 @@ class Answer {
                    fmt::format("{}: the answer ({} bytes) is not a JSON object{}", path, text.size(),
                                is_html ? " but HTML: from a proxy or a login page?" : "")};
     }
+    // With status 200, and perhaps as an error as well.
+    if (json::boolean(answer.object_, "authenticationFailed").value_or(false))
+      return Error{ErrorKind::auth,
+                   fmt::format("{}: Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)", path)};
     if (json::boolean(answer.object_, "error").value_or(false)) {
       const auto why = json::text(answer.object_, "errorMsg").value_or("no reason given");
       return Error{ErrorKind::transient, fmt::format("{}: Rhombus says: {}", path, printable(without_secrets(why)))};
     }
-    // A proxy, or Rhombus itself, may say so with status 200.
-    if (json::boolean(answer.object_, "authenticationFailed").value_or(false))
-      return Error{ErrorKind::auth,
-                   fmt::format("{}: Rhombus refuses the API key (rhombus.api_key, rhombus.api_key_file)", path)};
     return answer;
   }
 

@@ -105,6 +105,9 @@ TEST_CASE("an answer that says authenticationFailed is a refusal of the key, in 
   const auto cameras = read_cameras(path, refused);
   REQUIRE_FALSE(cameras);
   CHECK(cameras.error().kind == ErrorKind::auth);
+  const auto as_error = read_cameras(path, R"({"error":true,"errorMsg":"no","authenticationFailed":true})");
+  REQUIRE_FALSE(as_error);
+  CHECK(as_error.error().kind == ErrorKind::auth);
   CHECK(read_cameras(path, R"({"authenticationFailed":false,"cameraStates":[]})"));
 }
 
