@@ -23,8 +23,7 @@ class Table {
  public:
   explicit Table(std::vector<TableColumn> columns) : columns_(std::move(columns)) {}
 
-  // As many cells as there are columns, each of printable UTF-8.
-  // The cells are made printable.
+  // As many cells as there are columns. They are made printable.
   void add(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
 

@@ -1,10 +1,11 @@
 // Measures what strangers cost those who are let in. Valid webhooks come every 100 ms, over new and over kept
 // connections, meanwhile (every 20 ms beside the floods through TLS):
 //
-//   listener-bench slow CONNECTIONS SECONDS   so many clients that drip heads, drip bodies, stop in a handshake or
-//   idle listener-bench flood REQUESTS             64 kept-alive connections send so many requests with wrong
-//   signatures listener-bench tls SECONDS                each flood through TLS from 1, 4 and 64 connections, for so
-//   long each
+//   listener-bench slow CONNECTIONS SECONDS   clients that drip heads or bodies, stop in a handshake or idle
+//   listener-bench flood REQUESTS             64 connections send so many requests with wrong signatures
+//   listener-bench tls SECONDS [ADDRESS]      each flood through TLS from 1, 4 and 64 connections, for so long each
+//
+// Strangers come from 127.0.0.1, valid webhooks from 127.0.0.2 or from ADDRESS: 127.0.0.1, as behind one NAT.
 
 #include <algorithm>
 #include <atomic>
@@ -99,20 +100,20 @@ class Server {
   int port_ = 0;
 };
 
-std::unique_ptr<httplib::SSLClient> make_client(int port) {
+std::unique_ptr<httplib::SSLClient> make_client(int port, const std::string& address = "127.0.0.2") {
   auto client = std::make_unique<httplib::SSLClient>("127.0.0.1", port);
   client->enable_server_certificate_verification(false);
   client->set_keep_alive(true);
   client->set_tcp_nodelay(true);
-  client->set_interface("127.0.0.2");  // strangers come from elsewhere
+  client->set_interface(address);
   return client;
 }
 
 // Sends a valid webhook every 100 ms until told to stop: over a kept connection and a new one in turns.
 class ValidOnes {
  public:
-  explicit ValidOnes(int port, std::chrono::milliseconds interval = 100ms)
-      : interval_(interval), thread_([this, port] { run(port); }) {}
+  explicit ValidOnes(int port, std::chrono::milliseconds interval = 100ms, std::string address = "127.0.0.2")
+      : interval_(interval), address_(std::move(address)), thread_([this, port] { run(port); }) {}
 
   void report() {
     over_ = true;
@@ -123,12 +124,12 @@ class ValidOnes {
 
  private:
   void run(int port) {
-    const auto kept = make_client(port);
+    const auto kept = make_client(port, address_);
     auto next = Clock::now();
     for (int i = 0; !over_; ++i) {
       const auto body = fake_rhombus::organization_body(fake_rhombus::random_uuid(), "CameraAAAAAAAAAAAAAAAA",
                                                         1'700'000'000'000 + i, 1);
-      const auto fresh = i % 2 == 0 ? nullptr : make_client(port);
+      const auto fresh = i % 2 == 0 ? nullptr : make_client(port, address_);
       const auto began = Clock::now();
       const auto answer =
           (fresh ? *fresh : *kept)
@@ -141,6 +142,7 @@ class ValidOnes {
   }
 
   const std::chrono::milliseconds interval_;
+  const std::string address_;
   std::atomic<bool> over_{false};
   std::vector<double> times_;
   std::size_t failed_ = 0;
@@ -251,14 +253,14 @@ void flood(std::size_t requests) {
              static_cast<double>(server.memory_kib() - before) / 1024);
 }
 
-void tls(std::chrono::seconds duration) {
+void tls(std::chrono::seconds duration, const std::string& address) {
   Server server;
   for (const auto attack : test::tls_attacks) {
     if (!test::is_understood(attack, server.port())) throw std::runtime_error("not understood: " + to_string(attack));
     for (const std::size_t connections : {1U, 4U, 64U}) {
       test::TlsFlood flood(attack, server.port(), connections);
       while (flood.bytes_sent() == 0) std::this_thread::sleep_for(1ms);
-      ValidOnes valid(server.port(), 20ms);
+      ValidOnes valid(server.port(), 20ms, address);
       std::this_thread::sleep_for(duration);
       fmt::print("{}, {} at once: ", to_string(attack), connections);
       valid.report();
@@ -278,10 +280,10 @@ int main(int argc, char** argv) {
       slow(std::stoul(argv[2]), std::chrono::seconds(std::stoi(argv[3])));
     } else if (mode == "flood" && argc == 3) {
       flood(std::stoul(argv[2]));
-    } else if (mode == "tls" && argc == 3) {
-      tls(std::chrono::seconds(std::stoi(argv[2])));
+    } else if (mode == "tls" && (argc == 3 || argc == 4)) {
+      tls(std::chrono::seconds(std::stoi(argv[2])), argc == 4 ? argv[3] : "127.0.0.2");
     } else {
-      std::cerr << "usage: listener-bench slow CONNECTIONS SECONDS | flood REQUESTS | tls SECONDS\n";
+      std::cerr << "usage: listener-bench slow CONNECTIONS SECONDS | flood REQUESTS | tls SECONDS [ADDRESS]\n";
       return 2;
     }
   } catch (const std::exception& error) {
