@@ -16,6 +16,7 @@
 
 #include "faulty_system.hpp"
 #include "responder_process.hpp"
+#include "sanitizers.hpp"
 
 using namespace responder::test;
 using fake_rhombus::FakeRhombus;
@@ -228,9 +229,7 @@ TEST_CASE("a user who may not use the journal's folder is told the command to ty
 
 TEST_CASE("no library writes to stderr where memory cannot be locked") {
   if (!is_root()) return;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return;
-#endif
+  if (is_sanitized) return;
   const TempFolder folder;
   const auto err = folder / "err";
   const auto as_other = fmt::format("setpriv --reuid {} --regid {} --clear-groups", other_user, other_user);

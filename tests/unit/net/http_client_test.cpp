@@ -15,6 +15,7 @@
 #include "responder/net/connections.hpp"
 
 #include "rough_server.hpp"
+#include "sanitizers.hpp"
 
 using namespace responder;
 using namespace responder::net;
@@ -74,11 +75,7 @@ class PeakMemory {
   std::size_t before_ = 0;
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::size_t most_growth = 256U << 20U;  // a sanitizer keeps what was freed
-#else
-constexpr std::size_t most_growth = 8U << 20U;
-#endif
+constexpr std::size_t most_growth = (test::is_sanitized ? 256U : 8U) << 20U;
 
 }  // namespace
 
