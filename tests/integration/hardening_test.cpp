@@ -130,6 +130,9 @@ std::string gzipped(const std::string& text) {
   return out;
 }
 
+// Of a valid request beside others that cost much.
+constexpr std::int64_t longest_ms = is_sanitized ? 20'000 : 2'500;
+
 std::int64_t resident_kib(pid_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   for (std::string line; std::getline(status, line);) {
@@ -287,7 +290,7 @@ TEST_CASE_METHOD(Fixture, "slow, silent and half-open clients keep nobody out", 
   for (int i = 0; i < 10; ++i) {
     const auto began = now_ms();
     CHECK(valid_is_taken(fmt::format("A{}", i)));
-    CHECK(now_ms() - began < 2500);
+    CHECK(now_ms() - began < longest_ms);
   }
 }
 
@@ -308,7 +311,7 @@ TEST_CASE_METHOD(Fixture, "clients that send thousands of requests ahead, and re
   for (int i = 0; i < 20; ++i) {
     const auto began = now_ms();
     CHECK(valid_is_taken(fmt::format("A{}", i)));
-    CHECK(now_ms() - began < 2500);
+    CHECK(now_ms() - began < longest_ms);
   }
   over = true;
   for (auto& thread : threads) thread.join();
@@ -333,7 +336,7 @@ TEST_CASE_METHOD(Fixture, "bodies of tiny chunks, and bodies that lack a byte, k
   for (int i = 0; i < 10; ++i) {
     const auto began = now_ms();
     CHECK(valid_is_taken(fmt::format("A{}", i)));
-    CHECK(now_ms() - began < 2500);
+    CHECK(now_ms() - began < longest_ms);
   }
   over = true;
   for (auto& thread : threads) thread.join();

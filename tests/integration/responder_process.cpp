@@ -266,7 +266,10 @@ std::string Responder::alert(const std::string& camera, std::int64_t at_ms, int 
   const auto answer = fake_rhombus::send_webhook(
       url(), fake_rhombus::organization_body(id, camera, at_ms, duration_s), secret_, false);
   REQUIRE(answer.status == 200);
-  REQUIRE(answer.body == R"({"status":"accepted"})");
+  // One that the stand-in lists already may have been found by the catch-up at the start.
+  const bool may_be_known = !wanted_id.empty();
+  const bool is_known = may_be_known && answer.body == R"({"status":"duplicate"})";
+  if (!is_known) REQUIRE(answer.body == R"({"status":"accepted"})");
   return id;
 }
 
