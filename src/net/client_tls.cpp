@@ -1,6 +1,11 @@
 #include "client_tls.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include <openssl/err.h>
@@ -8,6 +13,9 @@
 #include <openssl/x509.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "responder/base/clock.hpp"
+#include "responder/base/synchronized.hpp"
 
 namespace responder::net {
 namespace {
@@ -27,6 +35,40 @@ KeyHash key_hash(X509* certificate) {
     OPENSSL_free(der);
   }
   return hash;
+}
+
+struct FreeStore {
+  void operator()(X509_STORE* store) const { X509_STORE_free(store); }
+};
+
+// The certificates that are believed: the system's, and those of `ca_file` unless it is empty. nullptr: it cannot be
+// loaded.
+std::shared_ptr<X509_STORE> read_store(const std::string& ca_file) {
+  std::shared_ptr<X509_STORE> store(X509_STORE_new(), FreeStore());
+  const bool loaded = store != nullptr && X509_STORE_set_default_paths(store.get()) == 1 &&
+                      (ca_file.empty() || X509_STORE_load_file(store.get(), ca_file.c_str()) == 1);
+  ERR_clear_error();
+  return loaded ? store : nullptr;
+}
+
+// The same, read once for all connections: the system's are more than a hundred, which take some 20 ms and a
+// megabyte. They are read anew when `ca_file` has changed, and every hour, as the system's are updated. Thread-safe.
+std::shared_ptr<X509_STORE> shared_store(const std::string& ca_file) {
+  struct Read {
+    std::shared_ptr<X509_STORE> store;
+    std::filesystem::file_time_type written;
+    SteadyTime at;
+  };
+  constexpr std::chrono::hours longest{1};
+  static Synchronized<std::map<std::string, Read>> all;
+  std::error_code none;
+  const auto written = std::filesystem::last_write_time(ca_file, none);
+  const auto now = SystemClock().steady_now();
+  auto stores = all.lock();
+  auto& read = (*stores)[ca_file];
+  if (read.store == nullptr || read.written != written || now >= read.at + longest)
+    read = {read_store(ca_file), written, now};
+  return read.store;
 }
 
 }  // namespace
@@ -56,10 +98,10 @@ bool ClientTls::prepare(SSL_CTX* context) {
   SSL_CTX_set_msg_callback_arg(context, this);
   switch (trust_.mode) {
     case Trust::Mode::verify: {
-      SSL_CTX_set_default_verify_paths(context);
-      const bool loaded = trust_.ca_file.empty() || SSL_CTX_load_verify_file(context, trust_.ca_file.c_str()) == 1;
-      ERR_clear_error();
-      return loaded;
+      const auto store = shared_store(trust_.ca_file);
+      if (store == nullptr) return false;
+      SSL_CTX_set1_cert_store(context, store.get());  // counts it once more
+      return true;
     }
     case Trust::Mode::pinned:
       SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
