@@ -25,7 +25,7 @@ TEST_CASE("clips wait in the spool for an archive that is away, and come out in 
   Responder responder(rhombus, "", "buffer_seconds = 0\n");
   responder.start();
   const auto at = now_ms() - 600'000;
-  responder.wait_until_done(responder.alert(camera, at, 4));
+  responder.wait_for_picture(responder.alert(camera, at, 4));
 
   const auto away = responder.folder() / "clips-away";
   fs::rename(responder.clips(), away);

@@ -81,7 +81,7 @@ class Archive {
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
                                const Step& step = {}) const;
 
-  // Puts a picture beside a published clip.
+  // Puts a picture beside a published clip; an Error, and no picture, where the clip is not.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
 
   // Removes what a process that ended in publish_thumbnail() has left of it.

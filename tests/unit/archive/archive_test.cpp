@@ -130,6 +130,21 @@ TEST_CASE_METHOD(Fixture, "a clip whose sidecar cannot be had stays under no fin
   CHECK_FALSE(fs::exists(folder / "clips/Door_CAM_20240110_143022_alert_FACE_A1_video.mp4"));
 }
 
+TEST_CASE_METHOD(Fixture, "no picture is written where the archive, and so its clip, is not") {
+  const auto clip = publish("A1", "abc");
+  REQUIRE(clip);
+  const auto picture = folder / "picture.jpg";
+  std::ofstream(picture) << "jpeg";
+  fs::rename(folder / "clips", folder / "away");
+  fs::create_directory(folder / "clips");  // the empty mount point
+  CHECK_FALSE(archive.publish_thumbnail(picture, clip->path));
+  CHECK(files() == 0);
+  fs::remove(folder / "clips");
+  fs::rename(folder / "away", folder / "clips");
+  CHECK(archive.publish_thumbnail(picture, clip->path));
+  CHECK(files() == 3);
+}
+
 TEST_CASE_METHOD(Fixture, "too little space is an error of its kind, and says what to do") {
   REQUIRE(archive.check_writable());
   CHECK(archive.check_space(0));
