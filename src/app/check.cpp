@@ -368,7 +368,7 @@ Result<std::vector<LanAttempt>> lan_attempts(rhombus::ApiClient& api, const Conf
   return attempts;
 }
 
-// All at the same time, for each that is silent takes its time. Once one has answered the others are broken off.
+// Asks all at the same time: each that is silent takes the whole time limit. The first answer ends the others.
 void reach_all(std::vector<LanAttempt>& attempts) {
   const std::stop_source enough;
   std::vector<std::jthread> asking;

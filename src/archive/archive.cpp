@@ -404,21 +404,19 @@ Result<void> Archive::publish_thumbnail(const fs::path& finished, const std::str
   const auto content = read_file(finished);
   if (!content) return content.error();
   // The archive may be unmounted at any moment: nothing is to be written where it is not.
-  const auto find_clip = [&]() -> Result<void> {
-    const auto there = is_there(directory_ / clip);
-    if (!there) return there.error();
-    if (*there) return {};
-    return Error{ErrorKind::transient, fmt::format("no picture is put beside {}, which is not there", clip)};
-  };
-  if (auto found = find_clip(); !found) return found;
+  const Error no_clip{ErrorKind::transient, fmt::format("no picture is put beside {}, which is not there", clip)};
+  auto there = is_there(directory_ / clip);
+  if (!there) return there.error();
+  if (!*there) return no_clip;
   const auto part = directory_ / unfinished_thumbnail;
   auto named = write_synced(part, *content);
   if (named) named = replace_file(part, path);
   if (named) named = sync_directory(path.parent_path());
   if (!named) remove_quietly(part);
-  auto found = find_clip();
-  if (!found) remove_quietly(path);
-  return named ? found : named;
+  there = is_there(directory_ / clip);
+  if (!there || *there) return named;
+  remove_quietly(path);
+  return no_clip;
 }
 
 void Archive::remove_unfinished_thumbnail() const { remove_quietly(directory_ / unfinished_thumbnail); }

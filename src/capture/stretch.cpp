@@ -201,7 +201,9 @@ std::vector<Footage::Share> Stretch::taken() const {
   }
   // Waits for the drive of another capture: nothing at all would be the wrong answer.
   const std::lock_guard driving(driving_);
-  return footage_ ? footage_->taken() : std::vector<Footage::Share>{};
+  if (footage_) return footage_->taken();
+  auto state = state_.lock();
+  return state->over ? state->taken : std::vector<Footage::Share>{};  // that drive may have been the last one
 }
 
 void Stretch::begin_attempt() {

@@ -48,6 +48,8 @@ std::shared_ptr<X509_STORE> read_store(const std::string& ca_file) {
   const bool loaded = store != nullptr && X509_STORE_set_default_paths(store.get()) == 1 &&
                       (ca_file.empty() || X509_STORE_load_file(store.get(), ca_file.c_str()) == 1);
   ERR_clear_error();
+  // As libcurl allows for its own: `ca_file` may have the server's certificate, or an intermediate one, alone.
+  if (loaded) X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
   return loaded ? store : nullptr;
 }
 

@@ -29,8 +29,8 @@ class ConnectionTable {
   std::vector<std::uint64_t> ids_where(const std::function<bool(const ServerConnection&)>& condition) const;
   // Closes some connections, the oldest of who has the most. False: there is none that may be closed.
   bool make_room();
-  // To be told after each read. What all hold together may be too much: tidy_memory() then closes those that hold
-  // most of who holds the most together.
+  // note_memory() is called after each read. When all connections together hold too much, tidy_memory() takes the
+  // address that holds the most, and closes its connections, the largest first.
   void note_memory(ServerConnection& connection);
   void tidy_memory();
   // Whoever sent something valid is the last to make room for strangers.

@@ -1,7 +1,6 @@
 // Clients whose first TLS message has come, in line for their handshake: the costly part of a connection, and anybody
-// may ask for it. Addresses take turns. Of one address, who came last and who has waited longest take turns: those
-// who have waited may have given up, and those who come later must not keep them waiting for ever. Of the loop thread
-// alone.
+// may ask for it. Addresses take turns. Within an address the newest and the oldest connection take turns: an old one
+// may have given up, but must not wait for ever behind newer ones. Of the loop thread alone.
 #pragma once
 
 #include <cstddef>

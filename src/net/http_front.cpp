@@ -306,7 +306,7 @@ void HttpFront::Impl::queue_handshake(ServerConnection& connection) {
   handshakes.add(connection.peer_group, connection.id);
 }
 
-// `began`: when the loop's turn did. Where reading takes long, it must not leave handshakes a small part of the time.
+// `began`: when this turn of the loop began. Handshakes get as much time as reading took in this turn.
 void HttpFront::Impl::continue_handshakes(SteadyTime began) {
   const auto now = clock.steady_now();
   const auto until = now + std::clamp<SteadyTime::duration>(now - began, handshakes_at_once, most_handshakes_at_once);
@@ -314,7 +314,7 @@ void HttpFront::Impl::continue_handshakes(SteadyTime began) {
     auto* connection = connections.find(*id);
     if (connection == nullptr) continue;
     connection->handshake_queued = false;
-    // Who has gone before the answer to his first message cannot end the handshake.
+    // A client that has gone before our first answer cannot finish the handshake.
     const bool has_gone = connection->peer_is_done && !connection->ssl;
     if (has_gone || (!connection->ssl && !connection->begin_tls((*tls.lock()).get()))) {
       close(*connection);
@@ -328,7 +328,7 @@ void HttpFront::Impl::continue_handshakes(SteadyTime began) {
 void HttpFront::Impl::shake_hands(ServerConnection& connection) {
   switch (connection.accept_tls()) {
     case Io::again:
-      // What did not fit into the socket goes on when the loop hears that there is room.
+      // Output that did not fit into the socket is sent when epoll says that there is room.
       if (!connection.wants_to_write()) queue_handshake(connection);
       return;
     case Io::closed: return close(connection);
@@ -464,7 +464,7 @@ void HttpFront::Impl::after_reply(ServerConnection& connection) {
   if (connection.input_waiting) read_request(connection);
 }
 
-// One read, as of a request: then others have their turn.
+// One read only, so that other connections have their turn.
 void HttpFront::Impl::discard_input(ServerConnection& connection) {
   constexpr std::size_t most = 2U << 20U;  // what a client may have under way when it is refused
   std::array<char, 16 * 1024> buffer;

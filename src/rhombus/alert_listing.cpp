@@ -95,10 +95,6 @@ std::string name_of(const json::Object& entry, std::size_t index) {
   return id ? "alert " + printable(without_secrets(*id), 64) : fmt::format("entry {}", index);
 }
 
-}  // namespace
-
-namespace {
-
 // The list by its name in the present shape, or in the older one; nullopt when it is null. An answer without a list
 // does not say that there were no alerts.
 Result<std::optional<json::Array>> entries_of(const json::Object& answer) {

@@ -1,5 +1,6 @@
 // The front with TLS, and clients that write the records themselves.
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -8,6 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "responder/net/http_client.hpp"
 #include "responder/net/http_front.hpp"
 
 #include "fake_rhombus.hpp"
@@ -166,6 +168,26 @@ TEST_CASE_METHOD(Fixture, "the server keeps nothing of a client that has gone") 
     SSL_shutdown(ssl.get());
   }
   SSL_SESSION_free(session);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a client needs no more than the server's own certificate in ca_file, and notices another") {
+  const auto ca = fake_rhombus::make_ca("one");
+  identity = fake_rhombus::make_server("localhost", {"127.0.0.1"}, &ca);
+  write_identity(identity);
+  REQUIRE(front->reload_certificate());
+  Trust trust;
+  trust.ca_file = in("ca.pem");
+  const auto ask = [&] {
+    const auto url = *Url::parse("https://127.0.0.1:" + std::to_string(front->port()));
+    return HttpConnection(url, trust, {}).get("/", {}, 1024, {});
+  };
+  std::ofstream(trust.ca_file) << identity.certificate_pem();
+  CHECK(ask());
+  CHECK(ask());
+  std::ofstream(trust.ca_file) << fake_rhombus::make_ca("another").certificate_pem();
+  std::filesystem::last_write_time(trust.ca_file, std::filesystem::file_time_type::clock::now() + 1s);
+  CHECK_FALSE(ask());
 }
 
 TEST_CASE_METHOD(Fixture, "the certificate in use is known, a new one after it was read") {
