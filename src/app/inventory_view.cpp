@@ -11,8 +11,6 @@
 namespace responder::app {
 namespace {
 
-constexpr std::size_t whole = 4096;
-
 std::string without_facet(const DeviceId& id) { return id.str().substr(0, id.str().find('.')); }
 
 // What the rows of a list look up. A search through the whole inventory for each row would take minutes where there
@@ -33,7 +31,7 @@ class Index {
   }
   std::string shown_location(const LocationId& id) const {
     const auto name = location_name(id);
-    return printable(name.empty() ? id.str() : name, whole);
+    return name.empty() ? id.str() : name;
   }
   // The gateway that records what is heard at the camera.
   const rhombus::AudioGateway* gateway_of(const rhombus::Camera& camera) const {
@@ -58,7 +56,7 @@ std::string shown_facets(const rhombus::Camera& camera) {
   std::vector<std::string> texts;
   for (const auto& facet : camera.facets)
     texts.push_back(facet.name.empty() ? facet.id : fmt::format("{} {}", facet.id, facet.name));
-  return printable(join(texts, ", "), whole);
+  return join(texts, ", ");
 }
 
 template <class Items>
@@ -112,10 +110,9 @@ Table camera_table(const Inventory& inventory) {
   const Index index(inventory);
   for (const auto& camera : by_name(inventory.cameras)) {
     const auto* gateway = index.gateway_of(camera);
-    table.add({printable(camera.name, whole), camera.id.str(), camera.online ? "online" : "offline",
-               index.shown_location(camera.location), shown_facets(camera),
-               printable(join(camera.lan_addresses, ", "), whole),
-               gateway == nullptr ? "" : printable(gateway->name, whole)});
+    table.add({camera.name, camera.id.str(), camera.online ? "online" : "offline",
+               index.shown_location(camera.location), shown_facets(camera), join(camera.lan_addresses, ", "),
+               gateway == nullptr ? "" : gateway->name});
   }
   return table;
 }
@@ -124,8 +121,7 @@ Table location_table(const Inventory& inventory) {
   Table table({{.heading = "NAME", .may_shrink = true}, {.heading = "UUID"}, {.heading = "CAMERAS"}});
   const Index index(inventory);
   for (const auto& location : by_name(inventory.locations)) {
-    table.add(
-        {printable(location.name, whole), location.id.str(), std::to_string(index.cameras_at(location.id).size())});
+    table.add({location.name, location.id.str(), std::to_string(index.cameras_at(location.id).size())});
   }
   return table;
 }
@@ -143,8 +139,8 @@ Table door_table(const Inventory& inventory, const Config& config) {
     for (const auto& one : cameras_of(door, names, config))
       cameras.push_back((one.name.empty() ? one.camera.str() : one.name) +
                         (one.by_configuration ? " ([[associate]])" : ""));
-    table.add({printable(door.name, whole), door.id.str(), std::string(kind_name(door)),
-               index.shown_location(door.location), printable(join(cameras, ", "), whole)});
+    table.add({door.name, door.id.str(), std::string(kind_name(door)), index.shown_location(door.location),
+               join(cameras, ", ")});
   }
   return table;
 }
