@@ -11,17 +11,14 @@ using fuzz::require;
 
 namespace {
 
+const std::string path = "/api/x/y";
+
 template <class Read>
 void check(const Result<Read>& result) {
   if (!result) fuzz::require_one_line(result.error().message);
 }
 
-}  // namespace
-
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::string path = "/api/x/y";
-  const std::string text(fuzz::as_text(data, size));
-
+void check_devices(const std::string& text) {
   const auto cameras = read_cameras(path, text);
   check(cameras);
   if (cameras) {
@@ -44,6 +41,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (presence && *presence) {
     for (const auto& held : **presence) require(held.start <= held.end, "what begins ends later");
   }
+}
+
+void check_alerts(const std::string& text) {
   const auto details = read_alert_details(path, text);
   check(details);
   if (details) {
@@ -58,6 +58,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     for (const auto& listed : page->alerts) require(is_safe_id(listed.alert.id.str()), "an alert's id is safe");
     for (const auto& cursor : page->told) require(is_safe_id(cursor.id.str()), "a cursor's id is safe");
   }
+}
+
+void check_secrets_and_settings(const std::string& text) {
   const auto settings = read_webhook_settings(path, text);
   check(settings);
   if (settings) {
@@ -83,5 +86,14 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     require(!token->empty(), "no token is none");
     for (const char c : token->reveal()) require(c > 0x20 && c < 0x7F && c != ';', "a token fits into a cookie");
   }
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text(fuzz::as_text(data, size));
+  check_devices(text);
+  check_alerts(text);
+  check_secrets_and_settings(text);
   return 0;
 }
