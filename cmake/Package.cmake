@@ -57,7 +57,11 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "ca-certificates, systemd | systemd-standalone-sysusers | systemd-sysusers")
+# Loaded while the program runs, where dpkg-shlibdeps does not see it.
+string(REGEX MATCH "^[0-9]+" avformat_major ${libav_libavformat_VERSION})
+string(REGEX MATCH "^[0-9]+" swscale_major ${libav_libswscale_VERSION})
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libavformat${avformat_major} | libavformat-extra${avformat_major}, \
+libswscale${swscale_major}, ca-certificates, systemd | systemd-standalone-sysusers | systemd-sysusers")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "autossh, caddy | haproxy | nginx, prometheus, rclone")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "takes the footage of Rhombus alerts onto own storage")
 set(CPACK_PACKAGE_DESCRIPTION

@@ -11,6 +11,7 @@
 
 #include "responder/base/file.hpp"
 #include "responder/base/time_text.hpp"
+#include "responder/media/footage_libraries.hpp"
 
 #include "archive_marker.hpp"
 #include "deliveries.hpp"
@@ -152,6 +153,7 @@ rhombus::ApiOptions command_api_options(const Config& config) {
 Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config, WorkLocks locks,
                                                             journal::Writer& writer, rhombus::ApiClient& api,
                                                             Clock& clock, Observers observers) {
+  if (auto loaded = media::load_footage_libraries(); !loaded) return loaded.error();
   // A connection of its own: looking at an archive that does not answer must not keep the writer from its work.
   auto journal = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_write);
   if (!journal) return with_context(journal.error(), "journal.path");

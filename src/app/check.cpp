@@ -13,6 +13,7 @@
 #include "responder/base/text.hpp"
 #include "responder/base/time_text.hpp"
 #include "responder/deliver/program.hpp"
+#include "responder/media/footage_libraries.hpp"
 #include "responder/net/certificate.hpp"
 
 #include "archive_marker.hpp"
@@ -108,6 +109,12 @@ void check_archive(const Config& config, Findings& findings, std::optional<journ
 }
 
 // The disks beside the archive's. Without room on the journal's, webhooks are answered with 503.
+void check_footage_libraries(Findings& findings) {
+  const auto loaded = media::load_footage_libraries();
+  if (!loaded) return findings.wrong("FFmpeg", loaded.error().message);
+  findings.good("FFmpeg", "its libraries are there");
+}
+
 void check_disks(const Config& config, Findings& findings) {
   constexpr std::uint64_t least_for_journal = 64U << 20U;
   const auto check = [&](std::string_view key, const std::filesystem::path& folder, std::uint64_t least) {
@@ -518,6 +525,7 @@ int check(const Config& config) {
   check_serve(config, findings, journal, clock.wall_now());
   check_disks(config, findings);
   check_archive(config, findings, journal);
+  check_footage_libraries(findings);
   check_certificates(config, findings, clock.wall_now());
   check_hooks(config, findings);
   check_offsite(config, findings, clock);

@@ -61,7 +61,9 @@ int run(int argc, char** argv) {
   // Before the first thread, the log's, which would otherwise take the signals.
   std::optional<app::Signals> signals;
   if (command.minds_signals()) signals.emplace();
-  if (auto logging = setup_logging(config->log.level, config->log.format); !logging)
+  // Who works on alerts may have much to say at once; the others say a line or two and are to start fast.
+  const std::size_t queued_records = command.minds_signals() ? 8192 : 256;
+  if (auto logging = setup_logging(config->log.level, config->log.format, queued_records); !logging)
     return app::complain(logging.error().message);
   const int status = command.run({*config, line.config_file(), signals ? &*signals : nullptr});
   shutdown_logging();

@@ -94,7 +94,7 @@ bool stderr_is_journal() {
   return stream == fmt::format("{}:{}", info.st_dev, info.st_ino);
 }
 
-Result<void> setup_logging(std::string_view level, LogFormat format) {
+Result<void> setup_logging(std::string_view level, LogFormat format, std::size_t queued_records) {
   if (level == "warning") level = "warn";  // as the log itself writes it
   constexpr std::array<std::string_view, 5> levels = {"trace", "debug", "info", "warn", "error"};
   if (std::find(levels.begin(), levels.end(), level) == levels.end()) {
@@ -102,7 +102,6 @@ Result<void> setup_logging(std::string_view level, LogFormat format) {
         ErrorKind::permanent,
         fmt::format("log level '{}' is unknown: give trace, debug, info, warn or error", printable(level, 40))};
   }
-  constexpr std::size_t queued_records = 8192;
   spdlog::init_thread_pool(queued_records, 1);
   auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
   const bool for_journal = stderr_is_journal();

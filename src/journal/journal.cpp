@@ -63,6 +63,7 @@ Result<void> migrate(Database& database) {
   if (auto done = execute(version == 1, take_over_version_1); !done) return done.error();
   if (auto done = execute(version == 2, from_version_2); !done) return done.error();
   if (auto done = execute(version == 2 || version == 3, from_version_3); !done) return done.error();
+  if (auto done = database.execute(add_totals); !done) return done.error();
   return transaction->commit();
 }
 

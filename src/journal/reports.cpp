@@ -188,21 +188,17 @@ Result<std::optional<WallTime>> Journal::last_webhook_alert() {
 }
 
 Result<Counts> Journal::counts() {
-  auto query = impl_->statement(
-      "SELECT state, count(*), min(CASE WHEN state = 'waiting' THEN received_ms END) FROM captures GROUP BY state");
+  auto query = impl_->statement("SELECT state, captures FROM totals");
   if (!query) return query.error();
   Counts counts;
   (*query)->bind();
   while (true) {
     const auto row = (*query)->step();
     if (!row) return row.error();
-    if (!*row) return counts;
+    if (!*row) break;
     const auto count = static_cast<std::uint64_t>((*query)->integer(1));
     switch (parse_state((*query)->text(0)).value_or(State::failed)) {
-      case State::waiting:
-        counts.waiting = count;
-        counts.oldest_waiting = from_ms((*query)->integer(2));
-        break;
+      case State::waiting: counts.waiting = count; break;
       case State::capturing: counts.capturing = count; break;
       case State::done: counts.done = count; break;
       case State::partial: counts.partial = count; break;
@@ -210,6 +206,13 @@ Result<Counts> Journal::counts() {
       case State::ignored: counts.ignored = count; break;
     }
   }
+  auto oldest = impl_->statement("SELECT min(received_ms) FROM captures WHERE state = 'waiting'");
+  if (!oldest) return oldest.error();
+  (*oldest)->bind();
+  if (const auto row = (*oldest)->step(); !row) return row.error();
+  if (!(*oldest)->is_null(0)) counts.oldest_waiting = from_ms((*oldest)->integer(0));
+  (*oldest)->reset();
+  return counts;
 }
 
 Result<std::vector<CaptureId>> Journal::open_ids() {

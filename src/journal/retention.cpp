@@ -100,10 +100,7 @@ Result<HeldCaptures> Journal::set_held(const AlertId& alert, bool held) {
 }
 
 Result<StoredTotals> Journal::stored_totals() {
-  auto query = impl_->statement(
-      "SELECT count(*) FILTER (WHERE removed_ms IS NULL), coalesce(sum(bytes) FILTER (WHERE removed_ms IS NULL), 0), "
-      "count(*) FILTER (WHERE removed_ms IS NULL AND held = 1), count(removed_ms) FROM captures NOT INDEXED "
-      "WHERE clip IS NOT NULL");
+  auto query = impl_->statement("SELECT sum(clips), sum(clip_bytes), sum(held), sum(removed) FROM totals");
   if (!query) return query.error();
   (*query)->bind();
   const auto row = (*query)->step();

@@ -24,6 +24,10 @@
 // target and outcome, written with that outcome unless the target was last told the same of the same clip (sha256);
 // next_ms says when to try it (again), without it is over: delivered (delivered_ms) or given up (reason).
 //
+// totals: one row for each state: how many captures are in it; of these, how many have a clip in the archive, its bytes,
+// how many of those clips are held, and how many clips retention has removed. Triggers keep it, in the commit of the
+// change that it counts, so that looking takes no longer the more captures there are.
+//
 // pins: the public key a LAN device was first seen with.
 //
 // facts: what this journal remembers beside its captures, by name: `archive_id`, the marker of its archive; `verify`,
@@ -35,7 +39,7 @@
 
 namespace responder::journal {
 
-inline constexpr int schema_version = 4;
+inline constexpr int schema_version = 5;
 
 inline constexpr const char* create_schema = R"sql(
 CREATE TABLE captures (
@@ -131,8 +135,6 @@ CREATE TABLE facts (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-
-PRAGMA user_version = 4;
 )sql";
 
 // From version 1: partial captures may be tried again, and the tables that came with that.
@@ -162,7 +164,6 @@ CREATE INDEX captures_future ON captures (alert_ms) WHERE state = 'ignored' AND 
 CREATE TABLE leftovers (
   clip TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 3;
 )sql";
 
 // From version 3: ranges, retention, and who is told of finished captures.
@@ -195,8 +196,51 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (target, next_ms) WHERE next_ms IS NOT NULL;
 CREATE INDEX deliveries_given_up ON deliveries (target) WHERE next_ms IS NULL AND delivered_ms IS NULL;
 CREATE INDEX deliveries_of ON deliveries (capture, target);
+)sql";
 
-PRAGMA user_version = 4;
+// Totals that were counted anew each time, up to version 4.
+inline constexpr const char* add_totals = R"sql(
+CREATE TABLE totals (
+  state      TEXT    PRIMARY KEY,
+  captures   INTEGER NOT NULL DEFAULT 0,
+  clips      INTEGER NOT NULL DEFAULT 0,
+  clip_bytes INTEGER NOT NULL DEFAULT 0,
+  held       INTEGER NOT NULL DEFAULT 0,
+  removed    INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+INSERT INTO totals (state) VALUES ('waiting'), ('capturing'), ('done'), ('partial'), ('failed'), ('ignored');
+INSERT OR REPLACE INTO totals
+  SELECT state, count(*), sum(clip IS NOT NULL AND removed_ms IS NULL),
+    sum(CASE WHEN clip IS NOT NULL AND removed_ms IS NULL THEN coalesce(bytes, 0) ELSE 0 END),
+    sum(clip IS NOT NULL AND removed_ms IS NULL AND held), sum(clip IS NOT NULL AND removed_ms IS NOT NULL)
+  FROM captures GROUP BY state;
+
+CREATE TRIGGER captures_counted AFTER INSERT ON captures BEGIN
+  UPDATE totals SET captures = captures + 1,
+    clips = clips + (new.clip IS NOT NULL AND new.removed_ms IS NULL),
+    clip_bytes = clip_bytes + (new.clip IS NOT NULL AND new.removed_ms IS NULL) * coalesce(new.bytes, 0),
+    held = held + (new.clip IS NOT NULL AND new.removed_ms IS NULL AND new.held),
+    removed = removed + (new.clip IS NOT NULL AND new.removed_ms IS NOT NULL)
+  WHERE state = new.state;
+END;
+CREATE TRIGGER captures_counted_anew AFTER UPDATE OF state, clip, bytes, held, removed_ms ON captures
+WHEN (old.state, old.clip IS NULL, old.bytes, old.held, old.removed_ms IS NULL) IS NOT
+  (new.state, new.clip IS NULL, new.bytes, new.held, new.removed_ms IS NULL) BEGIN
+  UPDATE totals SET captures = captures - 1,
+    clips = clips - (old.clip IS NOT NULL AND old.removed_ms IS NULL),
+    clip_bytes = clip_bytes - (old.clip IS NOT NULL AND old.removed_ms IS NULL) * coalesce(old.bytes, 0),
+    held = held - (old.clip IS NOT NULL AND old.removed_ms IS NULL AND old.held),
+    removed = removed - (old.clip IS NOT NULL AND old.removed_ms IS NOT NULL)
+  WHERE state = old.state;
+  UPDATE totals SET captures = captures + 1,
+    clips = clips + (new.clip IS NOT NULL AND new.removed_ms IS NULL),
+    clip_bytes = clip_bytes + (new.clip IS NOT NULL AND new.removed_ms IS NULL) * coalesce(new.bytes, 0),
+    held = held + (new.clip IS NOT NULL AND new.removed_ms IS NULL AND new.held),
+    removed = removed + (new.clip IS NOT NULL AND new.removed_ms IS NOT NULL)
+  WHERE state = new.state;
+END;
+CREATE INDEX captures_waiting ON captures (received_ms) WHERE state = 'waiting';
+PRAGMA user_version = 5;
 )sql";
 
 }  // namespace responder::journal

@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include "responder/base/file.hpp"
@@ -17,16 +16,6 @@
 #include "libav.hpp"
 
 namespace responder::media {
-
-Error av_error(int code, std::string_view what) {
-  if (code == AVERROR(ENOSPC) || code == AVERROR(EIO) || code == AVERROR(EDQUOT) || code == AVERROR(EROFS)) {
-    return errno_error(AVUNERROR(code), what);
-  }
-  std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
-  av_strerror(code, text.data(), text.size());
-  return Error{code == AVERROR(ENOMEM) ? ErrorKind::transient : ErrorKind::permanent,
-               fmt::format("{}: {}", what, text.data())};
-}
 
 namespace {
 
@@ -395,19 +384,9 @@ StreamSummary summarize(const TrackReader& reader) {
 
 }  // namespace
 
-void tame_libav() {
-  constexpr std::size_t max_allocation = 192U << 20U;
-  static const bool once = [] {
-    av_log_set_level(AV_LOG_FATAL);
-    av_max_alloc(max_allocation);
-    return true;
-  }();
-  static_cast<void>(once);
-}
-
 Result<ClipSummary> remux(std::span<const TakenTrack> tracks, const std::filesystem::path& output,
                           const ClipMetadata& metadata, std::stop_token stop) {
-  tame_libav();
+  if (auto loaded = load_libav(); !loaded) return loaded.error();
   std::vector<std::unique_ptr<TrackReader>> readers;
   ClipSummary clip;
   std::optional<Micros> first;

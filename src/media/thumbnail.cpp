@@ -1,9 +1,5 @@
 #include "responder/media/thumbnail.hpp"
 
-extern "C" {
-#include <libswscale/swscale.h>
-}
-
 #include "responder/base/file.hpp"
 
 #include "libav.hpp"
@@ -96,7 +92,7 @@ Result<Packet> encode(const AVFrame& picture) {
 }  // namespace
 
 Result<void> write_thumbnail(const std::filesystem::path& clip, Micros at, const std::filesystem::path& output) {
-  tame_libav();  // after a restart the picture of a clip in the spool comes before any clip is put together
+  if (auto loaded = load_libav(); !loaded) return loaded;
   AVFormatContext* raw = nullptr;
   if (const int code = avformat_open_input(&raw, clip.c_str(), nullptr, nullptr); code < 0)
     return av_error(code, what);

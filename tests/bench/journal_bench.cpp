@@ -3,7 +3,7 @@
 //   journal-bench scale               one accept, one claim and the start, with 100 and with 100,000 alerts
 //   journal-bench accept SECONDS      accepted alerts a second through the writer, submitted by 64 threads and by one
 //   journal-bench status RUNS         `status` beside a writer that commits back to back: the median and the worst
-//   time journal-bench due WAITING         one look for what is due, and one at open windows, with so many that wait
+//   journal-bench due WAITING         one look for what is due, and one at open windows, with so many that wait
 //   journal-bench syncs SECONDS DIR   a plain loop of one fsync for each record, on the disk of DIR
 //   journal-bench catch-up ALERTS     one pass over so many alerts at 10 requests a second: time and memory
 //   journal-bench events CAPTURES     pages of `events`, common and rare ones, with so many captures in the journal

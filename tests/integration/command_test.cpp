@@ -3,6 +3,11 @@
 #include <fstream>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+extern "C" {
+#include <libavformat/version.h>
+}
 
 #include "responder_process.hpp"
 
@@ -124,4 +129,27 @@ TEST_CASE("events and status of a journal") {
   check_complaint(run_responder({"--config", write(folder, second), "serve"}), "another program has it");
   responder.stop(SIGTERM);
   CHECK(run_responder({"--config", config, "status"}).out.find("does not run") != std::string::npos);
+}
+
+TEST_CASE("FFmpeg's libraries are loaded by who works on footage alone, and their absence is said") {
+  const TempFolder folder;
+  std::ofstream(folder / fmt::format("libavformat.so.{}", LIBAVFORMAT_VERSION_MAJOR)) << "not a library";
+  std::filesystem::create_directory(folder / "clips");
+  const auto config = write(
+      folder, fmt::format("[rhombus]\napi_key = \"k\"\napi_url = \"https://127.0.0.1:1\"\n[webhook]\nlisten = \"\"\n"
+                          "[archive]\ndirectory = \"{}\"\n[journal]\npath = \"{}\"\n",
+                          (folder / "clips").string(), (folder / "state/journal.db").string()));
+  const std::map<std::string, std::string> environment{{"LD_LIBRARY_PATH", folder.path().string()}};
+  const auto says_so = [](const std::string& text) {
+    CAPTURE(text);
+    CHECK(text.find("cannot load FFmpeg's libavformat.so.") != std::string::npos);
+    CHECK(text.find("install FFmpeg's libraries") != std::string::npos);
+  };
+  const auto checked = run_responder({"--config", config, "check"}, environment);
+  says_so(checked.out);
+  CHECK(checked.out.find("WRONG  FFmpeg") != std::string::npos);
+  const auto served = run_responder({"--config", config, "serve"}, environment);
+  CHECK(served.status != 0);
+  says_so(served.err);
+  CHECK(run_responder({"--config", config, "status"}, environment).status == 0);
 }

@@ -54,7 +54,7 @@ class StderrInFile {
 };
 
 void log_all_levels(LogFormat format) {
-  REQUIRE(setup_logging("trace", format));
+  REQUIRE(setup_logging("trace", format, 1024));
   spdlog::debug("a debug line");
   spdlog::info("an info line");
   spdlog::warn("a warning\nin two lines");
@@ -94,7 +94,7 @@ TEST_CASE("where stderr is not the stream that systemd named, lines have a time 
 
 TEST_CASE("the level may be given as the log writes it") {
   const StderrInFile file;
-  REQUIRE(setup_logging("warning", LogFormat::text));
+  REQUIRE(setup_logging("warning", LogFormat::text, 1024));
   spdlog::info("not shown");
   spdlog::warn("shown");
   shutdown_logging();

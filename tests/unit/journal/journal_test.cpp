@@ -568,13 +568,38 @@ PRAGMA user_version = 1;
 }
 
 namespace {
+const std::string without_version_5 =
+    "DROP TRIGGER captures_counted; DROP TRIGGER captures_counted_anew; DROP TABLE totals; DROP INDEX captures_waiting;";
 const std::string without_version_4 =
+    without_version_5 +
     "DROP INDEX captures_clips; DROP INDEX captures_named; DROP INDEX captures_held; DROP TABLE deliveries; DROP "
     "TABLE targets; ALTER TABLE "
     "captures DROP COLUMN kind; "
     "ALTER TABLE captures DROP COLUMN held; ALTER TABLE captures DROP COLUMN removed_ms; "
     "ALTER TABLE captures DROP COLUMN damage;";
 }  // namespace
+
+TEST_CASE("a journal of version 4 is taken over with its totals") {
+  const test::TempFolder folder;
+  {
+    auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+    REQUIRE(journal.accept(capture("a")));
+    const auto id = journal.accept(capture("b"))->id;
+    REQUIRE(*journal.claim(id, "me", t0, t0 + 20s));
+    REQUIRE(journal.finish(id, "me", outcome(State::done, "", clip_on_disk), t0));
+  }
+  sqlite3* raw = nullptr;
+  REQUIRE(sqlite3_open((folder / "j.db").c_str(), &raw) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(raw, (without_version_5 + "PRAGMA user_version = 4;").c_str(), nullptr, nullptr, nullptr) ==
+          SQLITE_OK);
+  sqlite3_close(raw);
+  auto journal = *Journal::open(folder / "j.db", Journal::Mode::read_write);
+  CHECK(journal.counts()->waiting == 1);
+  CHECK(journal.counts()->oldest_waiting == t0);
+  CHECK(journal.counts()->done == 1);
+  CHECK(journal.stored_totals()->clips == 1);
+  CHECK(journal.stored_totals()->bytes == clip_on_disk.bytes);
+}
 
 TEST_CASE("a journal of version 3 is taken over whole") {
   const test::TempFolder folder;
@@ -1123,7 +1148,7 @@ TEST_CASE_METHOD(Fixture, "looking needs no turn among those that write") {
 }
 
 TEST_CASE("who looks brings no journal up to date, and says in one line why it cannot be looked at") {
-  for (const int version : {0, 3, 5, 99}) {
+  for (const int version : {0, 3, 4, 99}) {
     CAPTURE(version);
     const test::TempFolder folder;
     { REQUIRE(Journal::open(folder / "j.db", Journal::Mode::read_write)); }
@@ -1134,7 +1159,7 @@ TEST_CASE("who looks brings no journal up to date, and says in one line why it c
     CHECK(looking.error().message.find('\n') == std::string::npos);
     if (version != 0) {
       CHECK(looking.error().message.find("the journal has version " + std::to_string(version) +
-                                         ", this program knows 4: use the program that serve runs") !=
+                                         ", this program knows 5: use the program that serve runs") !=
             std::string::npos);
     }
     CHECK(files_in(folder.path()) == before);
