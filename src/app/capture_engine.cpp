@@ -181,8 +181,11 @@ Result<std::unique_ptr<CaptureEngine>> CaptureEngine::start(const Config& config
   if (!told) return with_context(told.error(), "journal.path");
   auto delivering = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
   if (!delivering) return with_context(delivering.error(), "journal.path");
+  auto confirming = journal::Journal::open(config.journal.path, journal::Journal::Mode::read_only);
+  if (!confirming) return with_context(confirming.error(), "journal.path");
   return std::unique_ptr<CaptureEngine>(new CaptureEngine(
-      config, std::move(locks), {*marker, *id, std::move(*journal), std::move(*delivering), std::move(*for_keeper)},
+      config, std::move(locks),
+      {*marker, *id, std::move(*journal), std::move(*delivering), std::move(*for_keeper), std::move(*confirming)},
       writer, api, clock, observers));
 }
 
@@ -201,12 +204,14 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
       spool_(config.spool_directory(),
              {static_cast<std::uint64_t>(config.capture.spool_max_bytes), spool_reserve(config)}, clock),
       stretches_(footage_, spool_),
+      confirmer_(config.capture.confirm, api, std::move(found.confirming), writer, clock),
       environment_{api,
                    directory_,
                    footage_,
                    stretches_,
                    spool_,
                    writer,
+                   confirmer_,
                    clock,
                    seconds(config.capture.retry_for_seconds),
                    connections_by_rule(config),
@@ -218,7 +223,11 @@ CaptureEngine::CaptureEngine(const Config& config, WorkLocks locks, Found found,
                  layouts_by_rule(config), writer, clock, told_on(observers.ended), take_out(config)),
       pool_(
           {.workers = static_cast<std::size_t>(config.capture.workers), .owner = owner_}, environment_, writer,
-          std::move(found.reading), [this] { publisher_.notify(); }, told_on(observers.ended)) {}
+          std::move(found.reading), [this] { publisher_.notify(); }, told_on(observers.ended)) {
+  confirmer_.start([this](journal::CaptureId id) { pool_.wake(id, false); });
+}
+
+CaptureEngine::~CaptureEngine() { confirmer_.stop(); }  // it wakes the pool
 
 // An end that is written down has its deliveries.
 capture::Publisher::Observer CaptureEngine::told_on(capture::Publisher::Observer ended) {
@@ -234,6 +243,7 @@ capture::TakeOut CaptureEngine::take_out(const Config& config) {
 }
 
 bool CaptureEngine::stop(milliseconds within, milliseconds for_deliveries) {
+  confirmer_.stop();
   pool_.stop();
   // Side by side, so that two that hang take no longer than one.
   auto publisher_ended = std::async(std::launch::async, [&] { return publisher_.stop(within); });

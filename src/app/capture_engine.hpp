@@ -42,6 +42,8 @@ class CaptureEngine {
   static Result<std::unique_ptr<CaptureEngine>> start(const Config& config, WorkLocks locks, journal::Writer& writer,
                                                       rhombus::ApiClient& api, Clock& clock, Observers observers);
 
+  ~CaptureEngine();
+
   // A capture may be due, or its alert has grown: from any thread, without waiting. `live`: it came by webhook.
   void wake(journal::CaptureId id, bool live) { pool_.wake(id, live); }
 
@@ -70,6 +72,7 @@ class CaptureEngine {
     journal::Journal reading;     // of the scheduler
     journal::Journal delivering;  // of the deliverer
     journal::Journal for_keeper;
+    journal::Journal confirming;  // of the confirmer
   };
   CaptureEngine(const Config& config, WorkLocks locks, Found found, journal::Writer& writer, rhombus::ApiClient& api,
                 Clock& clock, const Observers& observers);
@@ -86,6 +89,7 @@ class CaptureEngine {
   archive::Archive archive_;
   archive::Spool spool_;
   capture::StretchStore stretches_;
+  capture::Confirmer confirmer_;
   capture::Environment environment_;
   capture::PicturesInHand pictures_;
   deliver::Deliverer deliverer_;

@@ -91,7 +91,11 @@ std::vector<std::string> as_lines(const CaptureReport& report) {
   add("sidecar", report.sidecar.string());
   add("picture", report.picture.string());
   if (capture.published) {
-    for (const auto& gap : capture.published->gaps) add("gap", span(gap.start, gap.end));
+    for (const auto& gap : capture.published->gaps) {
+      const auto what = gap.reason == journal::GapReason::placeholder ? " (placeholder)" : "";
+      add("gap", span(gap.start, gap.end) + what);
+    }
+    add("presence", std::string(to_string(capture.published->presence)));
   }
   for (const auto& delivery : report.deliveries) add("delivery", describe_delivery(delivery));
   for (auto& line : lines) line = printable(line, whole);

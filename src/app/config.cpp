@@ -37,6 +37,7 @@ const std::vector<std::pair<std::string, archive::Layout>> layouts{{"flat", arch
                                                                    {"by-camera", archive::Layout::by_camera}};
 
 const std::vector<Key<Config>>& known_keys() {
+  using capture::Confirm;
   using capture::ConnectionMode;
   using capture::LanTls;
   constexpr std::int64_t year = 366LL * 86400;
@@ -96,6 +97,9 @@ const std::vector<Key<Config>>& known_keys() {
       choice<LanTls>(
           "capture.lan_tls", {{"pin", LanTls::pin}, {"verify", LanTls::verify}, {"insecure", LanTls::insecure}},
           [](Config & c) -> auto& { return c.capture.lan_tls; }),
+      choice<Confirm>(
+          "capture.confirm", {{"all", Confirm::all}, {"wan", Confirm::wan}, {"off", Confirm::off}},
+          [](Config & c) -> auto& { return c.capture.confirm; }),
       integer(
           "capture.segment_connections", 1, 16, [](Config & c) -> auto& { return c.capture.segment_connections; }),
       integer(

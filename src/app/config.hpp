@@ -15,6 +15,7 @@
 #include "responder/base/error.hpp"
 #include "responder/base/log.hpp"
 #include "responder/base/secret.hpp"
+#include "responder/capture/confirm.hpp"
 #include "responder/capture/footage.hpp"
 #include "responder/net/listen_address.hpp"
 
@@ -53,6 +54,7 @@ struct Config {
     std::int64_t default_duration_seconds = 120;
     capture::ConnectionMode connection = capture::ConnectionMode::automatic;
     capture::LanTls lan_tls = capture::LanTls::pin;
+    capture::Confirm confirm = capture::Confirm::all;
     std::int64_t segment_connections = 4;
     std::int64_t retry_for_seconds = 86400;
     std::int64_t recording_lag_milliseconds = 300;

@@ -31,6 +31,16 @@ std::string clip_or_reason(const journal::Capture& capture) {
   return capture.reason.empty() ? clip : fmt::format("{} ({})", capture.reason, clip);
 }
 
+// With what a person has to know to trust the clip.
+std::string state_of(const journal::Capture& capture) {
+  std::string state(to_string(capture.state));
+  const auto presence = capture.published ? capture.published->presence : journal::PresenceState::not_told;
+  if (presence == journal::PresenceState::pending) state += ", to be confirmed";
+  if (presence == journal::PresenceState::unknown) state += ", not confirmed";
+  if (capture.held) state += ", held";
+  return state;
+}
+
 Table empty_table() {
   return Table({{.heading = "WINDOW FROM"},
                 {.heading = "CAMERA", .may_shrink = true},
@@ -44,11 +54,10 @@ Table empty_table() {
 std::vector<std::string> as_row(const journal::Capture& capture) {
   constexpr std::size_t whole = 4096;
   const auto& name = capture.camera_name.empty() ? capture.camera.str() : capture.camera_name;
-  const auto state = std::string(to_string(capture.state));
   return {format_rfc3339(WallTime(capture.window_start)),
           printable(name, whole),
           printable(join(capture.activities, ","), whole),
-          capture.held ? state + ", held" : state,
+          state_of(capture),
           fmt::format("{:>4} s", (capture.window_end - capture.window_start).count()),
           capture.alert.str(),
           printable(clip_or_reason(capture), whole)};

@@ -229,6 +229,7 @@ void Daemon::refresh_gauges() {
   // Whoever found them, the poller or a catch-up beside us.
   if (const auto missed = ingest::webhooks_missed_ever(counting_, clock_.wall_now()))
     metrics_.set_webhooks_missed(*missed);
+  if (const auto unconfirmed = counting_.count_unconfirmed()) metrics_.set_clips_unconfirmed(*unconfirmed);
   if (const auto deliveries = counting_.delivery_counts()) {
     for (const auto& one : *deliveries) metrics_.set_deliveries(one.target, one.waiting, one.given_up);
   }

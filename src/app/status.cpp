@@ -27,6 +27,7 @@ struct Status {
   std::string push_path;
   std::vector<journal::DeliveryCounts> deliveries;
   journal::StoredTotals stored;
+  std::uint64_t unconfirmed = 0;
   journal::Journal::Waiting waiting_for_archive;
   std::vector<RefusedDevice> refused;
   std::string archive_problem;  // then nothing is known of its space
@@ -71,6 +72,7 @@ Result<Status> collect(const Config& config, journal::Journal& journal) {
   if (done) done = store(status.push_path, describe_silence(journal, now));
   if (done) done = store(status.deliveries, journal.delivery_counts());
   if (done) done = store(status.stored, journal.stored_totals());
+  if (done) done = store(status.unconfirmed, journal.count_unconfirmed());
   if (done) done = store(status.waiting_for_archive, journal.waiting_for_archive());
   if (done) done = store(status.refused, refused_devices(journal));
   if (!done) return done.error();
@@ -129,7 +131,8 @@ std::string as_json(const Config& config, const Status& status) {
     json.begin_object().field("device", one.device.str()).field("since", format_rfc3339(one.since)).end_object();
   json.end_array();
   json.key("clips").begin_object().field("stored", status.stored.clips).field("bytes", status.stored.bytes);
-  json.field("held", status.stored.held).field("removed", status.stored.removed).end_object();
+  json.field("held", status.stored.held).field("removed", status.stored.removed);
+  json.field("unconfirmed", status.unconfirmed).end_object();
   json.key("waiting_for_archive").begin_object().field("clips", status.waiting_for_archive.clips);
   json.field("reason", status.waiting_for_archive.reason).end_object();
   json.field("journal", config.journal.path);
@@ -177,6 +180,9 @@ void print_text(const Config& config, const Status& status) {
   if (counts.oldest_waiting) fmt::print("oldest     waiting since {}\n", format_rfc3339(*counts.oldest_waiting));
   fmt::print("clips      {} ({}), {} held; {} removed by retention\n", status.stored.clips,
              size_text(status.stored.bytes), status.stored.held, status.stored.removed);
+  if (status.unconfirmed > 0)
+    fmt::print("presence   {} clips are still to be confirmed by Rhombus's list of existing footage\n",
+               status.unconfirmed);
   if (const auto& waiting = status.waiting_for_archive; waiting.clips > 0)
     fmt::print("waiting    {} clips wait for the archive{}\n", waiting.clips,
                waiting.reason.empty() ? "" : ": " + printable(waiting.reason, 400));

@@ -360,6 +360,22 @@ Result<ArchivedClip> Archive::publish_as(const fs::path& stem, const fs::path& f
   return clip;
 }
 
+Result<void> Archive::rewrite_sidecar(const std::string& clip,
+                                      const std::function<std::optional<std::string>(std::string)>& change) const {
+  auto path = directory_ / clip;
+  path.replace_extension(".json");
+  auto present = read_file(path);
+  if (!present) return present.error().kind == ErrorKind::not_found ? Result<void>{} : present.error();
+  const auto text = change(std::move(*present));
+  if (!text) return {};
+  const auto part = temporary(path);
+  auto written = write_synced(part, *text);
+  if (written) written = replace_file(part, path);
+  if (written) written = sync_directory(path.parent_path());
+  if (!written) remove_quietly(part);
+  return written;
+}
+
 // Those of the layout. The archive's own folder is not made: where it is missing, the archive is away.
 Result<void> Archive::make_folders(const fs::path& clip) const {
   auto folder = directory_;

@@ -9,6 +9,7 @@
 #include "responder/base/text.hpp"
 #include "responder/capture/sidecar.hpp"
 #include "responder/media/assemble.hpp"
+#include "responder/media/coverage.hpp"
 
 namespace responder::capture {
 namespace {
@@ -24,15 +25,8 @@ constexpr int attempts_for_unknown_cameras = 6;  // with growing waits, some min
 constexpr seconds recorded_by{5};                // after its end, a window is as good as it will be just now
 constexpr int attempts_at_what_seems_wrong = 3;  // for good: a manifest nobody can use, say
 constexpr seconds asked_again_after{5};
+constexpr std::chrono::minutes gone_after{15};       // what Rhombus has no footage of, and what may still come
 constexpr std::chrono::minutes goes_on_at_most{10};  // an alert that is never said to be final
-
-// From a window's timeline to the wall clock.
-Gap to_gap(const media::Interval& interval, std::chrono::sys_seconds window_start) {
-  const auto wall = [&](Micros offset) {
-    return WallTime(window_start) + std::chrono::floor<std::chrono::milliseconds>(offset);
-  };
-  return {wall(interval.start), wall(interval.end)};
-}
 
 WallTime::duration total(const std::vector<Gap>& gaps) {
   WallTime::duration sum{0};
@@ -53,6 +47,19 @@ std::uint64_t bytes_of(const std::vector<media::TakenTrack>& tracks) {
     }
   }
   return sum;
+}
+
+// What was taken of a placeholder's time goes, so that the next attempt asks for it again.
+void reject(const Gap& gap, Stretch& stretch) {
+  if (gap.reason != journal::GapReason::placeholder) return;
+  stretch.reject({std::chrono::floor<seconds>(gap.start), std::chrono::ceil<seconds>(gap.end)});
+}
+
+std::string placeholder_reason(const std::vector<media::Interval>& absent) {
+  Micros sum{0};
+  for (const auto& one : absent) sum += one.end - one.start;
+  return fmt::format("Rhombus has no footage of {} s of the window, and serves placeholder pictures for them",
+                     std::chrono::round<seconds>(sum).count());
 }
 
 bool is_complete(const std::vector<media::TakenTrack>& tracks) {
@@ -134,10 +141,13 @@ Result<void> Capture::prepare(std::stop_token stop) {
 // Finds the stretches of the window; those that are new to this attempt begin it.
 void Capture::cover() {
   const Span span{row_.window_start, row_.window_end};
+  const auto gaps = row_.published ? row_.published->gaps : std::vector<Gap>{};
   const auto join = [&](std::vector<std::shared_ptr<Stretch>>& known, const Recorder& recorder) {
     auto all = environment_.stretches.cover(recorder, span);
     for (const auto& stretch : all) {
-      if (std::find(known.begin(), known.end(), stretch) == known.end()) stretch->begin_attempt();
+      if (std::find(known.begin(), known.end(), stretch) != known.end()) continue;
+      for (const auto& gap : gaps) reject(gap, *stretch);
+      stretch->begin_attempt();
     }
     known = std::move(all);
   };
@@ -280,6 +290,7 @@ Step Capture::take(std::stop_token stop) {
         if (!error) error = progress.error;
       } else {
         // Sound never keeps a picture from being published: what goes wrong with it is said in the clip's reason.
+        why_no_sound_ = kind;
         sound_problem_ = fmt::format("{}: {}", printable(camera_->gateway->name, 60), progress.error->message);
       }
     }
@@ -291,7 +302,20 @@ Step Capture::take(std::stop_token stop) {
   return conclude(error, stop);
 }
 
-void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches, Collected& collected) const {
+// From the window's timeline to the wall clock.
+Gap Capture::to_gap(const media::Interval& interval) const {
+  const auto wall = [&](Micros offset) {
+    return WallTime(row_.window_start) + std::chrono::floor<std::chrono::milliseconds>(offset);
+  };
+  const bool is_placeholder = std::any_of(absent_.begin(), absent_.end(), [&](const media::Interval& absent) {
+    return std::min(absent.end, interval.end) - std::max(absent.start, interval.start) > media::rounding;
+  });
+  return {wall(interval.start), wall(interval.end),
+          is_placeholder ? journal::GapReason::placeholder : journal::GapReason::missing};
+}
+
+void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches,
+                             const std::vector<media::Interval>& absent, Collected& collected) const {
   std::vector<Footage::Share> shares;
   std::vector<std::pair<Micros, Micros>> places;  // of each share: shift and span
   for (const auto& stretch : stretches) {
@@ -310,10 +334,11 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
   }
   for (const auto& [route, count] : segments) {
     if (!collected.has_video && count > segments[collected.route]) collected.route = route;
+    if (count > 0 && route != rhombus::Route::lan) collected.is_all_lan = false;
   }
-  for (auto& track : media::assemble(contributions, window())) {
+  for (auto& track : media::assemble(contributions, window(), absent)) {
     std::vector<Gap> gaps;
-    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap, row_.window_start));
+    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap));
     if (!track.reason.empty()) {
       collected.reason += fmt::format("{}{}: {}", collected.reason.empty() ? "" : "; ",
                                       track.kind == TrackKind::video ? "video" : "sound", track.reason);
@@ -335,13 +360,17 @@ void Capture::collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretc
 
 Capture::Collected Capture::collect(const std::optional<Error>& error) const {
   Collected collected;
-  collect_tracks(stretches_, collected);
+  collect_tracks(stretches_, absent_, collected);
   if (!sound_.empty()) {
-    collect_tracks(sound_, collected);
+    // Whether a gateway recorded is no matter of the camera's.
+    collect_tracks(sound_, {}, collected);
     if (collected.sound_problem.empty()) {
       collected.sound_problem =
           "no sound from " + (sound_problem_.empty() ? printable(camera_->gateway->name, 60) : sound_problem_);
     }
+    // A gateway that is away for a moment has not lost what it recorded.
+    if (!collected.has_audio && !sound_problem_.empty() && why_no_sound_ != ErrorKind::not_found)
+      collected.why_missing = ErrorKind::transient;
   }
   if (camera_ && !camera_->gateway_is_known && !collected.has_audio && collected.sound_problem.empty()) {
     collected.sound_problem = "no sound: it is not known yet whether an audio gateway records it";
@@ -359,7 +388,40 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
   } else if (collected.reason.empty() && (!collected.has_video || !is_complete(collected.tracks))) {
     collected.reason = "the camera has no footage of this window";
   }
+  if (!absent_.empty()) collected.reason = placeholder_reason(absent_);
   return collected;
+}
+
+// Asks Rhombus which of what was taken is footage, and has it collected without the rest.
+void Capture::leave_out_placeholders(Collected& collected, std::stop_token stop,
+                                     const std::function<Collected()>& collect_anew) {
+  const auto picture = std::find_if(collected.tracks.begin(), collected.tracks.end(),
+                                    [](const auto& track) { return track.kind == TrackKind::video; });
+  if (picture == collected.tracks.end()) return;
+  const auto route = collected.is_all_lan ? rhombus::Route::lan : rhombus::Route::wan;
+  const auto verdict =
+      environment_.confirmer.judge(row_.camera, route, {row_.window_start, row_.window_end}, std::move(stop));
+  // What is a gap already was not taken.
+  media::Coverage gaps;
+  for (const auto& gap : picture->gaps) gaps.add(gap);
+  absent_.clear();
+  for (const auto& missing : verdict.missing) {
+    const media::Interval absent{missing.start - row_.window_start, missing.end - row_.window_start};
+    if (gaps.uncovered(absent) > media::rounding) absent_.push_back(absent);
+  }
+  if (!absent_.empty()) collected = collect_anew();
+  collected.presence = verdict.presence;
+}
+
+// Whether what is published has times in it of which we know now that they are no footage.
+bool Capture::has_placeholders(const journal::Published& published) const {
+  media::Coverage gaps;
+  for (const auto& gap : published.gaps)
+    gaps.add({gap.start - WallTime(row_.window_start), gap.end - WallTime(row_.window_start)});
+  return std::any_of(absent_.begin(), absent_.end(), [&](const media::Interval& absent) {
+    constexpr Micros a_second{1'000'000};
+    return gaps.uncovered(absent) > a_second;
+  });
 }
 
 // The last rung: the alert's own clip, as Rhombus stores it. True when it is to be waited for.
@@ -398,9 +460,9 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
   std::vector<media::Contribution> contributions;
   const auto shift = std::chrono::duration_cast<Micros>(row_.alert_at - WallTime(row_.window_start));
   for (const auto& share : shares) contributions.push_back({&share.taken, shift, window() - shift});
-  for (auto& track : media::assemble(contributions, window())) {
+  for (auto& track : media::assemble(contributions, window(), absent_)) {
     std::vector<Gap> gaps;
-    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap, row_.window_start));
+    for (const auto& gap : track.gaps) gaps.push_back(to_gap(gap));
     collected.track_gaps.emplace_back(track.kind, gaps);
     if (track.parts.empty()) continue;
     (track.kind == TrackKind::video ? collected.has_video : collected.has_audio) = true;
@@ -411,38 +473,57 @@ Capture::Collected Capture::collect_stored_clip(std::string why_not_better) cons
     collected.tracks.push_back(std::move(track));
   }
   collected.route = rhombus::Route::cloud;
+  collected.is_all_lan = false;
   collected.reason = "only the alert's stored clip, shorter and of lower quality: " + std::move(why_not_better);
   collected.why_missing = ErrorKind::transient;
   return collected;
 }
 
-// Whether Rhombus says that the camera no longer holds anything of what is missing. Asked only when the camera says
-// so too: of one that cannot be reached, it may know less than there is.
+// Whether what is missing will not come any more: the device says that it does not have it, and so does Rhombus's
+// list, a while later. A camera that is offline may hold more than Rhombus knows.
 bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
-  if (collected.why_missing != ErrorKind::not_found) return false;
-  const auto end = WallTime(row_.window_end) + recorded_by;
-  if (environment_.clock.wall_now() < end) return false;
-  // What is there around a gap tells that a gap of a second is there as well.
-  constexpr seconds around{2}, rounding{1};
-  const auto held = environment_.api.presence(row_.camera, row_.window_start - around, window() + 2 * around, stop);
-  if (!held) spdlog::debug("{}: {}", label(row_), held.error().message);
-  if (!held || !*held) return false;
-  // By the clock of who says so: to ours, when it has jumped ahead, what is still to be recorded looks gone.
-  if (environment_.api.their_time().value_or(environment_.clock.wall_now()) < end) return false;
+  if (collected.why_missing != ErrorKind::not_found || !camera_ || !camera_->camera.online) return false;
+  // By the clock of who says so, too: to ours, when it has jumped ahead, what is still to be recorded looks gone.
+  const auto now = environment_.clock.wall_now();
+  if (std::min(now, environment_.api.their_time().value_or(now)) < WallTime(row_.window_end) + gone_after)
+    return false;
   std::vector<Gap> missing;
   for (const auto& [kind, gaps] : collected.track_gaps) missing.insert(missing.end(), gaps.begin(), gaps.end());
   if (!collected.has_video) missing = {{WallTime(row_.window_start), WallTime(row_.window_end)}};
-  return std::none_of(missing.begin(), missing.end(), [&](const Gap& gap) {
-    return std::any_of((*held)->begin(), (*held)->end(), [&](const rhombus::Presence& presence) {
-      const WallTime from(presence.start), to(presence.end);
-      return std::min(gap.end, to) - std::max(gap.start, from) > rounding ||
-             (from + rounding <= gap.start && gap.end + rounding <= to);
-    });
+  if (missing.empty()) return false;
+  const auto absent =
+      environment_.confirmer.missing(row_.camera, {row_.window_start, row_.window_end}, std::move(stop));
+  if (!absent) return false;
+  media::Coverage known;
+  for (const auto& one : *absent) known.add({one.start - row_.window_start, one.end - row_.window_start});
+  return std::all_of(missing.begin(), missing.end(), [&](const Gap& gap) {
+    constexpr Micros edges{1'000'000};  // the list is of whole seconds
+    return known.uncovered({gap.start - WallTime(row_.window_start), gap.end - WallTime(row_.window_start)}) <= edges;
   });
 }
 
+// A clip of nothing but placeholders is none.
+void Capture::drop_clip_of_placeholders(const Collected& collected) {
+  if (collected.has_video || !row_.published || absent_.empty()) return;
+  const auto& published = *row_.published;
+  media::Coverage without_footage;
+  for (const auto& absent : absent_) without_footage.add(absent);
+  for (const auto& gap : published.gaps)
+    without_footage.add({gap.start - WallTime(row_.window_start), gap.end - WallTime(row_.window_start)});
+  constexpr Micros a_second{1'000'000};
+  if (without_footage.uncovered({Micros(0), window()}) > a_second) return;
+  bool dropped = false;
+  const auto written = environment_.writer.run([&](journal::Journal& journal) -> Result<void> {
+    const auto done = journal.drop_clip(row_.id, published.sha256);
+    dropped = done && *done;
+    return done ? Result<void>{} : done.error();
+  });
+  if (!written) spdlog::warn("{}: {}", label(row_), written.error().message);
+  if (dropped) row_.published.reset();
+}
+
 bool Capture::is_better(const Collected& collected) const {
-  if (!row_.published || !row_.published->is_sound()) return true;
+  if (!row_.published || !row_.published->is_sound() || has_placeholders(*row_.published)) return true;
   const auto& before = *row_.published;
   const auto covered_before = WallTime(before.window_end) - WallTime(row_.window_start) - total(before.gaps);
   const auto covered = WallTime(row_.window_end) - WallTime(row_.window_start) - collected.missing;
@@ -481,6 +562,11 @@ Step Capture::keep_what_is_published(std::string reason, std::optional<Error> tr
       outcome.reason =
           fmt::format("its clip is {}, and there is no better one: {}", to_string(published.damage), outcome.reason);
     if (published.damage == journal::Damage::missing && !try_again) outcome.state = State::failed;
+    if (has_placeholders(published)) {
+      // There is no better one: it stays, and says what of it is no footage.
+      for (const auto& absent : absent_) published.gaps.push_back(to_gap(absent));
+      if (!try_again) published.presence = journal::PresenceState::unknown;
+    }
     if (published.window_end < row_.window_end) {
       published.gaps.push_back({WallTime(published.window_end), WallTime(row_.window_end)});
       published.window_end = row_.window_end;
@@ -516,7 +602,11 @@ Step Capture::wait_for_room(Error error) const {
 Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   if (error && error->kind == ErrorKind::cancelled) return Postponed{*error};
   if (error && error->kind == ErrorKind::no_space) return wait_for_room(*error);
+  absent_.clear();
   auto collected = collect(error);
+  leave_out_placeholders(collected, stop, [&] { return collect(error); });
+  if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
+  drop_clip_of_placeholders(collected);
   const bool complete = collected.has_video && collected.reason.empty();
   if (complete && known_to_go_on_) {
     // What there is now is kept meanwhile.
@@ -533,7 +623,9 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   const bool gone = is_gone(collected, stop);
   if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};
   if (!collected.has_video && stored_clip_) {
-    auto stored = collect_stored_clip(collected.reason);
+    const auto why_not_better = collected.reason;
+    auto stored = collect_stored_clip(why_not_better);
+    leave_out_placeholders(stored, stop, [&] { return collect_stored_clip(why_not_better); });
     if (stored.has_video) {
       collected = std::move(stored);
     } else if (!stored_clip_problem_.empty()) {
@@ -549,7 +641,12 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
                   error ? error->retry_after : std::nullopt};
   const bool may_come_soon =
       row_.attempts + 1 < least_attempts || environment_.clock.wall_now() < WallTime(row_.window_end) + recorded_by;
-  if (!final && (may_come_soon || !collected.has_video)) return Postponed{why};
+  if (!final && (may_come_soon || !collected.has_video)) {
+    for (const auto& absent : absent_) {
+      for (const auto& stretch : stretches_) reject(to_gap(absent), *stretch);
+    }
+    return Postponed{why};
+  }
   if (final) {
     collected.reason += gone ? "; final: the camera no longer holds footage of it"
                              : fmt::format("; final after {} attempts", row_.attempts + 1);
@@ -603,10 +700,12 @@ Step Capture::make_ready(Collected collected, std::optional<Error> try_again, st
                           .starts_at = summary->starts_at,
                           .window_end = row_.window_end,
                           .next_attempt_at = {},
+                          .presence = collected.presence,
                           .sidecar = {}};
   const auto identity = identity_of(row_, clip.camera_name, clip.has_audio);
-  clip.sidecar = sidecar_beginning(
-      {row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps, collected.track_gaps, !try_again});
+  clip.sidecar = sidecar_beginning({row_, identity, *summary, clip.state, clip.reason, clip.source, clip.gaps,
+                                    collected.track_gaps,
+                                    !try_again && clip.presence != journal::PresenceState::pending, clip.presence});
   return Ready{std::move(clip), std::move(try_again)};
 }
 

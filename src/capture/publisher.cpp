@@ -102,6 +102,8 @@ struct Publisher::Impl {
   Result<void> check_is_there();
   Result<void> remove_leftover(const std::string& clip);
   bool remove_leftovers(const std::function<bool()>& must_pause);
+  void update_sidecars();
+  Result<void> update_sidecar(const journal::Capture& row);
   bool keep_within_limits();
   Result<void> make_room(std::uint64_t more);
   Result<void> make_room_for(const ReadyCapture& ready);
@@ -265,12 +267,14 @@ Result<void> Publisher::Impl::bring_to_archive(const ReadyCapture& ready) {
       .state = ready.clip.state,
       .reason = ready.clip.reason,
       .camera_name = ready.clip.camera_name,
-      .published = journal::Published{archived->path, ready.clip.source, archived->bytes, archived->sha256,
-                                      ready.clip.gaps, ready.clip.window_end},
+      .published =
+          journal::Published{archived->path, ready.clip.source, archived->bytes, archived->sha256, ready.clip.gaps,
+                             ready.clip.window_end, journal::Damage::none, ready.clip.presence},
       .next_attempt_at = ready.clip.next_attempt_at,
       .window_end = ready.clip.window_end};
   const bool written = write_down([&](journal::Journal& journal) {
     auto finished = journal.finish(row.id, owner, outcome, now);
+    if (finished) finished = journal.note_sidecar(row.id, ready.clip.presence);
     return finished && row.published ? journal.set_kept_damaged(archived->path, archived->damaged_bytes) : finished;
   });
   if (written) {
@@ -334,6 +338,36 @@ bool Publisher::Impl::remove_leftovers(const std::function<bool()>& must_pause) 
   }
   if (staying > 0) spdlog::warn("{} clips that are to be removed stay for now: {}", staying, why);
   return staying == 0;
+}
+
+// A clip's sidecar says what has become known of its footage since it was published.
+Result<void> Publisher::Impl::update_sidecar(const journal::Capture& row) {
+  const auto updated = busy("the sidecar of " + row.published->clip, [&]() -> Result<void> {
+    if (auto there = check_is_there(); !there) return there;
+    return archive.rewrite_sidecar(row.published->clip, [&](std::string text) {
+      return with_presence(std::move(text), row.published->presence);
+    });
+  });
+  if (!updated) return updated;
+  return writer.run([&](journal::Journal& journal) { return journal.note_sidecar(row.id, row.published->presence); });
+}
+
+void Publisher::Impl::update_sidecars() {
+  constexpr std::size_t at_once = 64;
+  std::vector<journal::Capture> rows;
+  const auto listed = writer.run([&](journal::Journal& journal) -> Result<void> {
+    auto found = journal.outdated_sidecars(at_once);
+    if (found) rows = std::move(*found);
+    return found ? Result<void>{} : found.error();
+  });
+  if (!listed) return spdlog::warn("sidecars are not brought up to date: {}", listed.error().message);
+  for (const auto& row : rows) {
+    if (stopping.stop_requested()) return;
+    const auto updated = update_sidecar(row);
+    if (updated) continue;
+    spdlog::warn("{}: its sidecar is not brought up to date yet: {}", label(row), updated.error().message);
+    return;  // the archive is away, most often
+  }
 }
 
 // What retention asks for, until that is done or a clip waits to be published. False when it cannot say yet.
@@ -509,6 +543,7 @@ void Publisher::Impl::run() {
       // Not before: there may be room, but none for the clip that waits.
       set_problem("");
       remove_leftovers([this] { return stopping.stop_requested() || state.lock()->notified; });
+      update_sidecars();
       soon = !keep_within_limits();
     }
     auto held = state.lock();

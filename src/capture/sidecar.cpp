@@ -15,11 +15,46 @@ double to_seconds(WallTime time) { return static_cast<double>(time.time_since_ep
 void write_gaps(JsonWriter& json, std::string_view name, const std::vector<journal::Gap>& gaps) {
   json.key(name).begin_array();
   for (const auto& gap : gaps)
-    json.begin_object().field("start", to_seconds(gap.start)).field("end", to_seconds(gap.end)).end_object();
+    json.begin_object()
+        .field("start", to_seconds(gap.start))
+        .field("end", to_seconds(gap.end))
+        .field("reason", to_string(gap.reason))
+        .end_object();
   json.end_array();
 }
 
 WallTime from_seconds(double seconds) { return WallTime(std::chrono::milliseconds(std::llround(seconds * 1000))); }
+
+// Gaps of earlier versions have none.
+journal::GapReason gap_reason(simdjson::dom::element gap) {
+  std::string_view text;
+  const bool is_placeholder =
+      gap.at_key("reason").get(text) == simdjson::SUCCESS && text == to_string(journal::GapReason::placeholder);
+  return is_placeholder ? journal::GapReason::placeholder : journal::GapReason::missing;
+}
+
+// What a sidecar says of the presence, beside the word itself: for people.
+std::string_view explain(journal::PresenceState presence) {
+  switch (presence) {
+    case journal::PresenceState::pending:
+      return "Rhombus's list of existing footage does not reach this window yet; parts may still turn out to be "
+             "placeholder pictures";
+    case journal::PresenceState::confirmed: return "Rhombus lists footage for all of the clip";
+    case journal::PresenceState::unknown:
+      return "Rhombus did not tell within an hour which footage exists; parts may be placeholder pictures";
+    case journal::PresenceState::off: return "Rhombus was not asked which footage exists (capture.confirm)";
+    case journal::PresenceState::not_told: break;
+  }
+  return "";
+}
+
+// The fields of the presence, as they stand in a sidecar.
+std::string presence_fields(journal::PresenceState presence) {
+  JsonWriter json;
+  json.begin_object().field("presence", to_string(presence)).field("presence_means", explain(presence)).end_object();
+  const auto text = std::move(json).str();
+  return text.substr(1, text.size() - 2);
+}
 
 // Reads the fields of one object; remembers the first that is not there.
 class Fields {
@@ -48,7 +83,7 @@ class Fields {
       double start = 0;
       double end = 0;
       if (item.at_key("start").get(start) == simdjson::SUCCESS && item.at_key("end").get(end) == simdjson::SUCCESS)
-        gaps.push_back({from_seconds(start), from_seconds(end)});
+        gaps.push_back({from_seconds(start), from_seconds(end), gap_reason(item)});
     }
     return gaps;
   }
@@ -94,6 +129,23 @@ archive::ClipIdentity identity_of(const journal::Capture& row, std::string camer
           .is_range = row.kind == journal::Kind::range};
 }
 
+std::optional<std::string> with_presence(std::string text, journal::PresenceState presence) {
+  using journal::PresenceState;
+  for (const auto before : {PresenceState::pending, PresenceState::confirmed, PresenceState::unknown}) {
+    const auto fields = presence_fields(before);
+    const auto at = text.find(fields);
+    if (before == presence || at == std::string::npos) continue;
+    text.replace(at, fields.size(), presence_fields(presence));
+    // Nothing else kept a clip that is done from being final.
+    constexpr std::string_view pending = R"("state":"done","final":false)", final = R"("state":"done","final":true)";
+    const auto state = text.find(pending);
+    if (presence != PresenceState::pending && state != std::string::npos && state < at)
+      text.replace(state, pending.size(), final);
+    return text;
+  }
+  return std::nullopt;
+}
+
 Result<journal::KnownClip> read_sidecar(std::string_view text) {
   const auto unusable = [](std::string why) { return Error{ErrorKind::permanent, std::move(why)}; };
   simdjson::dom::parser parser;
@@ -119,12 +171,16 @@ Result<journal::KnownClip> read_sidecar(std::string_view text) {
   const auto state = journal::parse_state(fields.text("state"));
   known.final = fields.flag("final");
   known.reason = fields.text("reason");
+  // Sidecars of earlier versions do not tell.
+  const auto presence =
+      fields.has("presence") ? journal::parse_presence(fields.text("presence")) : journal::PresenceState::not_told;
   known.published = {.clip = fields.text("clip"),
                      .source = fields.text("source"),
                      .bytes = static_cast<std::uint64_t>(fields.integer("bytes")),
                      .sha256 = fields.text("sha256"),
                      .gaps = fields.gaps("gaps"),
-                     .window_end = capture.window_end};
+                     .window_end = capture.window_end,
+                     .presence = presence};
   if (!fields.missing().empty()) return unusable(fmt::format("{} is missing", fields.missing()));
   if (!is_safe_id(capture.alert.str()) || !is_safe_id(capture.camera.str()))
     return unusable("alert and camera are no ids");
@@ -154,6 +210,8 @@ std::string sidecar_beginning(const SidecarFacts& facts) {
       .field("window_end", facts.row.window_end.time_since_epoch().count())
       .field("state", to_string(facts.state))
       .field("final", facts.final)
+      .field("presence", to_string(facts.presence))
+      .field("presence_means", explain(facts.presence))
       .field("reason", facts.reason)
       .field("source", facts.source);
   write_gaps(json, "gaps", facts.gaps);

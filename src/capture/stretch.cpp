@@ -223,6 +223,28 @@ void Stretch::invalidate() {
   state->over_at = {};
 }
 
+void Stretch::reject(const Span& part) {
+  const std::unique_lock driving(driving_, std::try_to_lock);
+  if (!driving || footage_) return;  // it is fetched just now
+  auto state = state_.lock();
+  const auto begin = std::chrono::duration_cast<media::Micros>(part.start - state->span.start);
+  const auto end = std::chrono::duration_cast<media::Micros>(part.end - state->span.start);
+  bool any = false;
+  for (auto& share : state->taken) {
+    for (auto& run : share.taken.runs) {
+      std::erase_if(run.segments, [&](const media::TakenSegment& segment) {
+        if (segment.time.end() <= begin || end <= segment.time.start) return false;
+        std::error_code gone;
+        std::filesystem::remove(segment.file, gone);
+        return any = true;
+      });
+    }
+  }
+  if (!any) return;
+  state->complete = false;
+  state->over_at = {};
+}
+
 void Stretch::open() {
   FootageRequest request;
   {

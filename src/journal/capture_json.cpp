@@ -12,6 +12,7 @@ bool is_final(const Capture& capture) {
 }
 
 void write_fields(JsonWriter& json, const Capture& capture) {
+  const bool may_be_doubted = capture.published && capture.published->presence == PresenceState::pending;
   json.field("alert", capture.alert.str())
       .field("camera", capture.camera.str())
       .field("camera_name", capture.camera_name)
@@ -26,7 +27,7 @@ void write_fields(JsonWriter& json, const Capture& capture) {
       .field("window_start", capture.window_start.time_since_epoch().count())
       .field("window_end", capture.window_end.time_since_epoch().count())
       .field("attempts", capture.attempts)
-      .field("final", is_final(capture));
+      .field("final", is_final(capture) && !may_be_doubted);
   json.key("next_attempt_at");
   capture.next_attempt_at ? json.value(to_seconds(*capture.next_attempt_at)) : json.null();
   const auto& published = capture.published;
@@ -41,9 +42,16 @@ void write_fields(JsonWriter& json, const Capture& capture) {
   json.key("gaps").begin_array();
   if (published) {
     for (const auto& gap : published->gaps)
-      json.begin_object().field("start", to_seconds(gap.start)).field("end", to_seconds(gap.end)).end_object();
+      json.begin_object()
+          .field("start", to_seconds(gap.start))
+          .field("end", to_seconds(gap.end))
+          .field("reason", to_string(gap.reason))
+          .end_object();
   }
-  json.end_array().field("kind", to_string(capture.kind)).field("held", capture.held).key("removed_at");
+  json.end_array().key("presence");
+  const bool is_told = published && published->presence != PresenceState::not_told;
+  is_told ? json.value(to_string(published->presence)) : json.null();
+  json.field("kind", to_string(capture.kind)).field("held", capture.held).key("removed_at");
   capture.removed_at ? json.value(to_seconds(*capture.removed_at)) : json.null();
 }
 

@@ -171,7 +171,7 @@ Result<void> Journal::renew_leases(std::string_view owner, WallTime lease_until)
 Result<void> Journal::forget_clip(CaptureId id) {
   return impl_->run(
       "UPDATE captures SET clip = NULL, source = NULL, bytes = NULL, sha256 = NULL, gaps = '', clip_end_s = NULL, "
-      "removed_ms = NULL, damage = '' WHERE id = ? AND state = 'waiting'",
+      "removed_ms = NULL, damage = '', presence = '', sidecar_presence = '' WHERE id = ? AND state = 'waiting'",
       id);
 }
 
@@ -209,7 +209,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
   std::optional<std::int64_t> bytes;
   std::optional<std::string> gaps;
   std::optional<std::int64_t> clip_end;
-  std::optional<std::string_view> damage;
+  std::optional<std::string_view> damage, presence;
   if (const auto& published = outcome.published) {
     source = published->source;
     clip = published->clip;
@@ -218,6 +218,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
     gaps = encode_gaps(published->gaps);
     clip_end = to_s(published->window_end);
     damage = to_string(published->damage);
+    presence = to_string(published->presence);
   }
   std::optional<std::int64_t> next;
   if (outcome.next_attempt_at) next = to_ms(*outcome.next_attempt_at);
@@ -235,7 +236,8 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       "UPDATE captures SET reason = ?4, camera_name = CASE ?5 WHEN '' THEN camera_name ELSE ?5 END, "
       "source = coalesce(?6, source), clip = coalesce(?7, clip), sha256 = coalesce(?8, sha256), "
       "bytes = coalesce(?9, bytes), gaps = coalesce(?10, gaps), clip_end_s = coalesce(?14, clip_end_s), "
-      "damage = coalesce(?15, damage), removed_ms = CASE WHEN ?7 IS NULL THEN removed_ms END, attempts = attempts + "
+      "damage = coalesce(?15, damage), presence = coalesce(?16, presence), removed_ms = CASE WHEN ?7 IS NULL THEN "
+      "removed_ms END, attempts = attempts + "
       "1, lease_owner = NULL, "
       "lease_until_ms = NULL, "
       "state = CASE WHEN window_end_s > ?13 THEN 'waiting' ELSE ?3 END, "
@@ -243,7 +245,7 @@ Result<void> Journal::finish(CaptureId id, std::string_view owner, const Outcome
       "finished_ms = CASE WHEN window_end_s > ?13 THEN NULL ELSE ?12 END "
       "WHERE id = ?1 AND state = 'capturing' AND lease_owner = ?2",
       id, owner, to_string(outcome.state), outcome.reason, outcome.camera_name, source, clip, sha256, bytes, gaps,
-      next, to_ms(now), to_s(outcome.window_end), clip_end, damage);
+      next, to_ms(now), to_s(outcome.window_end), clip_end, damage, presence);
   if (!finished || impl_->database.changes() == 0) return finished;
   if (auto kept = impl_->run("DELETE FROM leftovers WHERE clip = ?", clip); !kept) return kept;
   if (auto told = impl_->tell_targets(id, to_ms(now)); !told) return told;
@@ -270,9 +272,10 @@ Result<void> Journal::ready(CaptureId id, std::string_view owner, const ReadyCli
   if (clip.next_attempt_at) next = to_ms(*clip.next_attempt_at);
   return impl_->run(
       "INSERT INTO ready (capture, state, reason, camera_name, source, gaps, has_audio, window_end_s, "
-      "next_attempt_ms, sidecar, starts_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+      "next_attempt_ms, sidecar, starts_ms, presence) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
       id, to_string(clip.state), clip.reason, clip.camera_name, clip.source, encode_gaps(clip.gaps),
-      std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar, to_ms(clip.starts_at));
+      std::int64_t{clip.has_audio ? 1 : 0}, to_s(clip.window_end), next, clip.sidecar, to_ms(clip.starts_at),
+      to_string(clip.presence));
 }
 
 Result<std::optional<ReadyCapture>> Journal::claim_ready(std::string_view owner, WallTime now, WallTime lease_until,
@@ -286,7 +289,7 @@ Result<std::optional<ReadyCapture>> Journal::Impl::claim_ready(Kind kind, std::s
                                                                WallTime lease_until) {
   auto query = statement(
       "SELECT r.capture, r.state, r.reason, r.camera_name, r.source, r.gaps, r.has_audio, r.window_end_s, "
-      "r.next_attempt_ms, r.sidecar, r.starts_ms FROM ready r JOIN captures c ON c.id = r.capture "
+      "r.next_attempt_ms, r.sidecar, r.starts_ms, r.presence FROM ready r JOIN captures c ON c.id = r.capture "
       "WHERE c.kind = ?3 AND (c.next_attempt_ms <= ?1 OR c.next_attempt_ms > ?2 OR c.lease_until_ms < ?1) "
       "ORDER BY r.capture LIMIT 1");
   if (!query) return query.error();
@@ -305,6 +308,7 @@ Result<std::optional<ReadyCapture>> Journal::Impl::claim_ready(Kind kind, std::s
   if (!(*query)->is_null(8)) clip.next_attempt_at = from_ms((*query)->integer(8));
   clip.sidecar = (*query)->text(9);
   clip.starts_at = from_ms((*query)->integer(10));
+  clip.presence = parse_presence((*query)->text(11));
   (*query)->reset();
 
   static const std::string sql = fmt::format(
@@ -405,18 +409,20 @@ Result<bool> Journal::restore(const KnownClip& known) {
       "INSERT INTO captures (alert, camera, camera_name, location, activities, via, received_ms, alert_ms, "
       "duration_s, "
       "window_start_s, window_end_s, state, reason, attempts, next_attempt_ms, finished_ms, source, clip, bytes, "
-      "sha256, gaps, clip_end_s, kind) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?,?) "
+      "sha256, gaps, clip_end_s, kind, presence, sidecar_presence) "
+      "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1,?,?,?,?,?,?,?,?,?,?23,?23) "
       "ON CONFLICT (alert, camera) DO UPDATE SET camera_name = excluded.camera_name, state = excluded.state, "
       "reason = excluded.reason, attempts = 1, next_attempt_ms = excluded.next_attempt_ms, "
       "finished_ms = excluded.finished_ms, source = excluded.source, clip = excluded.clip, bytes = excluded.bytes, "
-      "sha256 = excluded.sha256, gaps = excluded.gaps, clip_end_s = excluded.clip_end_s "
+      "sha256 = excluded.sha256, gaps = excluded.gaps, clip_end_s = excluded.clip_end_s, "
+      "presence = excluded.presence, sidecar_presence = excluded.sidecar_presence "
       "WHERE state = 'waiting' AND clip IS NULL AND attempts = 0 AND window_end_s <= excluded.window_end_s "
       "AND id NOT IN (SELECT capture FROM ready) AND excluded.clip NOT IN (SELECT clip FROM leftovers)",
       capture.alert.str(), capture.camera.str(), known.camera_name, capture.location.str(),
       join(capture.activities, ","), to_string(capture.via), now, to_ms(capture.alert_at), to_count(capture.duration),
       to_s(capture.window_start), to_s(capture.window_end), to_string(known.state), known.reason,
       goes_on ? std::optional(now) : std::nullopt, now, clip.source, clip.clip, static_cast<std::int64_t>(clip.bytes),
-      clip.sha256, encode_gaps(clip.gaps), to_s(clip.window_end), to_string(capture.kind));
+      clip.sha256, encode_gaps(clip.gaps), to_s(clip.window_end), to_string(capture.kind), to_string(clip.presence));
   if (!restored) return restored.error();
   return impl_->database.changes() > 0;
 }

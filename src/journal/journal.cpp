@@ -63,7 +63,7 @@ Result<void> migrate(Database& database) {
   if (auto done = execute(version == 1, take_over_version_1); !done) return done.error();
   if (auto done = execute(version == 2, from_version_2); !done) return done.error();
   if (auto done = execute(version == 2 || version == 3, from_version_3); !done) return done.error();
-  if (auto done = database.execute(add_totals); !done) return done.error();
+  if (auto done = database.execute(from_version_4); !done) return done.error();
   return transaction->commit();
 }
 
@@ -141,6 +141,27 @@ std::string_view to_string(Damage damage) {
   }
   return "";
 }
+
+std::string_view to_string(PresenceState presence) {
+  switch (presence) {
+    case PresenceState::not_told: return "";
+    case PresenceState::pending: return "pending";
+    case PresenceState::confirmed: return "confirmed";
+    case PresenceState::unknown: return "unknown";
+    case PresenceState::off: return "off";
+  }
+  return "";
+}
+
+PresenceState parse_presence(std::string_view text) {
+  for (const auto one :
+       {PresenceState::pending, PresenceState::confirmed, PresenceState::unknown, PresenceState::off}) {
+    if (to_string(one) == text) return one;
+  }
+  return PresenceState::not_told;
+}
+
+std::string_view to_string(GapReason reason) { return reason == GapReason::placeholder ? "placeholder" : "missing"; }
 
 std::string_view to_string(Kind kind) { return kind == Kind::range ? "range" : "alert"; }
 

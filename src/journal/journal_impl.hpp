@@ -3,6 +3,7 @@
 //   look.cpp       how it is opened by who only looks at it
 //   journal.cpp    opening, versions, damage, transactions; facts and pins
 //   captures.cpp   the way of a capture: taken in, claimed, ready, finished, tried again
+//   presence.cpp   what Rhombus says of the footage of clips
 //   deliveries.cpp who is told of finished captures
 //   lookups.cpp    what names and file names that people give stand for
 //   reports.cpp    what is asked and changes nothing
@@ -24,7 +25,7 @@ using std::chrono::sys_seconds;
 inline constexpr std::string_view capture_columns =
     "id, alert, camera, camera_name, location, activities, via, received_ms, alert_ms, duration_s, window_start_s, "
     "window_end_s, state, reason, attempts, next_attempt_ms, clip, source, bytes, sha256, gaps, clip_region, "
-    "clip_end_s, kind, held, removed_ms, damage";
+    "clip_end_s, kind, held, removed_ms, damage, presence";
 
 // Of `captures`: a clip that is still to be copied off site.
 inline constexpr std::string_view awaits_offsite_sql =
@@ -36,7 +37,7 @@ inline std::int64_t to_s(sys_seconds time) { return time.time_since_epoch().coun
 inline std::int64_t to_count(seconds duration) { return duration.count(); }
 inline WallTime from_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
 
-// Gaps as "start-end,start-end" in epoch milliseconds.
+// Gaps as "start-end,start-end" in epoch milliseconds, with a "p" after those of placeholders.
 std::string encode_gaps(const std::vector<Gap>& gaps);
 std::vector<Gap> decode_gaps(std::string_view text);
 

@@ -6,20 +6,32 @@
 #include "journal_impl.hpp"
 
 namespace responder::journal {
+namespace {
+
+constexpr std::string_view placeholder_mark = "p";
+
+}  // namespace
 
 std::string encode_gaps(const std::vector<Gap>& gaps) {
   std::vector<std::string> parts;
-  for (const auto& gap : gaps) parts.push_back(fmt::format("{}-{}", to_ms(gap.start), to_ms(gap.end)));
+  for (const auto& gap : gaps) {
+    const auto mark = gap.reason == GapReason::placeholder ? placeholder_mark : "";
+    parts.push_back(fmt::format("{}-{}{}", to_ms(gap.start), to_ms(gap.end), mark));
+  }
   return join(parts, ",");
 }
 
 std::vector<Gap> decode_gaps(std::string_view text) {
   std::vector<Gap> gaps;
-  for (const auto& part : split(text, ',')) {
+  for (const auto& one : split(text, ',')) {
+    std::string_view part(one);
+    const bool is_placeholder = part.ends_with(placeholder_mark);
+    if (is_placeholder) part.remove_suffix(placeholder_mark.size());
     const auto dash = part.find('-');
-    const auto start = parse_int(std::string_view(part).substr(0, dash));
-    const auto end = dash == std::string::npos ? std::nullopt : parse_int(std::string_view(part).substr(dash + 1));
-    if (start && end) gaps.push_back({from_ms(*start), from_ms(*end)});
+    const auto start = parse_int(part.substr(0, dash));
+    const auto end = dash == std::string_view::npos ? std::nullopt : parse_int(part.substr(dash + 1));
+    const auto reason = is_placeholder ? GapReason::placeholder : GapReason::missing;
+    if (start && end) gaps.push_back({from_ms(*start), from_ms(*end), reason});
   }
   return gaps;
 }
@@ -78,7 +90,8 @@ Capture read_capture(const Statement& row) {
                   .sha256 = row.text(19),
                   .gaps = decode_gaps(row.text(20)),
                   .window_end = row.is_null(22) ? capture.window_end : sys_seconds(seconds(row.integer(22))),
-                  .damage = parse_damage(row.text(26))};
+                  .damage = parse_damage(row.text(26)),
+                  .presence = parse_presence(row.text(27))};
   }
   capture.clip_region = row.text(21);
   return capture;

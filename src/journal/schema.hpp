@@ -17,7 +17,8 @@
 //
 // A clip that retention has removed keeps its row, which says so by removed_ms; `held` keeps it from that. A row of
 // the kind `range` is footage that a person asked for, without an alert: its alert column is an id made of the range.
-// `damage` says of a clip that a repair has found to be so, and for as long as no other one has taken its place.
+// `presence` says of a clip whether Rhombus has confirmed that all of it is footage, and `sidecar_presence` what its
+// sidecar says of that. `damage` says of a clip that a repair has found to be so, and for as long as no other one has taken its place.
 //
 // targets: who is told of finished captures (hooks, the offsite copy), as the configuration of the process that works
 // on captures names them, and of which states. deliveries: what is to be told to them or has been: one row for each
@@ -198,8 +199,15 @@ CREATE INDEX deliveries_given_up ON deliveries (target) WHERE next_ms IS NULL AN
 CREATE INDEX deliveries_of ON deliveries (capture, target);
 )sql";
 
-// Totals that were counted anew each time, up to version 4.
-inline constexpr const char* add_totals = R"sql(
+// From version 4: totals that are kept, and what Rhombus says of the footage of clips.
+inline constexpr const char* from_version_4 = R"sql(
+ALTER TABLE captures ADD COLUMN presence TEXT NOT NULL DEFAULT ''
+  CHECK (presence IN ('', 'pending', 'confirmed', 'unknown', 'off'));
+ALTER TABLE captures ADD COLUMN sidecar_presence TEXT NOT NULL DEFAULT '';
+ALTER TABLE ready ADD COLUMN presence TEXT NOT NULL DEFAULT '';
+CREATE INDEX captures_unconfirmed ON captures (window_end_s) WHERE presence = 'pending';
+CREATE INDEX captures_sidecars ON captures (id) WHERE sidecar_presence <> presence;
+
 CREATE TABLE totals (
   state      TEXT    PRIMARY KEY,
   captures   INTEGER NOT NULL DEFAULT 0,

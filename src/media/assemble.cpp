@@ -16,6 +16,7 @@ struct Piece {
   const TakenSegment* segment;
   Interval at;  // on the window's timeline
   std::size_t contribution;
+  std::optional<Micros> cut_at = {};  // its media goes on, and is no footage from there on
 };
 
 // In the order of preference.
@@ -31,6 +32,19 @@ std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackK
     }
   }
   return pieces;
+}
+
+// What of the pieces is footage.
+void leave_out(std::vector<Piece>& pieces, std::span<const Interval> absent) {
+  std::erase_if(pieces, [&](Piece& piece) {
+    for (const auto& one : absent) {
+      if (one.end <= piece.at.start || piece.at.end <= one.start) continue;
+      if (one.start <= piece.at.start + rounding) return true;
+      piece.at.end = one.start;
+      piece.cut_at = one.start;
+    }
+    return false;
+  });
 }
 
 // The encoding that covers most of the window; the better session's where two cover the same.
@@ -82,10 +96,12 @@ void explain(TakenTrack& track, std::span<const Contribution> contributions) {
   if (!named && track.reason.empty()) track.reason = "the device recorded less than the window";
 }
 
-TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
+TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind kind, Micros window,
+                          std::span<const Interval> absent) {
   TakenTrack track;
   track.kind = kind;
   auto pieces = pieces_of(contributions, kind, window);
+  leave_out(pieces, absent);
   const auto encoding = main_encoding(pieces);
   Coverage coverage;
   bool other_encodings = false;
@@ -109,8 +125,9 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
       const Micros begins = piece.at.start + piece.run->off;
       to = std::min(to.value_or(begins), begins);
     }
-    if (last == nullptr || last->run != piece.run)
+    if (last == nullptr || last->run != piece.run || last->cut_at)
       track.parts.push_back(make_part(piece, contributions[piece.contribution], window));
+    if (auto& to = track.parts.back().to; piece.cut_at) to = std::min(to.value_or(*piece.cut_at), *piece.cut_at);
     track.parts.back().segments.push_back(piece.segment->file);
     track.samples += piece.segment->samples;
     last = &piece;
@@ -125,14 +142,15 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
 
 }  // namespace
 
-std::vector<TakenTrack> assemble(std::span<const Contribution> best_first, Micros window) {
+std::vector<TakenTrack> assemble(std::span<const Contribution> best_first, Micros window,
+                                 std::span<const Interval> absent) {
   std::vector<TakenTrack> tracks;
   for (const auto kind : {TrackKind::video, TrackKind::audio}) {
     const bool named = std::any_of(best_first.begin(), best_first.end(), [&](const Contribution& one) {
       const auto& kinds = one.taken->kinds;
       return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
     });
-    if (named) tracks.push_back(assemble_track(best_first, kind, window));
+    if (named) tracks.push_back(assemble_track(best_first, kind, window, absent));
   }
   return tracks;
 }

@@ -55,6 +55,12 @@ struct Metrics::Impl {
           .Name("rhombus_responder_deliveries_given_up")
           .Help("Those that were given up and not put back in line")
           .Register(registry);
+  prometheus::Gauge& clips_unconfirmed =
+      prometheus::BuildGauge()
+          .Name("rhombus_responder_clips_unconfirmed")
+          .Help("Published clips that Rhombus's list of existing footage is still to confirm")
+          .Register(registry)
+          .Add({});
   prometheus::Counter& webhooks_missed = prometheus::BuildCounter()
                                              .Name("rhombus_responder_webhooks_missed_total")
                                              .Help("Alerts found by asking whose webhooks never came")
@@ -126,6 +132,8 @@ void Metrics::count_api_request(std::string_view call, int code) {
 void Metrics::count_delivery(std::string_view target, std::string_view result) {
   impl_->deliveries.Add({{"target", std::string(target)}, {"result", std::string(result)}}).Increment();
 }
+
+void Metrics::set_clips_unconfirmed(std::uint64_t clips) { impl_->clips_unconfirmed.Set(static_cast<double>(clips)); }
 
 void Metrics::set_deliveries(std::string_view target, std::uint64_t waiting, std::uint64_t given_up) {
   const std::map<std::string, std::string> labels{{"target", std::string(target)}};

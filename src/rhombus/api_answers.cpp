@@ -285,7 +285,8 @@ Result<std::optional<std::vector<Presence>>> read_presence(const std::string& pa
   std::vector<Presence> held;
   for (const auto [kind, list] : *by_kind) {
     json::Array windows;
-    if (list.get(windows) != simdjson::SUCCESS) continue;
+    // Others are of no video.
+    if ((kind != "VideoCloud" && kind != "VideoLocal") || list.get(windows) != simdjson::SUCCESS) continue;
     each_object(windows, path, "presenceWindows", "startSeconds and durationSeconds",
                 [&](const json::Object& window) {
                   constexpr std::int64_t end_of_time = 100'000'000'000;

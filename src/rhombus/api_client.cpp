@@ -8,6 +8,7 @@
 
 #include "responder/base/json_writer.hpp"
 #include "responder/base/text.hpp"
+#include "responder/rhombus/directory.hpp"
 
 #include "alert_json.hpp"
 #include "api_answers.hpp"
@@ -215,11 +216,11 @@ Result<std::optional<std::vector<Presence>>> ApiClient::presence(const DeviceId&
   const std::string path = "/api/camera/getPresenceWindows";
   JsonWriter body;
   body.begin_object()
-      .field("cameraUuid", camera.str())
+      .field("cameraUuid", without_facet(camera).str())
       .field("startTimeSec", start.time_since_epoch().count())
       .field("durationSec", duration.count())
       .end_object();
-  auto text = call(path, std::move(body).str(), stop);
+  auto text = call(path, std::move(body).str(), stop, {.urgency = Urgency::background});
   if (!text) return text.error();
   return read_presence(path, *text);
 }

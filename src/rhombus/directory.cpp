@@ -14,12 +14,9 @@ constexpr std::chrono::seconds ask_again_after{3};  // for what is not known, or
 // and captures cannot wait for sound for ever.
 constexpr std::chrono::minutes gateways_fail_at_most{10};
 
-// A UUID may carry a facet ("UUID.v0"): the same device seen through one of its lenses.
-std::string_view without_facet(const DeviceId& id) {
-  return std::string_view(id.str()).substr(0, id.str().find('.'));
-}
-
 }  // namespace
+
+DeviceId without_facet(const DeviceId& device) { return DeviceId(device.str().substr(0, device.str().find('.'))); }
 
 bool is_same_device(const DeviceId& a, const DeviceId& b) { return without_facet(a) == without_facet(b); }
 

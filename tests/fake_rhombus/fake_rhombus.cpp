@@ -189,6 +189,7 @@ struct FakeRhombus::Impl {
   Webhooks activity_webhooks;
   Webhooks diagnostic_webhooks;
   bool keeps_removed_webhooks = false;
+  std::map<std::string, std::vector<std::pair<std::int64_t, std::int64_t>>> holes;  // by camera, in order
   std::vector<DoorSpec> doors;
   std::vector<std::pair<std::string, std::string>> locations{{"LocationAAAAAAAAAAAAAA", "Headquarters"}};
   mutable std::mutex kept_mutex;
@@ -253,7 +254,7 @@ struct FakeRhombus::Impl {
     }
     if (server != "api" && options.latency.count() > 0) std::this_thread::sleep_for(options.latency);
     out.status = reply->status;
-    if (server == "api") out.set_header("Date", http_date());
+    if (server == "api" && !reply->headers.contains("Date")) out.set_header("Date", http_date());
     for (const auto& [name, value] : reply->headers) out.set_header(name, value);
     if (!reply->cut_at && reply->bytes_per_second == 0) {
       out.set_content(std::move(reply->body), reply->type);
@@ -496,9 +497,34 @@ struct FakeRhombus::Impl {
     if (!start || !duration || find(json_text(body, "cameraUuid")) == nullptr)
       return {500, "Internal Server Error", "text/plain"};
     // What is still to come is not held.
-    const auto held = std::clamp<std::int64_t>(now_ms() / 1000 - *start, 0, *duration);
-    return json_reply(fmt::format(R"({{"presenceWindows":{{"VIDEO":[{{"startSeconds":{},"durationSeconds":{}}}]}}}})",
-                                  *start, held));
+    const auto end = std::min(now_ms() / 1000, *start + *duration);
+    std::string windows;
+    const auto add = [&](std::int64_t from, std::int64_t to) {
+      if (from < to)
+        windows += fmt::format(R"({}{{"startSeconds":{},"durationSeconds":{}}})", windows.empty() ? "" : ",", from,
+                               to - from);
+    };
+    auto from = *start;
+    for (const auto& [hole_start, hole_end] : holes_of(json_text(body, "cameraUuid"))) {
+      add(from, std::min(hole_start, end));
+      from = std::max(from, hole_end);
+    }
+    add(from, end);
+    return json_reply(
+        fmt::format(R"({{"presenceWindows":{{"VideoLocal":[{}],"VideoCloud":[],"Audio":[]}}}})", windows));
+  }
+
+  // In order.
+  std::vector<std::pair<std::int64_t, std::int64_t>> holes_of(const std::string& uuid) const {
+    const std::lock_guard lock(mutex);
+    const auto found = holes.find(uuid);
+    return found == holes.end() ? std::vector<std::pair<std::int64_t, std::int64_t>>{} : found->second;
+  }
+
+  bool is_in_hole(const std::string& uuid, std::int64_t start, std::int64_t end) const {
+    const auto all = holes_of(uuid);
+    return std::any_of(all.begin(), all.end(),
+                       [&](const auto& hole) { return start < hole.second && hole.first < end; });
   }
 
   static std::string webhooks_json(const Webhooks& webhooks) {
@@ -642,6 +668,12 @@ struct FakeRhombus::Impl {
     if (loop == nullptr || number < first_number || offset >= duration) return {404, "not found", "text/plain"};
     const std::int64_t length = std::min(segment_seconds, duration - offset);
     if (static_cast<double>(offset + length) > recorded(start)) return {404, "not yet", "text/plain"};
+    if (is_in_hole(device.uuid, start + offset, start + offset + length)) {
+      // The pictures of a moment long ago, with the times of this one.
+      constexpr std::int64_t card = 1'000'000'000;
+      return {200, loop->segment(card, length, card - (start + offset) + (absolute ? 0 : start)),
+              "video/iso.segment"};
+    }
     if (!options.keep_segments)
       return {200, loop->segment(start + offset, length, absolute ? 0 : start), "video/iso.segment"};
     const std::lock_guard lock(kept_mutex);
@@ -790,6 +822,18 @@ void FakeRhombus::add_location(const std::string& uuid, const std::string& name)
   impl_->locations.emplace_back(uuid, name);
 }
 
+void FakeRhombus::add_hole(const std::string& camera, std::int64_t start, std::int64_t end) {
+  const std::lock_guard lock(impl_->mutex);
+  auto& holes = impl_->holes[camera];
+  holes.emplace_back(start, end);
+  std::sort(holes.begin(), holes.end());
+}
+
+void FakeRhombus::fill_holes(const std::string& camera) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->holes.erase(camera);
+}
+
 void FakeRhombus::add_webhook(const std::string& url, const std::string& secret, bool diagnostic) {
   const std::lock_guard lock(impl_->mutex);
   (diagnostic ? impl_->diagnostic_webhooks : impl_->activity_webhooks)[url] = {secret, false};
@@ -845,6 +889,8 @@ std::vector<Request> FakeRhombus::requests() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->log;
 }
+
+void FakeRhombus::settle() const { const std::lock_guard lock(impl_->mutex); }
 
 void FakeRhombus::forget_requests() {
   const std::lock_guard lock(impl_->mutex);

@@ -143,6 +143,12 @@ class FakeRhombus {
   using Mangle = std::function<void(const Request&, Reply&)>;
   void mangle(Mangle mangle);
 
+  // A time (epoch seconds) of which no footage exists: Rhombus does not list it, and for segments that lie in it even in
+  // part, placeholder pictures are served, encoded as the others. At any time.
+  void add_hole(const std::string& camera, std::int64_t start, std::int64_t end);
+  // The footage of all holes has come after all.
+  void fill_holes(const std::string& camera);
+
   // The clip that Rhombus stores of an alert, in the region the webhooks name.
   void store_clip(const std::string& camera, const std::string& alert, std::int64_t start, std::int64_t duration,
                   const VideoProfile& video);
@@ -153,6 +159,9 @@ class FakeRhombus {
   void set_alert(StoredAlert alert);
 
   std::vector<Request> requests() const;
+  // What intercept() and mangle() were used for has happened before this returns, if its answer has been seen. For
+  // ThreadSanitizer, which does not follow sockets and processes.
+  void settle() const;
   void forget_requests();
   void revoke_tokens();  // those given so far are no longer good
 

@@ -62,7 +62,7 @@ struct Fixture {
     responder.emplace(rhombus);
     responder->start();
     for (int i = 0; i < count; ++i) {
-      alerts.push_back(responder->alert(camera, some_time_ago(600 - 60 * i), 2));
+      alerts.push_back(responder->alert(camera, some_time_ago(1800 - 60 * i), 2));
       responder->wait_until_done(alerts.back());
     }
   }
@@ -76,7 +76,7 @@ struct Fixture {
     rhombus.intercept([](const Request& request) -> std::optional<Reply> {
       if (request.server != "api") return Reply{404, "gone", "text/plain"};
       if (!request.path.ends_with("getPresenceWindows")) return std::nullopt;
-      return Reply{200, R"({"presenceWindows":{"VIDEO":[{"startSeconds":1,"durationSeconds":1}]}})",
+      return Reply{200, R"({"presenceWindows":{"VideoLocal":[{"startSeconds":1,"durationSeconds":1}]}})",
                    "application/json"};
     });
     fs::remove_all(responder->folder() / "state/spool/work");
@@ -188,7 +188,7 @@ TEST_CASE_METHOD(Fixture, "a damaged clip is kept beside a better one that is no
     if (request.path.ends_with("seg_2.m4v") || request.server == "wan") return Reply{404, "gone", "text/plain"};
     if (!request.path.ends_with("getPresenceWindows")) return std::nullopt;
     return Reply{
-        200, fmt::format(R"({{"presenceWindows":{{"VIDEO":[{{"startSeconds":{},"durationSeconds":2}}]}}}})", start),
+        200, fmt::format(R"({{"presenceWindows":{{"VideoLocal":[{{"startSeconds":{},"durationSeconds":2}}]}}}})", start),
         "application/json"};
   });
   CHECK(responder->command({"verify", "--repair"}).status == 1);

@@ -274,12 +274,12 @@ TEST_CASE("what Rhombus says is gone is not asked for again") {
   FakeRhombus rhombus;
   const auto camera = rhombus.add_camera({.name = "Cam", .video = small, .lan = false});
   rhombus.start();
-  const auto at = now_ms() / 1000 - 120;
+  const auto at = now_ms() / 1000 - 1200;  // sooner, it may still come
   const bool held = GENERATE(false, true);
   rhombus.intercept([&, at, held](const Request& request) -> std::optional<Reply> {
     if (request.path.ends_with("seg_3.m4v")) return Reply{404, "gone", "text/plain"};
     if (!request.path.ends_with("getPresenceWindows") || held) return std::nullopt;
-    return Reply{200, R"({"presenceWindows":{"VIDEO":[{"startSeconds":)" + std::to_string(at) +
+    return Reply{200, R"({"presenceWindows":{"VideoLocal":[{"startSeconds":)" + std::to_string(at) +
                           R"(,"durationSeconds":4},{"startSeconds":)" + std::to_string(at + 6) +
                           R"(,"durationSeconds":100}]}})"};
   });

@@ -1,5 +1,6 @@
 #include "responder_process.hpp"
 
+#include <cmath>
 #include <csignal>
 #include <fstream>
 #include <sstream>
@@ -130,7 +131,8 @@ CommandResult RunningCommand::wait() {
   return {*status_, slurp(folder_ / "out"), slurp(folder_ / "err")};
 }
 
-Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra, const std::string& capture) {
+Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string& extra, const std::string& capture)
+    : rhombus_(rhombus) {
   const auto identity = fake_rhombus::make_server("localhost", {"127.0.0.1"}, nullptr);
   std::ofstream(folder_ / "cert.pem") << identity.certificate_pem();
   std::ofstream(folder_ / "key.pem") << identity.key_pem();
@@ -147,6 +149,7 @@ Responder::Responder(const fake_rhombus::FakeRhombus& rhombus, const std::string
 
 Responder::~Responder() {
   if (pid_ > 0) stop(SIGKILL);
+  rhombus_.settle();
 }
 
 std::vector<std::string> Responder::with_config(std::vector<std::string> arguments) const {
@@ -156,7 +159,9 @@ std::vector<std::string> Responder::with_config(std::vector<std::string> argumen
 
 CommandResult Responder::command(std::vector<std::string> arguments,
                                  const std::map<std::string, std::string>& environment) const {
-  return run_responder(with_config(std::move(arguments)), environment);
+  auto result = run_responder(with_config(std::move(arguments)), environment);
+  rhombus_.settle();
+  return result;
 }
 
 void Responder::start(const std::map<std::string, std::string>& environment, const std::vector<int>& listening) {
@@ -195,10 +200,29 @@ std::string Responder::log() const {
   return all;
 }
 
+namespace {
+
+void read_gaps(const simdjson::dom::array& gaps, Event& event) {
+  event.gaps = gaps.size();
+  for (const auto item : gaps) {
+    simdjson::dom::object gap;
+    if (item.get(gap) != simdjson::SUCCESS) continue;
+    if (event.first_gap == 0) {
+      double start = 0, end = 0;
+      if (gap.at_key("start").get(start) == simdjson::SUCCESS) event.first_gap = std::llround(start);
+      if (gap.at_key("end").get(end) == simdjson::SUCCESS) event.first_gap_end = std::llround(end);
+    }
+    if (text_field(item, "reason") == "placeholder") ++event.placeholders;
+  }
+}
+
+}  // namespace
+
 std::vector<Event> Responder::events() const {
   const auto listed = run_responder({"--config", config().string(), "events", "--json", "--limit", "10000"});
   CAPTURE(listed.err);
   REQUIRE(listed.status == 0);
+  rhombus_.settle();
   std::vector<Event> events;
   std::istringstream lines(listed.out);
   simdjson::dom::parser parser;
@@ -219,7 +243,8 @@ std::vector<Event> Responder::events() const {
     event.window_end = integer_field(object, "window_end");
     event.attempts = integer_field(object, "attempts");
     simdjson::dom::array gaps;
-    if (object.at_key("gaps").get(gaps) == simdjson::SUCCESS) event.gaps = gaps.size();
+    if (object.at_key("gaps").get(gaps) == simdjson::SUCCESS) read_gaps(gaps, event);
+    event.presence = text_field(object, "presence");
     bool is_final = false;
     if (object.at_key("final").get(is_final) == simdjson::SUCCESS) event.final = is_final;
     bool held = false;

@@ -53,7 +53,11 @@ struct Event {
   std::int64_t window_start = 0;
   std::int64_t window_end = 0;
   std::int64_t attempts = 0;
+  std::string presence;
   std::size_t gaps = 0;
+  std::size_t placeholders = 0;  // of the gaps
+  std::int64_t first_gap = 0;    // its start and end
+  std::int64_t first_gap_end = 0;
   bool final = false;
   bool held = false;
   bool removed = false;
@@ -100,6 +104,7 @@ class Responder {
                     const std::string& wanted_id = "") const;
 
  private:
+  const fake_rhombus::FakeRhombus& rhombus_;
   TempFolder folder_;
   std::string secret_ = "the-webhook-secret";
   pid_t pid_ = -1;

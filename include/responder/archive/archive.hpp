@@ -81,6 +81,11 @@ class Archive {
                                const std::function<std::string(const ArchivedClip&)>& sidecar,
                                const Step& step = {}) const;
 
+  // Writes a published clip's sidecar anew, as `change` makes it of the present text; where it makes nothing of it, or
+  // there is none, all stays as it is.
+  Result<void> rewrite_sidecar(const std::string& clip,
+                               const std::function<std::optional<std::string>(std::string)>& change) const;
+
   // Puts a picture beside a published clip; an Error, and no picture, where the clip is not.
   Result<void> publish_thumbnail(const std::filesystem::path& finished, const std::string& clip) const;
 

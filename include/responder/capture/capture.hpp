@@ -16,6 +16,7 @@
 
 #include "responder/archive/spool.hpp"
 #include "responder/base/clock.hpp"
+#include "responder/capture/confirmer.hpp"
 #include "responder/capture/footage.hpp"
 #include "responder/capture/stretch.hpp"
 #include "responder/journal/writer.hpp"
@@ -32,6 +33,7 @@ struct Environment {
   StretchStore& stretches;
   archive::Spool& spool;
   journal::Writer& writer;
+  Confirmer& confirmer;
   Clock& clock;
   std::chrono::seconds retry_for;
   std::function<ConnectionMode(const journal::Capture&)> connection_of;  // pure
@@ -83,8 +85,9 @@ class Capture {
  private:
   // What the stretches amount to.
   struct Collected {
-    std::vector<media::TakenTrack> tracks;  // those with something in them
-    rhombus::Route route = rhombus::Route::lan;
+    std::vector<media::TakenTrack> tracks;       // those with something in them
+    rhombus::Route route = rhombus::Route::lan;  // of most of it
+    bool is_all_lan = true;
     std::vector<journal::Gap> gaps;
     std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>> track_gaps;
     std::string reason;  // why it is not complete; empty when it is
@@ -93,6 +96,7 @@ class Capture {
     std::string sound_problem;      // why there is no sound at all
     bool has_video = false;
     bool has_audio = false;
+    journal::PresenceState presence = journal::PresenceState::pending;  // of what is there
   };
 
   Result<void> prepare(std::stop_token stop);
@@ -104,10 +108,16 @@ class Capture {
   Step wait_for_room(Error error) const;
   Result<bool> goes_on(std::stop_token stop);
   Collected collect(const std::optional<Error>& error) const;
-  void collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches, Collected& collected) const;
+  void collect_tracks(const std::vector<std::shared_ptr<Stretch>>& stretches,
+                      const std::vector<media::Interval>& absent, Collected& collected) const;
   bool try_stored_clip(const Collected& collected, std::stop_token stop);
   std::filesystem::path stored_clip_folder() const;
   Collected collect_stored_clip(std::string why_not_better) const;
+  void leave_out_placeholders(Collected& collected, std::stop_token stop,
+                              const std::function<Collected()>& collect_anew);
+  bool has_placeholders(const journal::Published& published) const;
+  void drop_clip_of_placeholders(const Collected& collected);
+  journal::Gap to_gap(const media::Interval& interval) const;
   bool is_gone(const Collected& collected, std::stop_token stop) const;
   bool is_better(const Collected& collected) const;
   bool has_whole_clip() const;
@@ -134,7 +144,9 @@ class Capture {
   std::vector<std::shared_ptr<Stretch>> stretches_;  // of the camera
   std::vector<std::shared_ptr<Stretch>> sound_;      // of its audio gateway
   std::string sound_problem_;
-  std::optional<Footage> stored_clip_;  // asked for when the camera gives nothing
+  ErrorKind why_no_sound_ = ErrorKind::transient;
+  std::vector<media::Interval> absent_;  // of the window: what was taken of these times is no footage
+  std::optional<Footage> stored_clip_;   // asked for when the camera gives nothing
   bool stored_clip_over_ = false;
   std::string stored_clip_problem_;
   std::optional<Error> taking_error_;     // why taking ended, while the stored clip is asked for

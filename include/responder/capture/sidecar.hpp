@@ -1,6 +1,7 @@
 // The document beside a clip: whose it is, what it covers, what is missing, how to check it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,11 +24,15 @@ struct SidecarFacts {
   const std::vector<journal::Gap>& gaps;
   const std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>>& track_gaps;
   bool final;  // nothing better will be tried for
+  journal::PresenceState presence;
 };
 
 // In two steps: what is known when the clip is made, an object that is still open, and what publishing adds.
 std::string sidecar_beginning(const SidecarFacts& facts);
 std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at);
+
+// A sidecar that says the same and this of the clip's presence; nullopt: it is none of ours, or says it already.
+std::optional<std::string> with_presence(std::string text, journal::PresenceState presence);
 
 // What a sidecar says, for a journal that is lost. An Error names what it lacks.
 Result<journal::KnownClip> read_sidecar(std::string_view text);

@@ -75,6 +75,9 @@ class Stretch {
   // What was taken is not what it was: the next attempt looks at it anew.
   void invalidate();
 
+  // What was taken of that time is no footage: it goes, and the next attempt asks for it again.
+  void reject(const Span& part);
+
   Span span() const;
   // What its media is known to cover: a device may serve a little more than it was asked for.
   Span reach() const;

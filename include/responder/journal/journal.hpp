@@ -41,10 +41,15 @@ inline constexpr std::string_view future_reason = "in the future";
 // How the alert ids of samples begin that we send ourselves: they tell nothing of Rhombus's webhooks.
 inline constexpr std::string_view test_alert_prefix = "rhombus-responder-test-";
 
+// missing: there was nothing to be had. placeholder: there were pictures that say that there is no footage.
+enum class GapReason { missing, placeholder };
+std::string_view to_string(GapReason reason);
+
 // Footage that is not in the clip, wall clock.
 struct Gap {
   WallTime start;
   WallTime end;
+  GapReason reason = GapReason::missing;
   bool operator==(const Gap&) const = default;
 };
 
@@ -72,6 +77,13 @@ struct NewCapture {
 enum class Damage { none, damaged, missing };
 std::string_view to_string(Damage damage);  // empty: none
 
+// Whether Rhombus has confirmed that all of a clip is footage, by its list of what exists. pending: it is to be asked
+// when the list has come that far. unknown: it could not be asked for an hour. off: the configuration wants it not
+// asked. not_told: of a clip of an earlier version.
+enum class PresenceState { not_told, pending, confirmed, unknown, off };
+std::string_view to_string(PresenceState presence);  // empty: not_told
+PresenceState parse_presence(std::string_view text);
+
 // What an attempt left on disk.
 struct Published {
   std::string clip;    // path under the archive
@@ -81,6 +93,7 @@ struct Published {
   std::vector<Gap> gaps;
   std::chrono::sys_seconds window_end = {};  // what it was made for
   Damage damage = Damage::none;
+  PresenceState presence = PresenceState::not_told;
 
   bool is_sound() const { return damage == Damage::none; }
 };
@@ -122,7 +135,8 @@ struct ReadyClip {
   WallTime starts_at;                       // the clip's time 0
   std::chrono::sys_seconds window_end;      // what it was made for
   std::optional<WallTime> next_attempt_at;  // of a partial one that is not final
-  std::string sidecar;                      // its sidecar's text, as far as it is known before publishing
+  PresenceState presence = PresenceState::not_told;
+  std::string sidecar;  // its sidecar's text, as far as it is known before publishing
 };
 
 struct ReadyCapture {
@@ -381,6 +395,27 @@ class Journal {
     std::string reason;
   };
   Result<Waiting> waiting_for_archive();
+
+  // Of the clip that it has with this SHA-256, unless somebody is at work on the capture: what Rhombus says of it.
+  // False: it is not so, or was said before.
+  Result<bool> set_presence(CaptureId id, std::string_view sha256, PresenceState presence);
+  // Likewise: a part of it is no footage. The capture is back in line.
+  Result<bool> doubt(CaptureId id, std::string_view sha256, WallTime now);
+  // Of a capture in work: the clip that it has is none, and goes. False: it is another by now, or a person holds it.
+  Result<bool> drop_clip(CaptureId id, std::string_view sha256);
+  // Clips whose footage is to be confirmed and that are not tried again before, those of the oldest windows first.
+  struct Unconfirmed {
+    CaptureId id = 0;
+    DeviceId camera;
+    std::chrono::sys_seconds window_start;
+    std::chrono::sys_seconds window_end;
+    std::string sha256;
+  };
+  Result<std::vector<Unconfirmed>> unconfirmed(std::size_t limit);
+  Result<std::uint64_t> count_unconfirmed();
+  // Captures whose clips' sidecars do not say yet what is known of their footage.
+  Result<std::vector<Capture>> outdated_sidecars(std::size_t limit);
+  Result<void> note_sidecar(CaptureId id, PresenceState says);
 
   // Puts finished captures back in line, whatever became of them; how many there were.
   Result<std::int64_t> retry(const AlertId& alert, WallTime now);

@@ -17,6 +17,9 @@ struct Contribution {
 
 // One track for each kind that any of them names, without parts where there is nothing. `best_first` says whose
 // segments count where two have the same moment. Only one encoding fits into a track: the one that covers most.
-std::vector<TakenTrack> assemble(std::span<const Contribution> best_first, Micros window);
+// `absent`: times of the window for which what was taken is no footage. It is left out: a segment that begins before
+// such a time ends with it, one that begins in it is left out whole, as its key frame is.
+std::vector<TakenTrack> assemble(std::span<const Contribution> best_first, Micros window,
+                                 std::span<const Interval> absent = {});
 
 }  // namespace responder::media

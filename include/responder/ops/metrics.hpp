@@ -23,6 +23,7 @@ class Metrics {
   void count_bytes(std::string_view source, std::size_t bytes);
   void count_api_request(std::string_view call, int code);
   void count_delivery(std::string_view target, std::string_view result);
+  void set_clips_unconfirmed(std::uint64_t clips);
   void set_deliveries(std::string_view target, std::uint64_t waiting, std::uint64_t given_up);
   void set_webhooks_missed(std::uint64_t in_all);  // a lower figure than before changes nothing
   void set_catch_up_last_success(WallTime at);

@@ -91,7 +91,7 @@ struct MediaUris {
   std::optional<std::string> wan;
 };
 
-// A time that a camera still holds footage of.
+// A time for which footage exists.
 struct Presence {
   std::chrono::sys_seconds start;
   std::chrono::sys_seconds end;
@@ -127,7 +127,8 @@ class ApiClient {
   DoorList doors(Door::Kind kind, std::stop_token stop);
   Result<MediaUris> media_uris(DeviceKind kind, const DeviceId& device, std::stop_token stop);
 
-  // nullopt: Rhombus does not say.
+  // The footage that exists of a camera, in the cloud or on it; of all its lenses together. nullopt: the answer does
+  // not say. In the background. Source: protocol.md, section 2, getPresenceWindows.
   Result<std::optional<std::vector<Presence>>> presence(const DeviceId& camera, std::chrono::sys_seconds start,
                                                         std::chrono::seconds duration, std::stop_token stop);
   Result<AlertDetails> alert_details(const AlertId& alert, std::stop_token stop);

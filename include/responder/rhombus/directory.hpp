@@ -14,6 +14,8 @@
 namespace responder::rhombus {
 
 // Whether both are the same device, perhaps seen through different lenses ("UUID" and "UUID.v0").
+// The device itself, of one of its lenses, channels or microphones ("UUID.v0").
+DeviceId without_facet(const DeviceId& device);
 bool is_same_device(const DeviceId& a, const DeviceId& b);
 
 struct CameraWithSound {

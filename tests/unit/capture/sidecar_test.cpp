@@ -19,14 +19,15 @@ TEST_CASE("what a sidecar says is read back as it was") {
   row.window_start = std::chrono::sys_seconds(1'699'999'970s);
   row.window_end = std::chrono::sys_seconds(1'700'000'041s);
   const archive::ClipIdentity identity{"T\"\u00fcr", row.camera, row.alert, row.activities, row.window_start, true};
-  const std::vector<journal::Gap> gaps{{WallTime(1'700'000'000'500ms), WallTime(1'700'000'002'000ms)}};
+  const std::vector<journal::Gap> gaps{
+      {WallTime(1'700'000'000'500ms), WallTime(1'700'000'002'000ms), journal::GapReason::placeholder}};
   media::ClipSummary summary;
   const std::string reason = "a hole";
   const std::vector<std::pair<media::TrackKind, std::vector<journal::Gap>>> track_gaps{
       {media::TrackKind::video, gaps}};
-  const auto text =
-      sidecar_beginning({row, identity, summary, journal::State::partial, reason, "wan", gaps, track_gaps, false}) +
-      sidecar_end({"a/b.mp4", 123, std::string(64, 'c')}, row.received_at);
+  const auto text = sidecar_beginning({row, identity, summary, journal::State::partial, reason, "wan", gaps,
+                                       track_gaps, false, journal::PresenceState::pending}) +
+                    sidecar_end({"a/b.mp4", 123, std::string(64, 'c')}, row.received_at);
 
   const auto known = read_sidecar(text);
   REQUIRE(known);
@@ -49,6 +50,16 @@ TEST_CASE("what a sidecar says is read back as it was") {
   CHECK(known->published.bytes == 123);
   CHECK(known->published.sha256 == std::string(64, 'c'));
   CHECK(known->published.gaps == gaps);
+  CHECK(known->published.presence == journal::PresenceState::pending);
+
+  // What becomes known of its footage later is written into it; that of a partial clip may still get better.
+  const auto confirmed = with_presence(text, journal::PresenceState::confirmed);
+  REQUIRE(confirmed);
+  CHECK(read_sidecar(*confirmed)->published.presence == journal::PresenceState::confirmed);
+  CHECK_FALSE(read_sidecar(*confirmed)->final);
+  CHECK(read_sidecar(*confirmed)->published.gaps == gaps);
+  CHECK_FALSE(with_presence(*confirmed, journal::PresenceState::confirmed));
+  CHECK_FALSE(with_presence("{}", journal::PresenceState::confirmed));
 
   // One of before alerts' lengths were in it.
   auto older = text;

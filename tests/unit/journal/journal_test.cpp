@@ -569,7 +569,9 @@ PRAGMA user_version = 1;
 
 namespace {
 const std::string without_version_5 =
-    "DROP TRIGGER captures_counted; DROP TRIGGER captures_counted_anew; DROP TABLE totals; DROP INDEX captures_waiting;";
+    "DROP TRIGGER captures_counted; DROP TRIGGER captures_counted_anew; DROP TABLE totals; DROP INDEX captures_waiting;"
+    "DROP INDEX captures_unconfirmed; DROP INDEX captures_sidecars; ALTER TABLE ready DROP COLUMN presence; "
+    "ALTER TABLE captures DROP COLUMN presence; ALTER TABLE captures DROP COLUMN sidecar_presence;";
 const std::string without_version_4 =
     without_version_5 +
     "DROP INDEX captures_clips; DROP INDEX captures_named; DROP INDEX captures_held; DROP TABLE deliveries; DROP "

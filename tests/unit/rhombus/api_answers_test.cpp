@@ -255,7 +255,7 @@ TEST_CASE("one odd device of a list costs the others nothing") {
 
 TEST_CASE("one odd window, address or map entry costs the others nothing") {
   const auto presence = read_presence(
-      path, R"({"presenceWindows":{"x":7,"video":[null,{"startSeconds":"soon","durationSeconds":5},)"
+      path, R"({"presenceWindows":{"x":7,"Audio":[{"startSeconds":5,"durationSeconds":5}],"VideoLocal":[null,{"startSeconds":"soon","durationSeconds":5},)"
             R"({"startSeconds":1e400,"durationSeconds":5},{"startSeconds":"1700000000","durationSeconds":10.9}]}})");
   REQUIRE(presence);
   REQUIRE(*presence);
