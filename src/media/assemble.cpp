@@ -26,7 +26,7 @@ std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackK
       if (run.kind != kind) continue;
       for (const auto& segment : run.segments) {
         const Interval at{segment.time.start + contributions[i].shift, segment.time.end() + contributions[i].shift};
-        if (at.end > rounding && at.start < window) pieces.push_back({&run, &segment, at, i});
+        if (at.end > rounding && at.start - run.early < window) pieces.push_back({&run, &segment, at, i});
       }
     }
   }
@@ -57,7 +57,7 @@ TakenPart make_part(const Piece& first, const Contribution& from, Micros window)
   part.init_file = first.run->init_file;
   part.origin = first.run->origin - from.shift;
   if (from.shift < Micros(0)) part.from = Micros(0);
-  if (from.shift + from.span > window) part.to = window;
+  if (from.shift + from.span > window) part.to = window + first.run->early;
   return part;
 }
 
@@ -91,7 +91,8 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
   bool other_encodings = false;
   std::erase_if(pieces, [&](const Piece& piece) {
     const Interval inside{std::max(piece.at.start, Micros(0)), std::min(piece.at.end, window)};
-    if (coverage.uncovered(inside) <= rounding) return true;
+    const bool is_beyond = piece.at.start >= window;  // may be earlier than it says
+    if (!is_beyond && coverage.uncovered(inside) <= rounding) return true;
     if (piece.run->init.encoding != encoding) {
       other_encodings = true;
       return true;
@@ -103,11 +104,11 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
                    [](const Piece& a, const Piece& b) { return a.at.start < b.at.start; });
   const Piece* last = nullptr;
   for (const auto& piece : pieces) {
+    if (piece.at.start >= window && (last == nullptr || last->run != piece.run)) continue;
     if (last != nullptr && last->run != piece.run && piece.at.start < last->at.end) {
       // They overlap: the next one takes over where it begins, with a key frame.
       auto& to = track.parts.back().to;
-      const Micros begins = piece.at.start + piece.run->off;
-      to = std::min(to.value_or(begins), begins);
+      to = std::min(to.value_or(piece.at.start), piece.at.start);
     }
     if (last == nullptr || last->run != piece.run)
       track.parts.push_back(make_part(piece, contributions[piece.contribution], window));

@@ -204,7 +204,9 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
 Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period& period) {
   if (t.duration <= 0 || t.duration > longest_segment_ticks)
     return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
-  const long double in_ticks = static_cast<long double>(std::min(period.duration, period.wanted).count()) *
+  // One more than the window: a session that begins early names it for the window's end.
+  const Micros useful = period.wanted + ticks_to_micros(t.duration, t.timescale);
+  const long double in_ticks = static_cast<long double>(std::min(period.duration, useful).count()) *
                                static_cast<long double>(t.timescale) / 1e6L;
   // A hair over a whole number is rounding in the manifest, not one more segment.
   const long double count = std::ceil(in_ticks / static_cast<long double>(t.duration) - 1e-3L);

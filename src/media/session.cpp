@@ -31,16 +31,25 @@ WallTime at(std::chrono::sys_seconds start, Micros offset) {
   return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
 }
 
-// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the
-// first segment shows. Devices do all three.
-Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared,
+// What a media timeline shows at the session's start.
+struct Origin {
+  Micros at{0};
+  bool is_epoch = false;  // by the wall clock, as sure as the device's
+};
+
+// The epoch's time, what the manifest declares, or (when it is neither) what the first segment shows. Devices do all
+// three.
+Origin find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared,
                    std::chrono::sys_seconds session_start) {
   const Micros shown = first_decode_time - first.start;
   const Micros tolerance = first.duration + Micros(500'000);
   const Micros epoch = session_start.time_since_epoch();
-  if (std::chrono::abs(shown - declared) <= tolerance) return declared;
-  if (std::chrono::abs(shown - epoch) <= std::max(tolerance, Micros(30'000'000))) return epoch;
-  return shown;
+  const Micros from_epoch = std::chrono::abs(shown - epoch);
+  // First, as a session that begins early may declare the time at which it begins, not the one asked for.
+  if (from_epoch <= tolerance) return {epoch, true};
+  if (std::chrono::abs(shown - declared) <= tolerance) return {declared, false};
+  if (from_epoch <= Micros(30'000'000)) return {epoch, true};
+  return {shown, false};
 }
 
 // A segment on disk: where its media says it is, and where the manifest does.
@@ -61,6 +70,9 @@ bool follows(const Placed& next, const Placed& before) {
   const Micros distance = next.decode_time - before.decode_time;
   return std::chrono::abs(distance - (next.nominal.start - before.nominal.start)) <= tolerance;
 }
+
+// Less of a segment than this in the window is not worth asking for.
+Micros negligible(const SegmentTime& time) { return std::min(rounding, time.duration / 2); }
 
 // Whether a segment's media is as long as the manifest names it: a camera's segments differ by some frames, no more.
 enum class Length { right, too_short, too_long };
@@ -123,14 +135,45 @@ struct Session::TrackState {
   std::vector<std::optional<InitInfo>> inits;  // by part
   std::vector<SegmentState> segments;
 
+  // How the media of a part lies to the manifest's times.
+  struct Shift {
+    Micros off{0};           // how much later it is than the manifest names it; negative: earlier
+    bool is_certain = true;  // false: the media does not tell
+  };
+  std::vector<std::optional<Shift>> shifts;  // by part, once a segment of it is there
+
   bool given_up = false;   // nothing more is asked for
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
+
+  Micros off(std::size_t part) const { return part < shifts.size() && shifts[part] ? shifts[part]->off : Micros(0); }
+  bool is_certain(std::size_t part) const {
+    return part >= shifts.size() || !shifts[part] || shifts[part]->is_certain;
+  }
+  // Where the media of a segment is, on the session's timeline.
+  SegmentTime true_time(std::size_t index) const {
+    const auto nominal = track.time_of(index);
+    return {nominal.start + off(track.part_of(index)), nominal.duration};
+  }
+  // Where the media of all that the manifest names ends.
+  Micros true_end() const { return track.parts() == 0 ? Micros(0) : track.end() + off(track.parts() - 1); }
+  Micros early_by_at_most(std::size_t index, Micros window) const;
 
   bool settled() const {
     return std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
                         [](const SegmentState& s) { return s.status == Status::pending; });
   }
 };
+
+// By how much the media of a segment may be earlier than the manifest names it.
+Micros Session::TrackState::early_by_at_most(std::size_t index, Micros window) const {
+  const auto part = track.part_of(index);
+  if (is_certain(part)) return std::max(Micros(0), -off(part));
+  // It does not tell. A session that begins early with whole segments, and ends with them, lasts longer than asked by
+  // less than two of them.
+  const Micros segment = track.time_of(index).duration;
+  const Micros longer = track.end() - window;
+  return longer <= segment * 2 + rounding ? std::clamp(longer, Micros(0), segment) : Micros(0);
+}
 
 Session::Session(SessionOptions options, Source& source, Clock& clock)
     : options_(std::move(options)), source_(source), clock_(clock) {}
@@ -145,10 +188,15 @@ WallTime Session::wall_time_of(SteadyTime time) const {
   return clock_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(time - clock_.steady_now());
 }
 
-// Whether some track's manifest ends before the window does: the device may have clamped it to the present.
+// Whether a track's manifest ends before the window does: the device may have clamped it to the present.
+bool Session::clamped(const TrackState& track) const {
+  const Micros end = track.true_end();
+  const Micros allowed = end < track.track.end() ? allowed_at_ends : rounding;
+  return end + allowed < Micros(options_.duration);
+}
+
 bool Session::clamped() const {
-  return std::any_of(tracks_.begin(), tracks_.end(),
-                     [&](const auto& track) { return track->track.end() + rounding < Micros(options_.duration); });
+  return std::any_of(tracks_.begin(), tracks_.end(), [&](const auto& track) { return clamped(*track); });
 }
 
 // Whether asking for the manifest again may show more.
@@ -204,18 +252,47 @@ void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
   if (same == tracks_.end()) same = tracks_.insert(same, std::make_unique<TrackState>(*found));
   TrackState& state = **same;
   state.track = *found;
+  state.shifts.resize(state.track.parts());
+  state.inits.resize(state.track.parts());
+  set_usable(state);
+}
+
+void Session::set_usable(TrackState& state) {
   state.usable = 0;
   if (state.given_up) return;
-  const bool whole = state.track.end() + rounding >= Micros(options_.duration);
+  const bool whole = !clamped(state);
   for (std::size_t i = 0; i < state.track.size(); ++i) {
     const auto time = state.track.time_of(i);
-    if (time.start + rounding >= Micros(options_.duration)) break;
+    const Micros early = state.early_by_at_most(i, options_.duration);
+    if (time.start - early + negligible(time) >= Micros(options_.duration)) break;
     // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole.
     if (!whole && time.end() > state.track.end() + rounding) break;
     state.usable = i + 1;
   }
   if (state.segments.size() < state.usable) state.segments.resize(state.usable);
-  state.inits.resize(state.track.parts());
+}
+
+// A device stores segments with boundaries of its own. A session may begin with the one that contains the asked
+// start, or with the next one: its first segments show it.
+void Session::learn_shift(TrackState& state, std::size_t index) {
+  const auto part = state.track.part_of(index);
+  if (state.shifts[part]) return;
+  const auto nominal = state.track.time_of(index);
+  const Micros shown = state.segments[index].info.decode_time;
+  const auto origin = find_origin(shown, nominal, state.track.presentation_offset(part), options_.start);
+  TrackState::Shift shift{shown - origin.at - nominal.start};
+  // More than a segment is no such beginning.
+  if (std::chrono::abs(shift.off) > nominal.duration + rounding) shift.off = Micros(0);
+  // Media that counts from wherever it begins is where the manifest names it, whether it begins early or not.
+  shift.is_certain = origin.is_epoch || std::chrono::abs(shift.off) > rounding;
+  state.shifts[part] = shift;
+  if (std::chrono::abs(shift.off) > rounding) {
+    // Decided by the manifest's times.
+    for (auto& segment : state.segments) {
+      if (segment.status == TrackState::Status::not_wanted) segment.status = TrackState::Status::pending;
+    }
+  }
+  set_usable(state);
 }
 
 std::filesystem::path Session::init_file(TrackKind kind, std::size_t part) const {
@@ -287,12 +364,17 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
     found.push_back({i, info->decode_time, info->duration, track.track.time_of(i)});
     infos[i] = *info;
   }
+  const auto known = track.usable;
   // One that lied about its time is asked for again.
   for (const auto& placed : chain_of(found)) {
-    track.segments[placed.index] = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
+    auto& segment = track.segments[placed.index];
+    if (segment.status == TrackState::Status::fetched) continue;
+    segment = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
     std::error_code ignored;
     bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
+    learn_shift(track, placed.index);
   }
+  if (track.usable > known) reuse_segments(track, part, also_too_short);
 }
 
 Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
@@ -361,7 +443,8 @@ TakenTrack Session::foresee(const TrackState& track) {
   part.init = *track.inits[0];
   part.init_file = init_file(foreseen.kind, 0);
   part.origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
-                            track.track.presentation_offset(0), options_.start);
+                            track.track.presentation_offset(0), options_.start)
+                    .at;
   for (std::size_t i = 0; i < track.usable; ++i) part.segments.push_back(segment_file(foreseen.kind, i).string());
   foreseen.parts.push_back(std::move(part));
   // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
@@ -374,22 +457,25 @@ TakenTrack Session::foresee(const TrackState& track) {
 
 bool Session::wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  const auto& segment = track.segments[index];
-  segment_settled_.wait(lock, std::move(stop),
-                        [&] { return segment.status != TrackState::Status::pending || over_; });
-  return segment.status == TrackState::Status::fetched;
+  const auto status = [&] { return track.segments[index].status; };
+  segment_settled_.wait(lock, std::move(stop), [&] { return status() != TrackState::Status::pending || over_; });
+  return status() == TrackState::Status::fetched;
 }
 
 bool Session::is_wanted(const TrackState& track, std::size_t index) const {
-  return !options_.wanted || options_.wanted(track.track.kind(), track.track.time_of(index));
+  const auto time = track.true_time(index);
+  const Micros start = std::max(Micros(0), time.start);
+  return !options_.wanted || options_.wanted(track.track.kind(), {start, time.end() - start});
 }
 
 void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   auto& state = track.segments[index];
   const auto now = clock_.wall_now();
-  const auto segment_end = std::min(track.track.time_of(index).end(), Micros(options_.duration));
+  const auto segment_end = track.true_time(index).end();
   const bool not_yet = error.kind == ErrorKind::not_found && now < available_at(segment_end) + options_.patience;
-  if (not_yet) options_.lag->too_early(now - at(options_.start, segment_end));
+  // One that is recorded beyond the window is asked for before its end.
+  if (not_yet && segment_end <= Micros(options_.duration))
+    options_.lag->too_early(now - at(options_.start, segment_end));
   ++state.tries;
   const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
                      (error.kind == ErrorKind::not_found && state.tries < max_tries_not_found);
@@ -411,7 +497,7 @@ std::vector<Session::Job> Session::due_jobs() {
     for (std::size_t i = 0; i < track->usable; ++i) {
       auto& state = track->segments[i];
       if (state.status != TrackState::Status::pending || state.paused_until > clock_.steady_now()) continue;
-      if (available_at(track->track.time_of(i).end()) > now) break;
+      if (available_at(track->true_time(i).end()) > now) break;
       if (is_wanted(*track, i)) {
         jobs.push_back({track.get(), i});
       } else {
@@ -445,6 +531,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
     if (segment.tries == 0) options_.lag->there_at_once();
     segment.info = *fetched;
     segment.status = TrackState::Status::fetched;
+    learn_shift(*job.track, job.index);
     foresee();
     segment_settled_.notify_all();
     std::error_code ignored;
@@ -529,7 +616,7 @@ Session::Progress Session::progress() const {
     for (std::size_t i = 0; i < track->usable; ++i) {
       const auto& state = track->segments[i];
       if (state.status != TrackState::Status::pending) continue;
-      const auto ready = available_at(track->track.time_of(i).end());
+      const auto ready = available_at(track->true_time(i).end());
       result.next_at = std::min(result.next_at, std::max(ready, wall_time_of(state.paused_until)));
     }
   }
@@ -539,7 +626,7 @@ Session::Progress Session::progress() const {
     Micros shortest_end = options_.duration;
     Micros length{1'000'000};
     for (const auto& track : tracks_) {
-      shortest_end = std::min(shortest_end, track->track.end());
+      shortest_end = std::min(shortest_end, track->true_end());
       if (track->track.size() == 0) continue;
       length = std::clamp(track->track.time_of(0).duration, Micros(200'000), Micros(10'000'000));
     }
@@ -561,13 +648,14 @@ Taken Session::taken() const {
 void Session::take(const TrackState& state, Taken& taken) const {
   const auto kind = state.track.kind();
   const auto leave_out = [&](std::size_t index, ErrorKind why, std::string reason) {
-    const auto time = state.track.time_of(index);
+    const auto time = state.true_time(index);
     taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
   };
   const auto leave_out_rest = [&](const Placed& placed, const SegmentInfo& info) {
+    const auto time = state.true_time(placed.index);
     taken.missing.push_back(
         {kind,
-         {placed.nominal.start + info.duration, placed.nominal.end()},
+         {time.start + info.duration, time.end()},
          ErrorKind::transient,
          fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind), placed.index)});
   };
@@ -599,21 +687,22 @@ void Session::take(const TrackState& state, Taken& taken) const {
     }
     if (chain.empty()) continue;
     TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}, {}};
+    if (!state.is_certain(part)) run.early = state.early_by_at_most(chain.front().index, options_.duration);
     run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
-                             options_.start);
-    // Devices cut where they have a key frame, a little off the manifest's times: that much is no hole.
-    Micros off = chain.front().decode_time - run.origin - chain.front().nominal.start;
-    if (std::chrono::abs(off) > chain.front().nominal.duration) off = Micros(0);
-    run.off = off;
+                             options_.start)
+                     .at;
     for (const auto& placed : chain) {
       const auto& info = state.segments[placed.index].info;
       if (length_of(info, placed.nominal, options_.duration) == Length::too_short) {
         leave_out_rest(placed, info);
       }
       // What the media itself says; where it does not say, it ends no later than what was asked for.
-      SegmentTime time{placed.decode_time - run.origin - off, info.duration};
-      if (info.duration == Micros(0))
-        time.duration = std::min(placed.nominal.end(), Micros(options_.duration)) - placed.nominal.start;
+      SegmentTime time{placed.decode_time - run.origin, info.duration};
+      const bool is_told = info.duration > Micros(0);
+      if (!is_told) time.duration = placed.nominal.duration;
+      // What may be earlier than it says covers nothing beyond the window.
+      if (!is_told || run.early > Micros(0))
+        time.duration = std::clamp(Micros(options_.duration) - time.start, Micros(0), time.duration);
       run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
     }
     taken.runs.push_back(std::move(run));

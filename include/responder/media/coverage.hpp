@@ -11,6 +11,9 @@ namespace responder::media {
 // Timelines round: parts shorter than this are not missing.
 inline constexpr Micros rounding{250'000};
 
+// At the ends a little more is allowed: a device begins and ends with whole frames, and with key frames where it can.
+inline constexpr Micros allowed_at_ends{900'000};
+
 // Intervals in order, merged where they touch.
 class Coverage {
  public:
@@ -39,10 +42,8 @@ class Coverage {
     return left;
   }
 
-  // The parts of [0, window) that are not there. At the ends a little more than rounding is allowed: a device begins
-  // and ends with whole frames, and with key frames where it can.
+  // The parts of [0, window) that are not there.
   std::vector<Interval> gaps(Micros window) const {
-    constexpr Micros allowed_at_ends{900'000};
     std::vector<Interval> gaps;
     Micros reached{0};
     for (const auto& one : intervals_) {

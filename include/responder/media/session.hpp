@@ -81,6 +81,8 @@ class Session {
   Result<void> apply_manifest(std::string_view xml, const net::Url& url);
   std::filesystem::path kept_manifest() const { return options_.directory / "manifest.mpd"; }
   void update_track(TrackKind kind, const std::optional<Track>& found);
+  void set_usable(TrackState& state);
+  void learn_shift(TrackState& state, std::size_t index);
   Result<void> prepare_tracks(std::stop_token stop);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
   Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
@@ -104,6 +106,7 @@ class Session {
   bool is_wanted(const TrackState& track, std::size_t index) const;
   bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   bool clamped() const;
+  bool clamped(const TrackState& track) const;
   bool may_grow() const;
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end

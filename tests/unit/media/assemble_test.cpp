@@ -101,3 +101,19 @@ TEST_CASE("a track that is named and has nothing is all gap") {
   CHECK(track.gaps == std::vector<Interval>{{0s, 10s}});
   CHECK(track.reason == "HTTP 403");
 }
+
+TEST_CASE("what may be earlier than it says is taken beyond the window's end, and counts for nothing there") {
+  auto lan = session("lan", {0, 1, 2, 3, 4, 5});
+  auto wan = session("wan", {4, 5});
+  for (auto* taken : {&lan, &wan}) {
+    taken->runs[0].early = 2s;
+    taken->runs[0].segments.back().time.duration = Micros(0);
+  }
+  const Contribution both[] = {{&lan, 0s, 10s}, {&wan, 0s, 10s}};
+  const auto track = assemble(both, 10s).at(0);
+  CHECK(files(track) == Files{"lan0", "lan1", "lan2", "lan3", "lan4", "lan5"});
+  CHECK(track.gaps.empty());
+
+  const Contribution longer[] = {{&lan, 0s, 12s}};
+  CHECK(assemble(longer, 10s).at(0).parts.at(0).to == Micros(12s));
+}

@@ -29,6 +29,10 @@ class Device final : public Source {
 
   bool clamped = false;
   bool gone = false;
+  int begins = 0;                    // where its session does, after the asked start
+  double lasts = 20;                 // as its manifest says
+  std::int64_t counts_from = start;  // its decode times
+  std::string template_attributes;
   std::map<int, Error> broken;          // by segment, until removed
   std::map<int, std::string> replaced;  // by segment, with status 200
   std::map<std::string, int> asked;     // by file name
@@ -36,14 +40,14 @@ class Device final : public Source {
   Result<Document> text(const net::Url& url, std::size_t, std::stop_token) override {
     const std::lock_guard lock(mutex_);
     ++asked["mpd"];
-    const double shown = clamped ? std::clamp(recorded(), 0.0, 20.0) : 20.0;
+    const double shown = clamped ? std::clamp(recorded() - begins, 0.0, lasts) : lasts;
     if (gone) return Error{ErrorKind::transient, "cannot connect"};
     return Document{
         url,
         fmt::format(
             R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
-            R"(startNumber="0" duration="2"/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
-            shown)};
+            R"(startNumber="0" duration="2" {}/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
+            shown, template_attributes)};
   }
 
   Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
@@ -57,9 +61,10 @@ class Device final : public Source {
       } else {
         const int number = std::atoi(name.c_str());
         if (const auto found = broken.find(number); found != broken.end()) return found->second;
-        if (number * 2 + 2 > recorded()) return Error{ErrorKind::not_found, "404"};
+        if (begins + number * 2 + 2 > recorded()) return Error{ErrorKind::not_found, "404"};
         const auto other = replaced.find(number);
-        content = other != replaced.end() ? other->second : video->segment(start + number * 2, 2, start);
+        content =
+            other != replaced.end() ? other->second : video->segment(start + begins + number * 2, 2, counts_from);
       }
     }
     std::ofstream(path, std::ios::binary) << content;
@@ -159,6 +164,97 @@ TEST_CASE_METHOD(Fixture, "a window that is still being recorded is followed to 
   CHECK(segments(video_of(one)) == 10);
   CHECK(video_of(one).gaps.empty());
   CHECK(live.wall_now() < WallTime(std::chrono::seconds(start + 21)));
+}
+
+TEST_CASE_METHOD(Fixture, "a session that begins with the segment before the start is taken to the window's end") {
+  device.begins = -1;
+  device.counts_from = 0;
+  device.lasts = GENERATE(21.0, 22.0);
+  {
+    auto one = session();
+    const auto taken = follow(one);
+    CHECK(segments(taken) == 11);
+    CHECK(taken.gaps.empty());
+    CHECK(one.taken().runs.at(0).segments.front().time.start == -1s);
+    CHECK(one.taken().runs.at(0).segments.back().time.end() == 21s);
+  }
+  auto again = session();
+  follow(again);
+  CHECK(device.asked["10"] == 1);  // what is there is not fetched twice
+}
+
+TEST_CASE_METHOD(Fixture, "where a session begins early and its manifest names no more, the end is a gap") {
+  device.begins = -1;
+  device.counts_from = 0;
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(segments(taken) == 10);
+  CHECK(taken.gaps == std::vector<Interval>{{19s, 20s}});
+  CHECK(taken.reason == "the device recorded less than the window");
+}
+
+TEST_CASE_METHOD(Fixture, "a session that begins early and declares its timeline's offset is where its media is") {
+  const auto [counts_from, offset] = GENERATE(std::pair{std::int64_t{0}, start - 1}, std::pair{start - 999, 999L});
+  device.begins = -1;
+  device.counts_from = counts_from;
+  device.lasts = 21;
+  device.template_attributes = fmt::format(R"(presentationTimeOffset="{}")", offset);
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(one.taken().runs.at(0).segments.front().time.start == -1s);
+  CHECK(segments(taken) == 11);
+  CHECK(taken.gaps.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "a session that begins with the segment after the start lacks what is before") {
+  device.begins = 1;
+  device.counts_from = 0;
+  device.lasts = GENERATE(19.0, 20.0);
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(segments(taken) == 10);
+  CHECK(taken.gaps == std::vector<Interval>{{0s, 1s}});
+  CHECK(device.asked["mpd"] == 1);  // it ends where the window does
+}
+
+TEST_CASE_METHOD(Fixture, "a session that does not tell its time and lasts longer than asked is taken whole") {
+  device.begins = -1;
+  device.counts_from = GENERATE(start - 1, start - 54'321);
+  device.lasts = 22;
+  auto one = session();
+  CHECK(segments(follow(one)) == 11);
+  device.lasts = 3600;  // says nothing about where it begins
+  auto another = session();
+  CHECK(segments(follow(another)) == 10);
+}
+
+TEST_CASE_METHOD(Fixture, "a live session that begins early is followed to the window's end") {
+  device.begins = -1;
+  device.counts_from = 0;
+  device.lasts = 21;
+  device.clamped = GENERATE(false, true);
+  clock.jump(-90s);
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(segments(taken) == 11);
+  CHECK(taken.gaps.empty());
+  CHECK(clock.wall_now() < WallTime(std::chrono::seconds(start + 23)));
+}
+
+TEST_CASE_METHOD(Fixture, "what another session lacks is asked for where it is, not where the manifest names it") {
+  device.begins = -1;
+  device.counts_from = 0;
+  device.lasts = 21;
+  SessionOptions options;
+  options.mpd = *net::Url::parse("https://h/x/file.mpd");
+  options.start = std::chrono::sys_seconds(std::chrono::seconds(start));
+  options.duration = 20s;
+  options.directory = folder.path();
+  options.wanted = [](TrackKind, const SegmentTime& time) { return time.end() > 19s || time.start == 0s; };
+  Session one(options, device, clock);
+  while (!one.advance({})->finished) clock.advance(1s);
+  CHECK(device.asked["10"] == 1);
+  CHECK(device.asked["8"] == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "what the device does not have is a gap with its time") {
