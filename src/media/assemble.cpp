@@ -18,6 +18,11 @@ struct Piece {
   std::size_t contribution;
 };
 
+// What ends sooner after the window's start than this has no sample in the window.
+Micros sample_length(const TakenSegment& segment) {
+  return segment.samples == 0 ? Micros(0) : segment.time.duration / static_cast<Micros::rep>(segment.samples);
+}
+
 // In the order of preference.
 std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
   std::vector<Piece> pieces;
@@ -26,7 +31,8 @@ std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackK
       if (run.kind != kind) continue;
       for (const auto& segment : run.segments) {
         const Interval at{segment.time.start + contributions[i].shift, segment.time.end() + contributions[i].shift};
-        if (at.end > rounding && at.start - run.early < window) pieces.push_back({&run, &segment, at, i});
+        const bool is_inside = at.end > sample_length(segment) && at.start - run.early < window;
+        if (is_inside) pieces.push_back({&run, &segment, at, i});
       }
     }
   }
@@ -82,6 +88,12 @@ void explain(TakenTrack& track, std::span<const Contribution> contributions) {
   if (!named && track.reason.empty()) track.reason = "the device recorded less than the window";
 }
 
+// Whether others have all of it but what rounding makes. A short segment that nobody else has is no rounding.
+bool has_nothing_new(Interval part, const Coverage& coverage) {
+  const Micros uncovered = coverage.uncovered(part);
+  return uncovered == Micros(0) || (uncovered <= rounding && uncovered * 2 < part.end - part.start);
+}
+
 TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
   TakenTrack track;
   track.kind = kind;
@@ -92,7 +104,7 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
   std::erase_if(pieces, [&](const Piece& piece) {
     const Interval inside{std::max(piece.at.start, Micros(0)), std::min(piece.at.end, window)};
     const bool is_beyond = piece.at.start >= window;  // may be earlier than it says
-    if (!is_beyond && coverage.uncovered(inside) <= rounding) return true;
+    if (!is_beyond && has_nothing_new(inside, coverage)) return true;
     if (piece.run->init.encoding != encoding) {
       other_encodings = true;
       return true;
