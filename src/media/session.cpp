@@ -75,13 +75,22 @@ bool follows(const Placed& next, const Placed& before) {
 Micros negligible(const SegmentTime& time) { return std::min(rounding, time.duration / 2); }
 
 // Whether a segment's media is as long as the manifest names it: a camera's segments differ by some frames, no more.
+// The last one may be cut at `end`: the window's, or the manifest's where that is sooner.
 enum class Length { right, too_short, too_long };
-Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros window) {
+Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros end) {
   if (info.duration == Micros(0)) return Length::right;
-  // The last one may be cut where the window ends.
-  const Micros least = std::min(nominal.duration, window - nominal.start);
+  const Micros least = std::min(nominal.duration, end - nominal.start);
   if (info.duration < least * 3 / 4 - Micros(100'000)) return Length::too_short;
   return info.duration > nominal.duration * 2 + Micros(1'000'000) ? Length::too_long : Length::right;
+}
+
+// Whether a segment of an earlier attempt was cut where the device's manifest ended then: it may be whole by now.
+// Others are shorter than named as well, but their neighbour follows at once.
+bool was_cut(const Placed& placed, const std::map<std::size_t, SegmentInfo>& all, Micros end) {
+  if (placed.duration == Micros(0)) return false;
+  if (placed.duration + rounding >= std::min(placed.nominal.duration, end - placed.nominal.start)) return false;
+  const auto next = all.find(placed.index + 1);
+  return next == all.end() || next->second.decode_time > placed.end() + rounding;
 }
 
 // Whether `before` says that it lasts into `next`, which follows it at once.
@@ -157,6 +166,9 @@ struct Session::TrackState {
   // Where the media of all that the manifest names ends.
   Micros true_end() const { return track.parts() == 0 ? Micros(0) : track.end() + off(track.parts() - 1); }
   Micros early_by_at_most(std::size_t index, Micros window) const;
+  Length length(std::size_t index, const SegmentInfo& info, Micros window) const {
+    return length_of(info, track.time_of(index), std::min(window, track.end()));
+  }
 
   bool settled() const {
     return std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
@@ -199,10 +211,13 @@ bool Session::clamped() const {
   return std::any_of(tracks_.begin(), tracks_.end(), [&](const auto& track) { return clamped(*track); });
 }
 
-// Whether asking for the manifest again may show more.
-bool Session::may_grow() const {
-  return !has_manifest_ || (clamped() && manifest_asked_at_ < available_at(options_.duration) + options_.patience);
+// Whether the device had recorded all of the window for long enough when the manifest was asked for.
+bool Session::manifest_is_final() const {
+  return manifest_asked_at_ >= available_at(options_.duration) + options_.patience;
 }
+
+// Whether asking for the manifest again may show more.
+bool Session::may_grow() const { return !has_manifest_ || (clamped() && !manifest_is_final()); }
 
 Result<void> Session::load_manifest(std::stop_token stop) {
   manifest_asked_at_ = clock_.wall_now();
@@ -260,13 +275,14 @@ void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
 void Session::set_usable(TrackState& state) {
   state.usable = 0;
   if (state.given_up) return;
-  const bool whole = !clamped(state);
+  const bool may_grow = clamped(state) && !manifest_is_final();
   for (std::size_t i = 0; i < state.track.size(); ++i) {
     const auto time = state.track.time_of(i);
     const Micros early = state.early_by_at_most(i, options_.duration);
     if (time.start - early + negligible(time) >= Micros(options_.duration)) break;
-    // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole.
-    if (!whole && time.end() > state.track.end() + rounding) break;
+    // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole. Where the
+    // manifest grows no more, the camera went off just then.
+    if (may_grow && time.end() > state.track.end() + rounding) break;
     state.usable = i + 1;
   }
   if (state.segments.size() < state.usable) state.segments.resize(state.usable);
@@ -360,9 +376,13 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
     if (track.track.part_of(i) != part) continue;
     const auto info = check_segment(segment_file(track.track.kind(), i), *track.inits[part]);
     if (!info) continue;
-    if (!also_too_short && length_of(*info, track.track.time_of(i), options_.duration) != Length::right) continue;
+    if (!also_too_short && track.length(i, *info, options_.duration) != Length::right) continue;
     found.push_back({i, info->decode_time, info->duration, track.track.time_of(i)});
     infos[i] = *info;
+  }
+  if (!also_too_short) {
+    const Micros end = std::min(Micros(options_.duration), track.track.end());
+    std::erase_if(found, [&](const Placed& placed) { return was_cut(placed, infos, end); });
   }
   const auto known = track.usable;
   // One that lied about its time is asked for again.
@@ -396,7 +416,7 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
   }
   failures_in_a_row_ = 0;
   auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
-  if (checked && length_of(*checked, segment->time, options_.duration) == Length::too_long)
+  if (checked && track.length(index, *checked, options_.duration) == Length::too_long)
     checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
   if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
   std::error_code failed;
@@ -520,7 +540,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
   auto& segment = job.track->segments[job.index];
   // What is too short may be whole the next time; in the end it is better than nothing.
   if (fetched && segment.tries + 1 < max_tries_too_short &&
-      length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
+      job.track->length(job.index, *fetched, options_.duration) == Length::too_short)
     fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
   const auto too_much = [&] {
     return Error{ErrorKind::permanent,
@@ -693,7 +713,7 @@ void Session::take(const TrackState& state, Taken& taken) const {
                      .at;
     for (const auto& placed : chain) {
       const auto& info = state.segments[placed.index].info;
-      if (length_of(info, placed.nominal, options_.duration) == Length::too_short) {
+      if (state.length(placed.index, info, options_.duration) == Length::too_short) {
         leave_out_rest(placed, info);
       }
       // What the media itself says; where it does not say, it ends no later than what was asked for.
@@ -702,7 +722,8 @@ void Session::take(const TrackState& state, Taken& taken) const {
       if (!is_told) time.duration = placed.nominal.duration;
       // What may be earlier than it says covers nothing beyond the window.
       if (!is_told || run.early > Micros(0))
-        time.duration = std::clamp(Micros(options_.duration) - time.start, Micros(0), time.duration);
+        time.duration =
+            std::clamp(std::min(Micros(options_.duration), state.true_end()) - time.start, Micros(0), time.duration);
       run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
     }
     taken.runs.push_back(std::move(run));

@@ -107,6 +107,7 @@ class Session {
   bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   bool clamped() const;
   bool clamped(const TrackState& track) const;
+  bool manifest_is_final() const;
   bool may_grow() const;
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end

@@ -270,6 +270,24 @@ TEST_CASE_METHOD(Fixture, "what the device does not have is a gap with its time"
   CHECK(device.asked["3"] == 2);  // to be sure, once more
 }
 
+TEST_CASE_METHOD(Fixture, "the moment before a camera went off is taken, and all of it once it is back") {
+  device.lasts = 17.5;
+  device.replaced[8] = video->segment(start + 16, 1, start);
+  {
+    auto one = session();
+    const auto taken = follow(one);
+    CHECK(segments(taken) == 9);
+    CHECK(taken.gaps == std::vector<Interval>{{17s, 20s}});
+    CHECK(device.asked["9"] == 0);
+  }
+  device.lasts = 20;
+  device.replaced.clear();
+  auto again = session();
+  const auto taken = follow(again);
+  CHECK(taken.gaps.empty());
+  CHECK(device.asked["7"] == 1);
+}
+
 TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be later") {
   device.broken[5] = Error{ErrorKind::transient, "reset"};
   auto one = session();
