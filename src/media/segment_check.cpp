@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -202,6 +203,62 @@ Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t e
   return {};
 }
 
+// One descriptor of an esds box (ISO/IEC 14496-1, 7.2.2): its tag, and its content in front of what follows.
+struct Descriptor {
+  unsigned char tag = 0;
+  std::string_view content;
+};
+std::optional<Descriptor> descriptor_at(std::string_view bytes) {
+  if (bytes.empty()) return std::nullopt;
+  Descriptor found{static_cast<unsigned char>(bytes[0]), {}};
+  std::size_t size = 0;
+  for (std::size_t at = 1; at < std::min<std::size_t>(bytes.size(), 5); ++at) {
+    const auto byte = static_cast<unsigned char>(bytes[at]);
+    size = size << 7U | (byte & 0x7FU);
+    if ((byte & 0x80U) != 0) continue;
+    if (size > bytes.size() - at - 1) return std::nullopt;
+    found.content = bytes.substr(at + 1, size);
+    return found;
+  }
+  return std::nullopt;
+}
+
+// What an esds box says of the decoder: the object type and its AudioSpecificConfig. The bit rates beside them are
+// told anew by each session.
+std::optional<std::string> decoder_of_esds(std::string_view esds) {
+  constexpr unsigned char stream_tag = 3, decoder_tag = 4, specific_tag = 5;
+  constexpr std::size_t version = 4, stream_header = 3, decoder_header = 13;
+  if (esds.size() < version) return std::nullopt;
+  const auto stream = descriptor_at(esds.substr(version));
+  // Flags: a dependence, a URL or a clock reference, which no camera has, would stand before the decoder.
+  if (!stream || stream->tag != stream_tag || stream->content.size() < stream_header ||
+      (static_cast<unsigned char>(stream->content[2]) & 0xE0U) != 0)
+    return std::nullopt;
+  const auto decoder = descriptor_at(stream->content.substr(stream_header));
+  if (!decoder || decoder->tag != decoder_tag || decoder->content.size() < decoder_header) return std::nullopt;
+  const auto specific = descriptor_at(decoder->content.substr(decoder_header));
+  if (!specific || specific->tag != specific_tag) return std::nullopt;
+  return decoder->content.front() + std::string(specific->content);
+}
+
+// What decides whether two initializations' sound may stand in one track.
+Result<std::string> sound_identity(ByteReader& file, const Box& stsd, const InitInfo& init) {
+  constexpr std::uint64_t audio_sample_entry = 28, channels_and_rate = 16;
+  const auto entry = box_at(file, stsd.payload + 8, stsd.end);
+  if (!entry) return entry.error();
+  if (init.codec == "mp4a" && entry->end - entry->payload > audio_sample_entry) {
+    const auto esds = find_box(file, entry->payload + audio_sample_entry, entry->end, fourcc("esds"));
+    const auto content = esds && *esds ? bytes_of(file, (*esds)->payload, (*esds)->end)
+                                       : Result<std::string>(bad("its codec configuration is missing"));
+    const auto decoder = content ? decoder_of_esds(*content) : std::nullopt;
+    const auto format = bytes_of(file, entry->payload + channels_and_rate, entry->payload + audio_sample_entry);
+    if (decoder && format) return sha256_hex(init.codec + *format + *decoder);
+  }
+  const auto all = bytes_of(file, stsd.payload, stsd.end);
+  if (!all) return all.error();
+  return sha256_hex(*all);
+}
+
 Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
   auto moov = find_box(file, 0, file.size(), fourcc("moov"));
   if (!moov) return moov.error();
@@ -238,9 +295,9 @@ Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
     if (auto read = read_video_configuration(file, **stsd, info); !read) return read.error();
     return info;
   }
-  const auto entries = bytes_of(file, (*stsd)->payload, (*stsd)->end);
-  if (!entries) return entries.error();
-  info.encoding = sha256_hex(*entries);
+  auto identity = sound_identity(file, **stsd, info);
+  if (!identity) return identity.error();
+  info.encoding = std::move(*identity);
   return info;
 }
 
@@ -493,18 +550,21 @@ std::optional<Error> refuse_text(ByteReader& file) {
 
 }  // namespace
 
+bool read_samples_alike(const InitInfo& a, const InitInfo& b) {
+  const auto what_counts = [](const InitInfo& init) {
+    return std::tie(init.container, init.encoding, init.timescale, init.track_id, init.nal_length_bytes,
+                    init.default_duration, init.default_size);
+  };
+  return what_counts(a) == what_counts(b);
+}
+
 Result<InitInfo> check_init(const std::filesystem::path& path, TrackKind kind) {
   auto file = ByteReader::open(path);
   if (!file) return file.error();
   if (auto refused = refuse_text(*file)) return *refused;
   if (file->size() > max_init_bytes) return bad("it is too large");
   const bool webm = file->integer(0, 4) == ebml_header;
-  auto info = webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
-  if (!info) return info;
-  const auto content = bytes_of(*file, 0, file->size());
-  if (!content) return content.error();
-  info->sha256 = sha256_hex(*content);
-  return info;
+  return webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
 }
 
 Result<SegmentInfo> check_segment(const std::filesystem::path& path, const InitInfo& init) {

@@ -349,8 +349,7 @@ Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
 Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop) {
   const auto kind = track.track.kind();
   const auto file = init_file(kind, part);
-  std::string earlier;
-  if (const auto kept = check_init(file, kind)) earlier = kept->sha256;
+  const auto earlier = check_init(file, kind);
   auto fresh = file;
   fresh += ".part";
   if (auto fetched = source_.file(url, fresh, max_init_bytes, stop); !fetched) {
@@ -364,8 +363,7 @@ Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net:
   std::filesystem::rename(fresh, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
   track.inits[part] = std::move(*checked);
-  // Segments of an earlier attempt fit only the same initialization.
-  if (earlier == track.inits[part]->sha256) reuse_segments(track, part, false);
+  if (earlier && read_samples_alike(*earlier, *track.inits[part])) reuse_segments(track, part, false);
   return {};
 }
 

@@ -17,7 +17,6 @@ enum class Container { mp4, webm };
 
 struct InitInfo {
   Container container = Container::mp4;
-  std::string sha256;                  // hex, of the whole segment: a changed one means other parameters
   std::string codec;                   // sample entry ("avc1") or WebM codec id ("A_OPUS")
   std::int64_t timescale = 1000;       // ticks a second of the decode times
   std::uint32_t track_id = 0;          // mp4
@@ -34,6 +33,10 @@ struct SegmentInfo {
   std::size_t samples = 0;
   Micros duration{0};  // of all its samples; 0 where the container does not say
 };
+
+// Whether segments that came with one of them can be read with the other. Devices write an initialization anew for
+// each session, with the time of day in it.
+bool read_samples_alike(const InitInfo& a, const InitInfo& b);
 
 inline constexpr std::size_t max_init_bytes = 1U << 20U;
 inline constexpr std::size_t max_segment_bytes = 64U << 20U;

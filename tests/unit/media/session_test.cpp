@@ -33,6 +33,7 @@ class Device final : public Source {
   double lasts = 20;                 // as its manifest says
   std::int64_t counts_from = start;  // its decode times
   std::string template_attributes;
+  bool init_tells_time = false;         // each one another
   std::map<int, Error> broken;          // by segment, until removed
   std::map<int, std::string> replaced;  // by segment, with status 200
   std::map<std::string, int> asked;     // by file name
@@ -58,6 +59,7 @@ class Device final : public Source {
       ++asked[name];
       if (name == "init") {
         content = video->init_segment();
+        if (init_tells_time) content[content.find("mvhd") + 11] = static_cast<char>(asked[name]);
       } else {
         const int number = std::atoi(name.c_str());
         if (const auto found = broken.find(number); found != broken.end()) return found->second;
@@ -289,6 +291,7 @@ TEST_CASE_METHOD(Fixture, "the moment before a camera went off is taken, and all
 }
 
 TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be later") {
+  device.init_tells_time = GENERATE(false, true);
   device.broken[5] = Error{ErrorKind::transient, "reset"};
   auto one = session();
   auto taken = follow(one);
