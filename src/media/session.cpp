@@ -35,21 +35,50 @@ WallTime at(std::chrono::sys_seconds start, Micros offset) {
 struct Origin {
   Micros at{0};
   bool is_epoch = false;  // by the wall clock, as sure as the device's
+  bool is_told = true;    // false: the media counts from anywhere
+};
+
+// The first segment of a media timeline, and what the manifest declares of that.
+struct Beginning {
+  TrackKind kind = TrackKind::video;
+  std::size_t part = 0;
+  Micros decode_time{0};
+  SegmentTime nominal;
+  Micros declared{0};
 };
 
 // The epoch's time, what the manifest declares, or (when it is neither) what the first segment shows. Devices do all
 // three.
-Origin find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared,
-                   std::chrono::sys_seconds session_start) {
-  const Micros shown = first_decode_time - first.start;
-  const Micros tolerance = first.duration + Micros(500'000);
+Origin find_origin(const Beginning& first, std::chrono::sys_seconds session_start) {
+  const Micros shown = first.decode_time - first.nominal.start;
+  const Micros tolerance = first.nominal.duration + Micros(500'000);
   const Micros epoch = session_start.time_since_epoch();
   const Micros from_epoch = std::chrono::abs(shown - epoch);
   // First, as a session that begins early may declare the time at which it begins, not the one asked for.
   if (from_epoch <= tolerance) return {epoch, true};
-  if (std::chrono::abs(shown - declared) <= tolerance) return {declared, false};
+  if (std::chrono::abs(shown - first.declared) <= tolerance) return {first.declared};
   if (from_epoch <= Micros(30'000'000)) return {epoch, true};
-  return {shown, false};
+  return {shown, false, false};
+}
+
+// Picture and sound of one session count alike where they agree within a few segments: the picture begins with a key
+// frame, up to a segment before the start, the sound where it likes. The later one is nearer to the start.
+std::vector<Micros> find_origins(const std::vector<Beginning>& beginnings, std::chrono::sys_seconds session_start) {
+  constexpr int few_segments = 3;
+  std::vector<Origin> found;
+  for (const auto& one : beginnings) found.push_back(find_origin(one, session_start));
+  std::vector<Micros> origins;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Origin best = found[i];
+    for (std::size_t other = 0; other < found.size() && !found[i].is_told; ++other) {
+      if (beginnings[other].kind == beginnings[i].kind || beginnings[other].part != beginnings[i].part) continue;
+      const Micros near = few_segments * std::max(beginnings[i].nominal.duration, beginnings[other].nominal.duration);
+      if (std::chrono::abs(found[other].at - found[i].at) > near) continue;
+      if (found[other].is_told || found[other].at > best.at) best = found[other];
+    }
+    origins.push_back(best.at);
+  }
+  return origins;
 }
 
 // A segment on disk: where its media says it is, and where the manifest does.
@@ -166,6 +195,11 @@ struct Session::TrackState {
   // Where the media of all that the manifest names ends.
   Micros true_end() const { return track.parts() == 0 ? Micros(0) : track.end() + off(track.parts() - 1); }
   Micros early_by_at_most(std::size_t index, Micros window) const;
+  Beginning beginning(std::size_t index) const {
+    const auto part = track.part_of(index);
+    return {track.kind(), part, segments[index].info.decode_time, track.time_of(index),
+            track.presentation_offset(part)};
+  }
   Length length(std::size_t index, const SegmentInfo& info, Micros window) const {
     return length_of(info, track.time_of(index), std::min(window, track.end()));
   }
@@ -293,12 +327,11 @@ void Session::set_usable(TrackState& state) {
 void Session::learn_shift(TrackState& state, std::size_t index) {
   const auto part = state.track.part_of(index);
   if (state.shifts[part]) return;
-  const auto nominal = state.track.time_of(index);
-  const Micros shown = state.segments[index].info.decode_time;
-  const auto origin = find_origin(shown, nominal, state.track.presentation_offset(part), options_.start);
-  TrackState::Shift shift{shown - origin.at - nominal.start};
+  const auto beginning = state.beginning(index);
+  const auto origin = find_origin(beginning, options_.start);
+  TrackState::Shift shift{beginning.decode_time - origin.at - beginning.nominal.start};
   // More than a segment is no such beginning.
-  if (std::chrono::abs(shift.off) > nominal.duration + rounding) shift.off = Micros(0);
+  if (std::chrono::abs(shift.off) > beginning.nominal.duration + rounding) shift.off = Micros(0);
   // Media that counts from wherever it begins is where the manifest names it, whether it begins early or not.
   shift.is_certain = origin.is_epoch || std::chrono::abs(shift.off) > rounding;
   state.shifts[part] = shift;
@@ -449,20 +482,21 @@ void Session::foresee() {
       !std::all_of(tracks_.begin(), tracks_.end(), has_begun))
     return;
   foreseen_ = true;
+  std::vector<Beginning> beginnings;
+  for (const auto& track : tracks_) beginnings.push_back(track->beginning(0));
+  const auto origins = find_origins(beginnings, options_.start);
   std::vector<TakenTrack> foreseen;
-  for (const auto& track : tracks_) foreseen.push_back(foresee(*track));
+  for (std::size_t i = 0; i < tracks_.size(); ++i) foreseen.push_back(foresee(*tracks_[i], origins[i]));
   options_.on_foreseen(std::move(foreseen));
 }
 
-TakenTrack Session::foresee(const TrackState& track) {
+TakenTrack Session::foresee(const TrackState& track, Micros origin) {
   TakenTrack foreseen;
   foreseen.kind = track.track.kind();
   TakenPart part;
   part.init = *track.inits[0];
   part.init_file = init_file(foreseen.kind, 0);
-  part.origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
-                            track.track.presentation_offset(0), options_.start)
-                    .at;
+  part.origin = origin;
   for (std::size_t i = 0; i < track.usable; ++i) part.segments.push_back(segment_file(foreseen.kind, i).string());
   foreseen.parts.push_back(std::move(part));
   // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
@@ -654,28 +688,34 @@ Session::Progress Session::progress() const {
   return result;
 }
 
+// Segments of one track that fit to one another, on one media timeline.
+struct Session::Strand {
+  const TrackState* state;
+  std::size_t part;
+  std::vector<Placed> chain;
+};
+
 Taken Session::taken() const {
   Taken taken;
+  std::vector<Strand> strands;
   for (const auto& track : tracks_) {
     taken.kinds.push_back(track->track.kind());
-    take(*track, taken);
+    find_strands(*track, strands, taken.missing);
   }
+  std::vector<Beginning> beginnings;
+  for (const auto& strand : strands) beginnings.push_back(strand.state->beginning(strand.chain.front().index));
+  const auto origins = find_origins(beginnings, options_.start);
+  for (std::size_t i = 0; i < strands.size(); ++i)
+    taken.runs.push_back(make_run(strands[i], origins[i], taken.missing));
   return taken;
 }
 
-void Session::take(const TrackState& state, Taken& taken) const {
+void Session::find_strands(const TrackState& state, std::vector<Strand>& strands,
+                           std::vector<Missing>& missing) const {
   const auto kind = state.track.kind();
   const auto leave_out = [&](std::size_t index, ErrorKind why, std::string reason) {
     const auto time = state.true_time(index);
-    taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
-  };
-  const auto leave_out_rest = [&](const Placed& placed, const SegmentInfo& info) {
-    const auto time = state.true_time(placed.index);
-    taken.missing.push_back(
-        {kind,
-         {time.start + info.duration, time.end()},
-         ErrorKind::transient,
-         fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind), placed.index)});
+    missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
   };
   std::vector<std::vector<Placed>> by_part(state.track.parts());
   for (std::size_t i = 0; i < state.usable; ++i) {
@@ -693,7 +733,7 @@ void Session::take(const TrackState& state, Taken& taken) const {
     }
   }
   for (std::size_t part = 0; part < by_part.size(); ++part) {
-    const auto chain = chain_of(by_part[part]);
+    auto chain = chain_of(by_part[part]);
     std::size_t next = 0;
     for (const auto& placed : by_part[part]) {
       if (next < chain.size() && chain[next].index == placed.index) {
@@ -703,29 +743,36 @@ void Session::take(const TrackState& state, Taken& taken) const {
                   fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
       }
     }
-    if (chain.empty()) continue;
-    TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}, {}};
-    if (!state.is_certain(part)) run.early = state.early_by_at_most(chain.front().index, options_.duration);
-    run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
-                             options_.start)
-                     .at;
-    for (const auto& placed : chain) {
-      const auto& info = state.segments[placed.index].info;
-      if (state.length(placed.index, info, options_.duration) == Length::too_short) {
-        leave_out_rest(placed, info);
-      }
-      // What the media itself says; where it does not say, it ends no later than what was asked for.
-      SegmentTime time{placed.decode_time - run.origin, info.duration};
-      const bool is_told = info.duration > Micros(0);
-      if (!is_told) time.duration = placed.nominal.duration;
-      // What may be earlier than it says covers nothing beyond the window.
-      if (!is_told || run.early > Micros(0))
-        time.duration =
-            std::clamp(std::min(Micros(options_.duration), state.true_end()) - time.start, Micros(0), time.duration);
-      run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
-    }
-    taken.runs.push_back(std::move(run));
+    if (!chain.empty()) strands.push_back({&state, part, std::move(chain)});
   }
+}
+
+TakenRun Session::make_run(const Strand& strand, Micros origin, std::vector<Missing>& missing) const {
+  const auto& state = *strand.state;
+  const auto kind = state.track.kind();
+  TakenRun run{kind, *state.inits[strand.part], init_file(kind, strand.part), origin, {}, {}};
+  if (!state.is_certain(strand.part))
+    run.early = state.early_by_at_most(strand.chain.front().index, options_.duration);
+  for (const auto& placed : strand.chain) {
+    const auto& info = state.segments[placed.index].info;
+    // What the media itself says; where it does not say, it ends no later than what was asked for.
+    SegmentTime time{placed.decode_time - origin, info.duration};
+    const bool is_told = info.duration > Micros(0);
+    if (!is_told) time.duration = placed.nominal.duration;
+    // What may be earlier than it says covers nothing beyond the window.
+    if (!is_told || run.early > Micros(0))
+      time.duration =
+          std::clamp(std::min(Micros(options_.duration), state.true_end()) - time.start, Micros(0), time.duration);
+    run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
+    if (state.length(placed.index, info, options_.duration) == Length::too_short) {
+      missing.push_back({kind,
+                         {time.end(), time.start + placed.nominal.duration},
+                         ErrorKind::transient,
+                         fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind),
+                                     placed.index)});
+    }
+  }
+  return run;
 }
 
 }  // namespace responder::media

@@ -101,7 +101,7 @@ class Session {
   void note_failure(TrackState& track, std::size_t index, Error error);
   void tell_progress();
   void foresee();
-  TakenTrack foresee(const TrackState& track);
+  TakenTrack foresee(const TrackState& track, Micros origin);
   void set_over();
   bool is_wanted(const TrackState& track, std::size_t index) const;
   bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
@@ -112,7 +112,9 @@ class Session {
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end
   WallTime wall_time_of(SteadyTime time) const;
-  void take(const TrackState& track, Taken& taken) const;
+  struct Strand;
+  void find_strands(const TrackState& track, std::vector<Strand>& strands, std::vector<Missing>& missing) const;
+  TakenRun make_run(const Strand& strand, Micros origin, std::vector<Missing>& missing) const;
 
   const SessionOptions options_;
   Source& source_;

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::int64_t start = 1'700'000'000;
+const auto sound = fake_rhombus::make_aac();
 const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
 
 // A device in memory, with its own idea of what is recorded.
@@ -34,6 +35,7 @@ class Device final : public Source {
   std::int64_t counts_from = start;  // its decode times
   std::string template_attributes;
   bool init_tells_time = false;         // each one another
+  bool has_sound = false;               // from the asked start on
   std::map<int, Error> broken;          // by segment, until removed
   std::map<int, std::string> replaced;  // by segment, with status 200
   std::map<std::string, int> asked;     // by file name
@@ -47,8 +49,8 @@ class Device final : public Source {
         url,
         fmt::format(
             R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
-            R"(startNumber="0" duration="2" {}/><Representation id="r" bandwidth="1"/></AdaptationSet></Period></MPD>)",
-            shown, template_attributes)};
+            R"(startNumber="0" duration="2" {}/><Representation id="r" bandwidth="1"/></AdaptationSet>{}</Period></MPD>)",
+            shown, template_attributes, has_sound ? sound_set : "")};
   }
 
   Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
@@ -60,6 +62,10 @@ class Device final : public Source {
       if (name == "init") {
         content = video->init_segment();
         if (init_tells_time) content[content.find("mvhd") + 11] = static_cast<char>(asked[name]);
+      } else if (name == "sound-init") {
+        content = sound->init_segment();
+      } else if (name.starts_with("sound-")) {
+        content = sound->segment(start + 2 * std::atoi(name.c_str() + 6), 2, counts_from);
       } else {
         const int number = std::atoi(name.c_str());
         if (const auto found = broken.find(number); found != broken.end()) return found->second;
@@ -76,6 +82,10 @@ class Device final : public Source {
   std::size_t parallel() const override { return 3; }
 
  private:
+  static constexpr const char* sound_set =
+      R"(<AdaptationSet mimeType="audio/mp4"><SegmentTemplate media="sound-$Number$" initialization="sound-init" )"
+      R"(startNumber="0" duration="2"/><Representation id="s" bandwidth="1"/></AdaptationSet>)";
+
   double recorded() const {
     return static_cast<double>(clock_.wall_now().time_since_epoch().count()) / 1000.0 - start - 0.2;
   }
@@ -228,6 +238,21 @@ TEST_CASE_METHOD(Fixture, "a session that does not tell its time and lasts longe
   device.lasts = 3600;  // says nothing about where it begins
   auto another = session();
   CHECK(segments(follow(another)) == 10);
+}
+
+TEST_CASE_METHOD(Fixture, "picture and sound that count from anywhere count from the same moment") {
+  device.begins = -1;
+  device.has_sound = true;
+  device.counts_from = GENERATE(std::int64_t{0}, start - 54'321);
+  device.lasts = GENERATE(20, 21);
+  auto one = session();
+  follow(one);
+  const auto taken = one.taken();
+  REQUIRE(taken.runs.size() == 2);
+  CHECK(taken.runs[0].kind == TrackKind::video);
+  CHECK(taken.runs[0].origin == Micros(std::chrono::seconds(start - device.counts_from)));
+  CHECK(std::chrono::abs(taken.runs[0].origin - taken.runs[1].origin) < 25ms);
+  CHECK(video_of(one).gaps == (device.lasts > 20 ? std::vector<Interval>{} : std::vector<Interval>{{19s, 20s}}));
 }
 
 TEST_CASE_METHOD(Fixture, "a live session that begins early is followed to the window's end") {
