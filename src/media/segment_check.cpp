@@ -574,4 +574,25 @@ Result<SegmentInfo> check_segment(const std::filesystem::path& path, const InitI
   return init.container == Container::webm ? check_webm_segment(*file, init) : check_mp4_segment(*file, init);
 }
 
+Result<void> end_last_box(const std::filesystem::path& path, Container container) {
+  if (container != Container::mp4) return {};
+  auto file = ByteReader::open(path);
+  if (!file) return file.error();
+  std::optional<Box> unended;
+  const auto walked = each_box(*file, 0, file->size(), [&](const Box& box) -> Result<void> {
+    if (file->integer(box.start, 4) == 0) unended = box;
+    return {};
+  });
+  if (!walked) return walked.error();
+  if (!unended) return {};
+  const auto size = static_cast<std::uint32_t>(unended->end - unended->start);
+  std::array<unsigned char, 4> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(size >> (24 - 8 * i));
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return errno_error(errno, "cannot write " + path.string());
+  const auto written = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(unended->start));
+  if (written == static_cast<ssize_t>(bytes.size())) return {};
+  return errno_error(written < 0 ? errno : EIO, "cannot write " + path.string());
+}
+
 }  // namespace responder::media

@@ -392,6 +392,7 @@ Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net:
   if (!checked)
     return with_context(checked.error(),
                         fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
+  if (auto ended = end_last_box(fresh, checked->container); !ended) return ended;
   std::error_code failed;
   std::filesystem::rename(fresh, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
@@ -446,10 +447,12 @@ Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t 
     return fetched.error();
   }
   failures_in_a_row_ = 0;
-  auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
+  const auto& init = *track.inits[track.track.part_of(index)];
+  auto checked = check_segment(part, init);
   if (checked && track.length(index, *checked, options_.duration) == Length::too_long)
     checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
   if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
+  if (auto ended = end_last_box(part, init.container); !ended) return ended.error();
   std::error_code failed;
   std::filesystem::rename(part, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));

@@ -45,4 +45,8 @@ inline constexpr std::size_t max_segment_bytes = 64U << 20U;
 Result<InitInfo> check_init(const std::filesystem::path& file, TrackKind kind);
 Result<SegmentInfo> check_segment(const std::filesystem::path& file, const InitInfo& init);
 
+// A last box of size 0 goes to the end of its file. Once another segment is put behind it, it would swallow that: its
+// true size is written into it.
+Result<void> end_last_box(const std::filesystem::path& file, Container container);
+
 }  // namespace responder::media

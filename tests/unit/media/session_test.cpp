@@ -3,6 +3,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
@@ -23,6 +24,24 @@ constexpr std::int64_t start = 1'700'000'000;
 const auto sound = fake_rhombus::make_aac();
 const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
 
+// The last box has size 0: to the end of the file.
+std::string with_open_last_box(std::string content) {
+  std::size_t last = 0;
+  for (std::size_t at = 0; at < content.size();) {
+    last = at;
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < 4; ++i) size = size << 8U | static_cast<unsigned char>(content[at + i]);
+    at += size;
+  }
+  return content.replace(last, 4, 4, '\0');
+}
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ostringstream content;
+  content << std::ifstream(file, std::ios::binary).rdbuf();
+  return content.str();
+}
+
 // A device in memory, with its own idea of what is recorded.
 class Device final : public Source {
  public:
@@ -34,7 +53,8 @@ class Device final : public Source {
   double lasts = 20;                 // as its manifest says
   std::int64_t counts_from = start;  // its decode times
   std::string template_attributes;
-  bool init_tells_time = false;         // each one another
+  bool init_tells_time = false;  // each one another
+  bool last_box_is_open = false;
   bool has_sound = false;               // from the asked start on
   std::map<int, Error> broken;          // by segment, until removed
   std::map<int, std::string> replaced;  // by segment, with status 200
@@ -61,6 +81,7 @@ class Device final : public Source {
       ++asked[name];
       if (name == "init") {
         content = video->init_segment();
+        if (last_box_is_open) content = with_open_last_box(content);
         if (init_tells_time) content[content.find("mvhd") + 11] = static_cast<char>(asked[name]);
       } else if (name == "sound-init") {
         content = sound->init_segment();
@@ -73,6 +94,7 @@ class Device final : public Source {
         const auto other = replaced.find(number);
         content =
             other != replaced.end() ? other->second : video->segment(start + begins + number * 2, 2, counts_from);
+        if (last_box_is_open) content = with_open_last_box(content);
       }
     }
     std::ofstream(path, std::ios::binary) << content;
@@ -386,6 +408,14 @@ TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
   const auto taken = follow(one);
   CHECK(segments(taken) == 6);
   CHECK(taken.gaps == std::vector<Interval>{{4s, 10s}, {12s, 14s}});
+}
+
+TEST_CASE_METHOD(Fixture, "a last box without an end has one when it is kept") {
+  device.last_box_is_open = true;
+  auto one = session();
+  CHECK(segments(follow(one)) == 10);
+  CHECK(content_of(folder / "video-init-0") == video->init_segment());
+  CHECK(content_of(folder / "video-000009") == video->segment(start + 18, 2, start));
 }
 
 TEST_CASE_METHOD(Fixture, "a full disk stops the attempt") {
