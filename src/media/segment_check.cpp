@@ -177,6 +177,9 @@ bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
          type == 14 || type == 19 || type == 20;
 }
 
+// Whether samples may only repeat the parameter sets of the initialization. Those of "avc3" may bring their own.
+bool names_all_parameters(const InitInfo& init) { return init.codec == "avc1" && !init.parameter_sets.empty(); }
+
 // The NAL units in [at, end): each inside it, and the first ones of the codec that the initialization promised.
 // `looked_at` counts those, over all samples of a segment.
 Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t end, const InitInfo& init,
@@ -192,7 +195,7 @@ Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t e
       return bad("its video data is damaged");
     if (++looked_at <= look_at_most && !nal_header_fits(is_h264(init), *first, *second))
       return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
-    if (is_h264(init) && (*first & 0x1FU) == sequence_parameter_set) {
+    if (names_all_parameters(init) && (*first & 0x1FU) == sequence_parameter_set) {
       const auto set = bytes_of(file, at, at + *size);
       if (!set) return set.error();
       if (std::find(init.parameter_sets.begin(), init.parameter_sets.end(), *set) == init.parameter_sets.end())

@@ -25,7 +25,7 @@ struct InitInfo {
   unsigned nal_length_bytes = 0;  // mp4 video: the length before each NAL unit
   // Hex SHA-256 of what decides whether two inits' samples may stand in one track: codec and its configuration.
   std::string encoding;
-  std::vector<std::string> parameter_sets;  // mp4 H.264: the SPS that samples may repeat
+  std::vector<std::string> parameter_sets;  // mp4 H.264: the SPS that it names
 };
 
 struct SegmentInfo {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -86,6 +87,32 @@ TEST_CASE_METHOD(Fixture, "every packet passes through untouched, in order, at i
   CHECK(clip.tags.at("title") == "a title");
   CHECK(clip.tags.at("creation_time").starts_with("2023-11-14T22:13:20"));
   CHECK(clip.index_first);
+}
+
+TEST_CASE_METHOD(Fixture, "parameter sets that stand in front of the pictures come into the index") {
+  const bool hevc = GENERATE(false, true);
+  const auto video =
+      fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .hevc = hevc, .in_band = true});
+  const auto track = take(*video, TrackKind::video, 4, start);
+  CHECK(track.parts[0].init.codec == (hevc ? "hev1" : "avc3"));
+  CHECK(track.parts[0].init.parameter_sets.empty());
+  mux({track});
+  check_packets(read_clip(folder / "clip.mp4").streams.at(0), video->samples(start, 4), 90000, 0);
+  const auto init = check_init(folder / "clip.mp4", TrackKind::video);
+  REQUIRE(init);
+  CHECK(init->codec == (hevc ? "hvc1" : "avc1"));
+  CHECK(init->parameter_sets.size() == (hevc ? 0 : 1));
+
+  // As in the initialization of one that has them there.
+  const auto described = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .hevc = hevc});
+  const auto configuration = [&](const std::string& content) {
+    const auto at = content.find(hevc ? "hvcC" : "avcC");
+    REQUIRE(at != std::string::npos);
+    return content.substr(at, hevc ? 17 : 40);
+  };
+  std::ostringstream clip;
+  clip << std::ifstream(folder / "clip.mp4", std::ios::binary).rdbuf();
+  CHECK(configuration(clip.str()) == configuration(described->init_segment()));
 }
 
 TEST_CASE_METHOD(Fixture, "picture and sound of different devices and timelines stay together") {
