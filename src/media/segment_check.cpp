@@ -164,37 +164,34 @@ Result<void> read_video_configuration(ByteReader& file, const Box& stsd, InitInf
   return {};
 }
 
-// Whether a NAL unit's header is one the codec can have: H.265 read as H.264 (or the other way round) is not.
-bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
+// Whether a NAL unit's header is that of a picture's slice: those of H.264 have another lowest bit than those of
+// H.265, so that one read as the other has none. Units of other types are ignored by decoders, sloppy as they may be.
+bool is_slice(bool h264, std::uint64_t first, std::uint64_t second) {
   if ((first & 0x80U) != 0) return false;
-  if (!h264) return (first & 1U) == 0 && second >> 3U == 0 && (second & 7U) != 0;
-  const auto type = first & 0x1FU;
-  const bool referenced = (first & 0x60U) != 0;
-  const bool slice = type == 1 || type == 5;
-  const bool parameters = type == 7 || type == 8 || type == 13 || type == 15;
-  const bool never_referenced = type == 6 || (type >= 9 && type <= 12);
-  return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) ||
-         type == 14 || type == 19 || type == 20;
+  const auto h264_type = first & 0x1FU;
+  if (h264) return h264_type == 1 || (h264_type == 5 && (first & 0x60U) != 0);
+  // Every segment has some of these; the types between them look like sloppy units of H.264.
+  constexpr std::uint64_t last_trailing = 1, first_random_access = 16, last_random_access = 21;
+  const auto type = first >> 1U;
+  const bool picture = type <= last_trailing || (type >= first_random_access && type <= last_random_access);
+  return picture && (first & 1U) == 0 && second >> 3U == 0 && (second & 7U) != 0;
 }
 
 // Whether samples may only repeat the parameter sets of the initialization. Those of "avc3" may bring their own.
 bool names_all_parameters(const InitInfo& init) { return init.codec == "avc1" && !init.parameter_sets.empty(); }
 
-// The NAL units in [at, end): each inside it, and the first ones of the codec that the initialization promised.
-// `looked_at` counts those, over all samples of a segment.
+// The NAL units in [at, end): each inside it. `has_slice` is set where one is a slice of the codec that the
+// initialization promised.
 Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t end, const InitInfo& init,
-                             int& looked_at) {
-  constexpr int look_at_most = 8;
+                             bool& has_slice) {
   constexpr std::uint64_t sequence_parameter_set = 7;
   while (at < end) {
     const auto size = file.integer(at, init.nal_length_bytes);
     at += init.nal_length_bytes;
     const auto first = file.integer(at, 1);
-    const auto second = file.integer(at + 1, 1);
-    if (!size || !first || !second || *size == 0 || at > end || *size > end - at)
-      return bad("its video data is damaged");
-    if (++looked_at <= look_at_most && !nal_header_fits(is_h264(init), *first, *second))
-      return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
+    if (!size || !first || *size == 0 || at > end || *size > end - at) return bad("its video data is damaged");
+    // An end of a sequence is one byte, perhaps the file's last.
+    has_slice = has_slice || is_slice(is_h264(init), *first, *size > 1 ? file.integer(at + 1, 1).value_or(0) : 0);
     if (names_all_parameters(init) && (*first & 0x1FU) == sequence_parameter_set) {
       const auto set = bytes_of(file, at, at + *size);
       if (!set) return set.error();
@@ -414,15 +411,17 @@ Result<SegmentInfo> check_mp4_segment(ByteReader& file, const InitInfo& init) {
   });
   if (!walked) return walked.error();
   if (!found.decode_time || media.empty() || found.samples == 0) return bad("it holds no samples of its track");
-  int nal_units_looked_at = 0;
+  bool has_slice = false;
   for (const auto& data : found.data) {
     const auto next = std::upper_bound(media.begin(), media.end(), data.begin,
                                        [](std::uint64_t at, const Box& mdat) { return at < mdat.payload; });
     if (next == media.begin() || data.end > std::prev(next)->end || data.begin > data.end)
       return bad("its sample table names data that is not there");
     if (init.nal_length_bytes == 0) continue;
-    if (auto fit = check_nal_units(file, data.begin, data.end, init, nal_units_looked_at); !fit) return fit.error();
+    if (auto fit = check_nal_units(file, data.begin, data.end, init, has_slice); !fit) return fit.error();
   }
+  if (init.nal_length_bytes > 0 && !has_slice)
+    return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
   return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples,
                      time_makes_sense(found.ticks, init.timescale) ? ticks_to_micros(found.ticks, init.timescale)
                                                                    : std::chrono::hours(24 * 366)};

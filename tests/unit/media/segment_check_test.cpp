@@ -123,3 +123,39 @@ TEST_CASE_METHOD(Fixture,
   CHECK(read_samples_alike(aac_init, init_of(*aac, TrackKind::audio, "esds", average_bit_rate)));
   CHECK_FALSE(read_samples_alike(aac_init, init_of(*aac, TrackKind::audio, "esds", specific_config)));
 }
+
+TEST_CASE_METHOD(Fixture, "units that decoders ignore are no reason to refuse a segment") {
+  const auto init = *check_init(file(video->init_segment()), TrackKind::video);
+  const auto whole = video->segment(1'700'000'000, 2, 1'700'000'000);
+  // The stand-in's SEI in front of each picture: the header, the payload's type and size, then its text.
+  const std::string sei = "\x06\x05";
+  const auto with_header = [&](char header) {
+    auto content = whole;
+    for (auto at = content.find("rhombus-stand-in"); at != std::string::npos;
+         at = content.find("rhombus-stand-in", at + 1)) {
+      REQUIRE(content.substr(at - 3, 2) == sei);
+      content[at - 3] = header;
+    }
+    return content;
+  };
+  for (const char header : {'\x66', '\x18', '\x1F', '\x7E'}) CHECK(check_segment(file(with_header(header)), init));
+
+  // An end of the sequence, one byte long, as the last thing in the file.
+  auto ended = whole;
+  std::size_t at = ended.rfind("rhombus-stand-in") - 7;
+  std::size_t last = at;
+  const auto size_at = [&](std::size_t i) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(ended[i + 2])) << 8U |
+           static_cast<unsigned char>(ended[i + 3]);
+  };
+  while (at < ended.size()) {
+    last = at;
+    at += 4 + size_at(at);
+  }
+  REQUIRE(at == ended.size());
+  const auto shorter = size_at(last) - 5;
+  ended[last + 2] = static_cast<char>(shorter >> 8U);
+  ended[last + 3] = static_cast<char>(shorter & 0xFFU);
+  ended.replace(ended.size() - 5, 5, std::string("\0\0\0\x01\x0A", 5));
+  CHECK(check_segment(file(ended), init));
+}
