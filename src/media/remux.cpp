@@ -310,6 +310,16 @@ Result<void> describe_video(AVCodecParameters& parameters, const AVPacket& first
   return {};
 }
 
+// A camera that hangs upside down or on its side says so beside the pictures.
+bool copy_rotation(const AVStream& from, AVStream& to) {
+  std::size_t size = 0;
+  const auto* matrix = av_stream_get_side_data(&from, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  if (matrix == nullptr) return true;
+  auto* const copy = av_stream_new_side_data(&to, AV_PKT_DATA_DISPLAYMATRIX, size);
+  if (copy != nullptr) std::copy_n(matrix, size, copy);
+  return copy != nullptr;
+}
+
 class ClipWriter {
  public:
   // `first`: window time of the earliest packet that is shown, which becomes time 0. With B-frames the first packets
@@ -347,6 +357,7 @@ Result<void> ClipWriter::open(std::span<const std::unique_ptr<TrackReader>> read
     if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && stream->codecpar->sample_rate > 0)
       stream->time_base = {1, stream->codecpar->sample_rate};
     stream->sample_aspect_ratio = reader->stream().sample_aspect_ratio;
+    if (!copy_rotation(reader->stream(), *stream)) return av_error(AVERROR(ENOMEM), what);
   }
   last_dts_.assign(readers.size(), AV_NOPTS_VALUE);
   const WallTime starts_at = WallTime(metadata.window_start) + std::chrono::floor<std::chrono::milliseconds>(first);

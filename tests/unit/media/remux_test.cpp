@@ -19,6 +19,12 @@ namespace {
 
 constexpr std::int64_t start = 1'700'000'000;
 
+std::string content_of(const std::filesystem::path& file) {
+  std::ostringstream content;
+  content << std::ifstream(file, std::ios::binary).rdbuf();
+  return content.str();
+}
+
 struct Fixture {
   test::TempFolder folder;
 
@@ -110,9 +116,21 @@ TEST_CASE_METHOD(Fixture, "parameter sets that stand in front of the pictures co
     REQUIRE(at != std::string::npos);
     return content.substr(at, hevc ? 17 : 40);
   };
-  std::ostringstream clip;
-  clip << std::ifstream(folder / "clip.mp4", std::ios::binary).rdbuf();
-  CHECK(configuration(clip.str()) == configuration(described->init_segment()));
+  CHECK(configuration(content_of(folder / "clip.mp4")) == configuration(described->init_segment()));
+}
+
+TEST_CASE_METHOD(Fixture, "what a camera says of its rotation is in the clip") {
+  const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
+  const auto track = take(*video, TrackKind::video, 4, start);
+  // A quarter turn: a, b, u and c, d, v of the track header's matrix.
+  const std::string turned("\0\0\0\0\0\1\0\0\0\0\0\0\xFF\xFF\0\0\0\0\0\0\0\0\0\0", 24);
+  constexpr std::size_t matrix = 4 + 40;
+  auto init = video->init_segment();
+  init.replace(init.find("tkhd") + matrix, turned.size(), turned);
+  std::ofstream(track.parts[0].init_file, std::ios::binary) << init;
+  mux({track});
+  const auto clip = content_of(folder / "clip.mp4");
+  CHECK(clip.substr(clip.find("tkhd") + matrix, turned.size()) == turned);
 }
 
 TEST_CASE_METHOD(Fixture, "picture and sound of different devices and timelines stay together") {
