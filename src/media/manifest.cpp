@@ -125,6 +125,20 @@ Result<net::Url> with_base_url(const net::Url& base, const XmlElement& element) 
   return base.resolve(trim(child->text));
 }
 
+bool is_codec_of(TrackKind kind, std::string_view codecs) {
+  const auto starts_with_any = [&](std::initializer_list<std::string_view> names) {
+    const std::string lower = ascii_lower(codecs);
+    return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return lower.starts_with(name); });
+  };
+  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"})
+                                  : starts_with_any({"mp4a", "opus"});
+}
+
+std::string_view codecs_of(const XmlElement& adaptation, const XmlElement& representation) {
+  return representation.attribute("codecs").value_or(adaptation.attribute("codecs").value_or(""));
+}
+
+// By the codecs where nothing else says it.
 std::optional<TrackKind> kind_of(const XmlElement& adaptation, const XmlElement& representation) {
   for (const auto* element : {&representation, &adaptation}) {
     for (const auto* name : {"contentType", "mimeType"}) {
@@ -133,17 +147,10 @@ std::optional<TrackKind> kind_of(const XmlElement& adaptation, const XmlElement&
       if (value && value->starts_with("audio")) return TrackKind::audio;
     }
   }
+  for (const auto kind : {TrackKind::video, TrackKind::audio}) {
+    if (is_codec_of(kind, codecs_of(adaptation, representation))) return kind;
+  }
   return std::nullopt;
-}
-
-bool codec_is_known(TrackKind kind, std::string_view codecs) {
-  if (codecs.empty()) return true;
-  const auto starts_with_any = [&](std::initializer_list<std::string_view> names) {
-    const std::string lower = ascii_lower(codecs);
-    return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return lower.starts_with(name); });
-  };
-  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"})
-                                  : starts_with_any({"mp4a", "opus"});
 }
 
 // The segments that end after `from`, in the timeline's ticks.
@@ -258,9 +265,8 @@ std::optional<Candidate> best_of_period(const Period& period, const net::Url& ba
     of_set.inherit(*adaptation);
     for (const auto& representation : adaptation->children) {
       if (representation->name != "Representation" || kind_of(*adaptation, *representation) != kind) continue;
-      const std::string codecs(
-          representation->attribute("codecs").value_or(adaptation->attribute("codecs").value_or("")));
-      if (!codec_is_known(kind, codecs)) {
+      const std::string codecs(codecs_of(*adaptation, *representation));
+      if (!codecs.empty() && !is_codec_of(kind, codecs)) {
         refusal = unusable(fmt::format("{} in '{}'", to_string(kind), printable(codecs, 40)));
         continue;
       }

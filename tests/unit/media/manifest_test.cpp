@@ -76,6 +76,26 @@ TEST_CASE("other vendors' elements are not ours") {
   CHECK(manifest->video->at(0)->url.host == "h");
 }
 
+TEST_CASE("a manifest is read however its namespace is spelled and whatever stands before it") {
+  const auto* name =
+      GENERATE("urn:mpeg:dash:schema:mpd:2011", "urn:mpeg:DASH:schema:MPD:2011", "http://example.com/mpd", "");
+  const auto* before = GENERATE("", "\n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\r\n", " \n\xEF\xBB\xBF");
+  const auto manifest =
+      parse(fmt::format("{}<?xml version=\"1.0\"?><MPD xmlns=\"{}\" mediaPresentationDuration=\"PT1M\">{}</MPD>",
+                        before, name, video(numbered)));
+  REQUIRE(manifest);
+  CHECK(manifest->video->size() == 30);
+}
+
+TEST_CASE("codecs alone tell picture from sound") {
+  const auto manifest = parse(mpd("<Period><AdaptationSet codecs=\"avc1.4d401f\">" + numbered +
+                                  "<Representation id=\"v\"/></AdaptationSet><AdaptationSet>" + numbered +
+                                  "<Representation id=\"a\" codecs=\"mp4a.40.2\"/></AdaptationSet></Period>"));
+  REQUIRE(manifest);
+  CHECK(manifest->video);
+  CHECK(manifest->audio);
+}
+
 TEST_CASE("a SegmentTimeline gives the times") {
   const auto manifest = parse(mpd(
       video(R"(<SegmentTemplate media="t$Time$" initialization="i" timescale="10"><SegmentTimeline>)"
