@@ -119,10 +119,26 @@ struct Period {
   Micros wanted{0};  // how much of it the window can use: what a manifest names beyond is not looked at
 };
 
+// A reference as devices write it. What a URL cannot have is percent-encoded, as browsers do; a control character is
+// left, and refused.
+Result<net::Url> resolve_loosely(const net::Url& base, std::string_view reference) {
+  constexpr std::string_view not_in_urls = " \"<>`{}|^";
+  std::string encoded;
+  for (const char c : trim(reference)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80 || not_in_urls.find(c) != std::string_view::npos) {
+      encoded += fmt::format("%{:02X}", byte);
+    } else {
+      encoded += c;
+    }
+  }
+  return base.resolve(encoded);
+}
+
 Result<net::Url> with_base_url(const net::Url& base, const XmlElement& element) {
   const auto* child = element.child("BaseURL");
   if (child == nullptr) return base;
-  return base.resolve(trim(child->text));
+  return resolve_loosely(base, child->text);
 }
 
 bool is_codec_of(TrackKind kind, std::string_view codecs) {
@@ -364,7 +380,7 @@ Result<std::string> expand(std::string_view text, const Track::Part& part, std::
 std::string_view to_string(TrackKind kind) { return kind == TrackKind::video ? "video" : "audio"; }
 
 Result<net::Url> Track::Part::resolve(std::string_view reference) const {
-  auto url = base.resolve(reference);
+  auto url = resolve_loosely(base, reference);
   // Some servers put their session into the manifest's query: segments beside it carry it on.
   if (url && url->query.empty() && url->origin() == manifest_origin) url->query = manifest_query;
   return url;

@@ -66,6 +66,18 @@ TEST_CASE("prefixes, base URLs at every level, absolute and relative") {
   CHECK(first.init.str() == "https://other:443/i");  // another host does not get our query
 }
 
+TEST_CASE("what a URL cannot have is percent-encoded, and control characters are refused") {
+  const auto of = [](const std::string& base, const std::string& media) {
+    return parse(mpd("<BaseURL>" + base + "</BaseURL>" +
+                     video("<SegmentTemplate media=\"" + media + "\" initialization=\"i\" duration=\"2\"/>")));
+  };
+  const auto manifest = of("front door/%20/", "k\xC3\xBC $RepresentationID$ {$Number$}");
+  REQUIRE(manifest);
+  CHECK(manifest->video->at(0)->url.path == "/dash/CAM/S/1700000000/60/vod/front%20door/%20/k%C3%BC%20r1%20%7B1%7D");
+  CHECK_FALSE(of("a/", "s&#10;$Number$")->video->at(0));
+  CHECK_FALSE(of("a&#9;b/", "s$Number$"));
+}
+
 TEST_CASE("other vendors' elements are not ours") {
   const auto manifest = parse(
       R"(<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:x="urn:example" mediaPresentationDuration="P0Y0M0DT0H0M4S"><x:BaseURL>https://other/</x:BaseURL><x:Period/>)"
