@@ -170,6 +170,8 @@ struct Session::TrackState {
   explicit TrackState(Track manifest_track) : track(std::move(manifest_track)) {}
 
   Track track;
+  // Alone: which of the places that the manifest names had what was asked for last.
+  mutable std::atomic<std::size_t> place{0};
   std::vector<std::optional<InitInfo>> inits;  // by part
   std::vector<SegmentState> segments;
 
@@ -372,26 +374,50 @@ Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
   for (std::size_t i = 0; i < track.usable; ++i) {
     const auto part = track.track.part_of(i);
     if (track.inits[part]) continue;
-    const auto first = track.track.at(i);
-    if (!first) return first.error();
-    if (auto fetched = fetch_init(track, part, first->init, stop); !fetched) return fetched.error();
+    if (auto fetched = fetch_init(track, i, stop); !fetched) return fetched.error();
   }
   return {};
 }
 
-Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop) {
+// Asks the places that may have it in turn, beginning with the one that had the last. Where none has it, what the
+// first one said counts.
+Result<net::Url> Session::fetch(const TrackState& track, std::size_t index, What what,
+                                const std::filesystem::path& file, std::stop_token stop) {
+  const auto places = track.track.places(index);
+  const std::size_t preferred = track.place;
+  std::optional<Error> refused;
+  for (std::size_t i = 0; i < places; ++i) {
+    const auto place = (preferred + i) % places;
+    const auto segment = track.track.at(index, place);
+    if (!segment) return segment.error();
+    const auto& url = what == What::init ? segment->init : segment->url;
+    const auto max_bytes = what == What::init ? max_init_bytes : max_segment_bytes;
+    const auto fetched = source_.file(url, file, max_bytes, stop);
+    if (fetched) {
+      track.place = place;
+      return url;
+    }
+    const auto kind = fetched.error().kind;
+    if (kind == ErrorKind::cancelled || kind == ErrorKind::no_space) return fetched.error();
+    if (!refused) refused = fetched.error();
+    if (refused->kind == ErrorKind::auth) break;
+  }
+  return *refused;
+}
+
+Result<void> Session::fetch_init(TrackState& track, std::size_t index, std::stop_token stop) {
   const auto kind = track.track.kind();
+  const auto part = track.track.part_of(index);
   const auto file = init_file(kind, part);
   const auto earlier = check_init(file, kind);
   auto fresh = file;
   fresh += ".part";
-  if (auto fetched = source_.file(url, fresh, max_init_bytes, stop); !fetched) {
-    return with_context(fetched.error(), fmt::format("{} initialization", to_string(kind)));
-  }
+  const auto url = fetch(track, index, What::init, fresh, std::move(stop));
+  if (!url) return with_context(url.error(), fmt::format("{} initialization", to_string(kind)));
   auto checked = check_init(fresh, kind);
   if (!checked)
     return with_context(checked.error(),
-                        fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
+                        fmt::format("{}: the {} initialization is unusable", url->loggable(), to_string(kind)));
   if (auto ended = end_last_box(fresh, checked->container); !ended) return ended;
   std::error_code failed;
   std::filesystem::rename(fresh, file, failed);
@@ -430,28 +456,27 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
 }
 
 Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
-  const auto segment = track.track.at(index);
-  if (!segment) return segment.error();
   if (options_.room) {
     if (auto room = options_.room(); !room) return room.error();
   }
   const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
-  if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) {
-    if (fetched.error().kind == ErrorKind::transient) ++failures_in_a_row_;
+  const auto url = fetch(track, index, What::segment, part, std::move(stop));
+  if (!url) {
+    if (url.error().kind == ErrorKind::transient) ++failures_in_a_row_;
     // What came of it is of no use, and counts all the same.
     std::error_code none;
     if (const auto size = std::filesystem::file_size(part, none); !none) bytes_ += size;
     std::filesystem::remove(part, none);
-    return fetched.error();
+    return url.error();
   }
   failures_in_a_row_ = 0;
   const auto& init = *track.inits[track.track.part_of(index)];
   auto checked = check_segment(part, init);
   if (checked && track.length(index, *checked, options_.duration) == Length::too_long)
     checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
-  if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
+  if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", url->loggable()));
   if (auto ended = end_last_box(part, init.container); !ended) return ended.error();
   std::error_code failed;
   std::filesystem::rename(part, file, failed);

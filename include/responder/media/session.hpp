@@ -85,7 +85,10 @@ class Session {
   void learn_shift(TrackState& state, std::size_t index);
   Result<void> prepare_tracks(std::stop_token stop);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
-  Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
+  enum class What { init, segment };
+  Result<net::Url> fetch(const TrackState& track, std::size_t index, What what, const std::filesystem::path& file,
+                         std::stop_token stop);
+  Result<void> fetch_init(TrackState& track, std::size_t index, std::stop_token stop);
   void reuse_segments(TrackState& track, std::size_t part, bool also_too_short);
   std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
   std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;

@@ -66,6 +66,19 @@ TEST_CASE("prefixes, base URLs at every level, absolute and relative") {
   CHECK(first.init.str() == "https://other:443/i");  // another host does not get our query
 }
 
+TEST_CASE("each place that a manifest names is known, and one that cannot be used is no harm") {
+  const auto manifest =
+      parse(mpd("<BaseURL>http://user@other/</BaseURL><BaseURL>one/</BaseURL><BaseURL>https://other/two/</BaseURL>"
+                "<Period><BaseURL>p/</BaseURL>" +
+                video(numbered).substr(8)));
+  REQUIRE(manifest);
+  const auto& track = *manifest->video;
+  REQUIRE(track.places(0) == 2);
+  CHECK(track.at(0, 0)->url.path.ends_with("/vod/one/p/seg_1.m4v"));
+  CHECK(track.at(0, 1)->url.str() == "https://other:443/two/p/seg_1.m4v");
+  CHECK_FALSE(parse(mpd("<BaseURL>http://user@other/</BaseURL>" + video(numbered))));
+}
+
 TEST_CASE("what a URL cannot have is percent-encoded, and control characters are refused") {
   const auto of = [](const std::string& base, const std::string& media) {
     return parse(mpd("<BaseURL>" + base + "</BaseURL>" +

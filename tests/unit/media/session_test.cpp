@@ -54,6 +54,7 @@ class Device final : public Source {
   std::int64_t counts_from = start;  // its decode times
   std::string template_attributes;
   bool init_tells_time = false;  // each one another
+  std::string places;            // BaseURL elements; nothing is at "empty/"
   bool last_box_is_open = false;
   bool has_sound = false;               // from the asked start on
   std::map<int, Error> broken;          // by segment, until removed
@@ -68,9 +69,9 @@ class Device final : public Source {
     return Document{
         url,
         fmt::format(
-            R"(<MPD mediaPresentationDuration="PT{:.3f}S"><Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
+            R"(<MPD mediaPresentationDuration="PT{:.3f}S">{}<Period><AdaptationSet mimeType="video/mp4"><SegmentTemplate media="$Number$" initialization="init" )"
             R"(startNumber="0" duration="2" {}/><Representation id="r" bandwidth="1"/></AdaptationSet>{}</Period></MPD>)",
-            shown, template_attributes, has_sound ? sound_set : "")};
+            shown, places, template_attributes, has_sound ? sound_set : "")};
   }
 
   Result<void> file(const net::Url& url, const std::filesystem::path& path, std::size_t, std::stop_token) override {
@@ -78,6 +79,10 @@ class Device final : public Source {
     std::string content;
     {
       const std::lock_guard lock(mutex_);
+      if (url.path.find("/empty/") != std::string::npos) {
+        ++asked["at empty"];
+        return Error{ErrorKind::not_found, "404 at empty"};
+      }
       ++asked[name];
       if (name == "init") {
         content = video->init_segment();
@@ -335,6 +340,16 @@ TEST_CASE_METHOD(Fixture, "the moment before a camera went off is taken, and all
   const auto taken = follow(again);
   CHECK(taken.gaps.empty());
   CHECK(device.asked["7"] == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "what the first place does not have is taken from the second") {
+  device.places = "<BaseURL>empty/</BaseURL><BaseURL>full/</BaseURL>";
+  device.broken[3] = Error{ErrorKind::transient, "reset"};
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(taken.gaps == std::vector<Interval>{{6s, 8s}});
+  CHECK(segments(taken) == 9);
+  CHECK(device.asked["at empty"] <= 1 + 4);  // once it is known where they are, nowhere else, but for the broken one
 }
 
 TEST_CASE_METHOD(Fixture, "what fails for the moment is tried again, and may be later") {
