@@ -5,12 +5,15 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "responder/base/file.hpp"
 #include "responder/media/coverage.hpp"
+
+#include "segment_chain.hpp"
 
 namespace responder::media {
 namespace {
@@ -81,25 +84,6 @@ std::vector<Micros> find_origins(const std::vector<Beginning>& beginnings, std::
   return origins;
 }
 
-// A segment on disk: where its media says it is, and where the manifest does.
-struct Placed {
-  std::size_t index = 0;
-  Micros decode_time{0};
-  Micros duration{0};  // of its media; 0: not known
-  SegmentTime nominal;
-
-  Micros end() const { return decode_time + duration; }
-};
-
-// Whether `next` is where it should be: after `before`, by about as much as the manifest says. Real segments are a
-// little longer or shorter than their nominal duration, so only the distance counts, not the sum.
-bool follows(const Placed& next, const Placed& before) {
-  const Micros tolerance = next.nominal.duration * 5 / 4 + Micros(500'000);
-  if (next.decode_time <= before.decode_time) return false;
-  const Micros distance = next.decode_time - before.decode_time;
-  return std::chrono::abs(distance - (next.nominal.start - before.nominal.start)) <= tolerance;
-}
-
 // Less of a segment than this in the window is not worth asking for.
 Micros negligible(const SegmentTime& time) { return std::min(rounding, time.duration / 2); }
 
@@ -111,47 +95,6 @@ Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros end
   const Micros least = std::min(nominal.duration, end - nominal.start);
   if (info.duration < least * 3 / 4 - Micros(100'000)) return Length::too_short;
   return info.duration > nominal.duration * 2 + Micros(1'000'000) ? Length::too_long : Length::right;
-}
-
-// Whether a segment of an earlier attempt was cut where the device's manifest ended then: it may be whole by now.
-// Others are shorter than named as well, but their neighbour follows at once.
-bool was_cut(const Placed& placed, const std::map<std::size_t, SegmentInfo>& all, Micros end) {
-  if (placed.duration == Micros(0)) return false;
-  if (placed.duration + rounding >= std::min(placed.nominal.duration, end - placed.nominal.start)) return false;
-  const auto next = all.find(placed.index + 1);
-  return next == all.end() || next->second.decode_time > placed.end() + rounding;
-}
-
-// Whether `before` says that it lasts into `next`, which follows it at once.
-bool lasts_into(const Placed& before, const Placed& next) {
-  return before.duration > Micros(0) && next.index == before.index + 1 && next.decode_time + rounding < before.end();
-}
-
-// Of two neighbours that cannot both be right, whether it is the first that lies: it lasts too long although the
-// second is where the manifest says, or it has jumped ahead of the one before it.
-bool first_lies(const std::vector<Placed>& chain, const Placed& next) {
-  const auto& first = chain.back();
-  const Micros distance = next.decode_time - first.decode_time;
-  if (std::chrono::abs(distance - (next.nominal.start - first.nominal.start)) <= rounding) return true;
-  if (chain.size() < 2) return false;
-  const auto& before = chain[chain.size() - 2];
-  return before.index + 1 == first.index && before.duration > Micros(0) &&
-         first.decode_time > before.end() + rounding && follows(next, before);
-}
-
-// Those of one media timeline that fit to one another; what lies about its time is left out.
-std::vector<Placed> chain_of(const std::vector<Placed>& placed) {
-  std::vector<Placed> chain;
-  for (std::size_t i = 0; i < placed.size(); ++i) {
-    const bool lonely = chain.empty() && i + 1 < placed.size() && !follows(placed[i + 1], placed[i]);
-    if (lonely) continue;
-    if (!chain.empty() && lasts_into(chain.back(), placed[i])) {
-      if (!first_lies(chain, placed[i])) continue;
-      chain.pop_back();
-    }
-    if (chain.empty() || follows(placed[i], chain.back())) chain.push_back(placed[i]);
-  }
-  return chain;
 }
 
 }  // namespace
@@ -350,6 +293,10 @@ std::filesystem::path Session::init_file(TrackKind kind, std::size_t part) const
   return options_.directory / fmt::format("{}-init-{}", to_string(kind), part);
 }
 
+FileOfSegment Session::files_of(TrackKind kind) const {
+  return [this, kind](std::size_t index) { return segment_file(kind, index); };
+}
+
 std::filesystem::path Session::segment_file(TrackKind kind, std::size_t index) const {
   return options_.directory / fmt::format("{}-{:06}", to_string(kind), index);
 }
@@ -444,13 +391,15 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
   }
   const auto known = track.usable;
   // One that lied about its time is asked for again.
-  for (const auto& placed : chain_of(found)) {
-    auto& segment = track.segments[placed.index];
-    if (segment.status == TrackState::Status::fetched) continue;
-    segment = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
-    std::error_code ignored;
-    bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
-    learn_shift(track, placed.index);
+  for (const auto& chain : chains_of(found, files_of(track.track.kind()))) {
+    for (const auto& placed : chain) {
+      auto& segment = track.segments[placed.index];
+      if (segment.status == TrackState::Status::fetched) continue;
+      segment = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
+      std::error_code ignored;
+      bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
+      learn_shift(track, placed.index);
+    }
   }
   if (track.usable > known) reuse_segments(track, part, also_too_short);
 }
@@ -667,6 +616,7 @@ void Session::set_over() {
 Result<Session::Progress> Session::advance(std::stop_token stop) {
   auto progress = advance_for_a_slice(std::move(stop));
   if (!progress || progress->finished) set_over();
+  if (progress && progress->finished) name_jumps();
   return progress;
 }
 
@@ -720,8 +670,20 @@ Session::Progress Session::progress() const {
 struct Session::Strand {
   const TrackState* state;
   std::size_t part;
-  std::vector<Placed> chain;
+  Chain chain;
+  bool is_after_jump = false;  // anchored to what is before it
 };
+
+void Session::name_jumps() const {
+  std::vector<Strand> strands;
+  std::vector<Missing> ignored;
+  for (const auto& track : tracks_) find_strands(*track, strands, ignored);
+  for (const auto& strand : strands) {
+    if (!strand.is_after_jump) continue;
+    spdlog::info("{}: the decode times of the {} jump at segment {}, which is put behind the one before it",
+                 options_.mpd.loggable(), to_string(strand.state->track.kind()), strand.chain.front().index);
+  }
+}
 
 Taken Session::taken() const {
   Taken taken;
@@ -730,12 +692,39 @@ Taken Session::taken() const {
     taken.kinds.push_back(track->track.kind());
     find_strands(*track, strands, taken.missing);
   }
-  std::vector<Beginning> beginnings;
-  for (const auto& strand : strands) beginnings.push_back(strand.state->beginning(strand.chain.front().index));
-  const auto origins = find_origins(beginnings, options_.start);
+  const auto origins = origins_of(strands);
   for (std::size_t i = 0; i < strands.size(); ++i)
     taken.runs.push_back(make_run(strands[i], origins[i], taken.missing));
   return taken;
+}
+
+std::vector<Micros> Session::origins_of(const std::vector<Strand>& strands) const {
+  std::vector<Beginning> beginnings;
+  for (const auto& strand : strands) {
+    if (!strand.is_after_jump) beginnings.push_back(strand.state->beginning(strand.chain.front().index));
+  }
+  const auto told = find_origins(beginnings, options_.start);
+  std::vector<Micros> origins;
+  auto next_told = told.begin();
+  for (std::size_t i = 0; i < strands.size(); ++i)
+    origins.push_back(strands[i].is_after_jump ? origin_after_jump(strands, origins, i) : *next_told++);
+  return origins;
+}
+
+Micros Session::origin_after_jump(const std::vector<Strand>& strands, const std::vector<Micros>& origins,
+                                  std::size_t at) {
+  const auto& first = strands[at].chain.front();
+  const Placed* before = nullptr;
+  Micros start{0};
+  for (std::size_t i = 0; i < at; ++i) {
+    if (strands[i].state != strands[at].state || strands[i].part != strands[at].part) continue;
+    for (const auto& placed : strands[i].chain) {
+      if (placed.index > first.index || (before != nullptr && placed.index < before->index)) continue;
+      before = &placed;
+      start = placed.decode_time - origins[i];
+    }
+  }
+  return first.decode_time - (before == nullptr ? first.nominal.start : begins_after(*before, start, first));
 }
 
 void Session::find_strands(const TrackState& state, std::vector<Strand>& strands,
@@ -761,17 +750,17 @@ void Session::find_strands(const TrackState& state, std::vector<Strand>& strands
     }
   }
   for (std::size_t part = 0; part < by_part.size(); ++part) {
-    auto chain = chain_of(by_part[part]);
-    std::size_t next = 0;
-    for (const auto& placed : by_part[part]) {
-      if (next < chain.size() && chain[next].index == placed.index) {
-        ++next;
-      } else {
-        leave_out(placed.index, ErrorKind::transient,
-                  fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
-      }
+    std::vector<bool> kept(state.usable, false);
+    bool is_after_jump = false;
+    for (auto& chain : chains_of(by_part[part], files_of(kind))) {
+      for (const auto& placed : chain) kept[placed.index] = true;
+      strands.push_back({&state, part, std::move(chain), std::exchange(is_after_jump, true)});
     }
-    if (!chain.empty()) strands.push_back({&state, part, std::move(chain)});
+    for (const auto& placed : by_part[part]) {
+      if (kept[placed.index]) continue;
+      leave_out(placed.index, ErrorKind::transient,
+                fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
+    }
   }
 }
 

@@ -92,6 +92,7 @@ class Session {
   void reuse_segments(TrackState& track, std::size_t part, bool also_too_short);
   std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
   std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;
+  std::function<std::filesystem::path(std::size_t)> files_of(TrackKind kind) const;
   struct Job {
     TrackState* track;
     std::size_t index;
@@ -116,6 +117,10 @@ class Session {
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end
   WallTime wall_time_of(SteadyTime time) const;
   struct Strand;
+  void name_jumps() const;
+  std::vector<Micros> origins_of(const std::vector<Strand>& strands) const;
+  static Micros origin_after_jump(const std::vector<Strand>& strands, const std::vector<Micros>& origins,
+                                  std::size_t at);
   void find_strands(const TrackState& track, std::vector<Strand>& strands, std::vector<Missing>& missing) const;
   TakenRun make_run(const Strand& strand, Micros origin, std::vector<Missing>& missing) const;
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "responder/media/assemble.hpp"
+#include "responder/media/remux.hpp"
 
 #include "manual_clock.hpp"
 #include "media_loop.hpp"
@@ -54,6 +55,8 @@ class Device final : public Source {
   std::int64_t counts_from = start;  // its decode times
   std::string template_attributes;
   bool init_tells_time = false;  // each one another
+  int jumps_at = 1000;           // the decode times do, at this segment
+  std::int64_t jumps_by = 0;     // by so many seconds
   std::string places;            // BaseURL elements; nothing is at "empty/"
   bool last_box_is_open = false;
   bool has_sound = false;               // from the asked start on
@@ -97,8 +100,8 @@ class Device final : public Source {
         if (const auto found = broken.find(number); found != broken.end()) return found->second;
         if (begins + number * 2 + 2 > recorded()) return Error{ErrorKind::not_found, "404"};
         const auto other = replaced.find(number);
-        content =
-            other != replaced.end() ? other->second : video->segment(start + begins + number * 2, 2, counts_from);
+        const auto from = number < jumps_at ? counts_from : counts_from - jumps_by;
+        content = other != replaced.end() ? other->second : video->segment(start + begins + number * 2, 2, from);
         if (last_box_is_open) content = with_open_last_box(content);
       }
     }
@@ -140,14 +143,15 @@ struct Fixture {
   test::ManualClock clock{WallTime(std::chrono::seconds(start + 100))};
   Device device{clock};
 
-  Session session() {
+  SessionOptions options() const {
     SessionOptions options;
     options.mpd = *net::Url::parse("https://h/x/file.mpd");
     options.start = std::chrono::sys_seconds(std::chrono::seconds(start));
     options.duration = 20s;
     options.directory = folder.path();
-    return {options, device, clock};
+    return options;
   }
+  Session session() { return {options(), device, clock}; }
 
   // Follows the session to its end, as a worker would.
   TakenTrack follow(Session& session) {
@@ -299,13 +303,9 @@ TEST_CASE_METHOD(Fixture, "what another session lacks is asked for where it is, 
   device.begins = -1;
   device.counts_from = 0;
   device.lasts = 21;
-  SessionOptions options;
-  options.mpd = *net::Url::parse("https://h/x/file.mpd");
-  options.start = std::chrono::sys_seconds(std::chrono::seconds(start));
-  options.duration = 20s;
-  options.directory = folder.path();
-  options.wanted = [](TrackKind, const SegmentTime& time) { return time.end() > 19s || time.start == 0s; };
-  Session one(options, device, clock);
+  auto some = options();
+  some.wanted = [](TrackKind, const SegmentTime& time) { return time.end() > 19s || time.start == 0s; };
+  Session one(some, device, clock);
   while (!one.advance({})->finished) clock.advance(1s);
   CHECK(device.asked["10"] == 1);
   CHECK(device.asked["8"] == 0);
@@ -411,6 +411,36 @@ TEST_CASE_METHOD(Fixture, "media that is not where it should be is left out, alo
   const auto taken = follow(one);
   CHECK(segments(taken) == 8);
   CHECK(taken.gaps == std::vector<Interval>{{8s, 10s}, {12s, 14s}});
+}
+
+TEST_CASE_METHOD(Fixture, "where decode times jump, the footage goes on") {
+  device.jumps_at = GENERATE(3, 5, 7);
+  device.jumps_by = GENERATE(-5, 3600, -100);
+  device.counts_from = start - GENERATE(0, 100 * 86'400);
+  if (device.jumps_by < -5) device.jumps_by = device.counts_from - start - 2 * device.jumps_at;  // back to 0
+  {
+    auto one = session();
+    const auto taken = follow(one);
+    CHECK(segments(taken) == 10);
+    CHECK(taken.gaps.empty());
+    REQUIRE(taken.parts.size() == 2);
+    const auto clip = remux(std::span(&taken, 1), folder / "clip.mp4", {"jump", options().start}, {});
+    REQUIRE(clip);
+    CHECK(clip->streams.at(0).packets == 100);
+    CHECK(std::chrono::abs(clip->duration - Micros(20s)) < 1ms);
+  }
+  auto again = session();
+  follow(again);
+  CHECK(device.asked["9"] == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "several segments that are copies of others are no jump") {
+  device.replaced[4] = video->segment(start + 12, 2, start);
+  device.replaced[5] = video->segment(start + 14, 2, start);
+  auto one = session();
+  const auto taken = follow(one);
+  CHECK(segments(taken) == 8);
+  CHECK(taken.gaps == std::vector<Interval>{{8s, 12s}});
 }
 
 TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
