@@ -22,7 +22,8 @@ std::size_t nal_length_bytes(VideoCodec codec, std::string_view configuration) {
 // The NAL units of one type.
 std::vector<std::string_view> units_of(VideoCodec codec, int type, std::size_t length_bytes,
                                        std::string_view sample) {
-  constexpr std::size_t most = 16;  // H.264 has room for 31, H.265 for more; a camera has one
+  // A camera has one of each, of some dozens of bytes.
+  constexpr std::size_t most = 4, longest = 4096;
   std::vector<std::string_view> units;
   while (sample.size() > length_bytes && units.size() < most) {
     std::size_t size = 0;
@@ -31,7 +32,6 @@ std::vector<std::string_view> units_of(VideoCodec codec, int type, std::size_t l
     const auto unit = sample.substr(0, size);
     const auto first = byte_at(unit, 0);
     const auto of_type = static_cast<int>(codec == VideoCodec::h264 ? first & 0x1FU : first >> 1U & 0x3FU);
-    constexpr std::size_t longest = 0xFFFF;
     if (of_type == type && unit.size() > 3 && unit.size() <= longest &&
         std::find(units.begin(), units.end(), unit) == units.end())
       units.push_back(unit);
