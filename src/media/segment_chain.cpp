@@ -35,14 +35,32 @@ bool first_lies(const std::vector<Placed>& chain, const Placed& next) {
          first.decode_time > before.end() + rounding && follows(next, before);
 }
 
-// Those of one media timeline that fit to one another; what lies about its time is left out.
+bool follows_at_once(const Placed& next, const Placed& before) {
+  return before.duration > Micros(0) && next.index == before.index + 1 &&
+         std::chrono::abs(next.decode_time - before.end()) <= rounding;
+}
+
+// Whether a segment that begins before the chain ends is no lie of its own: those after it go on from it, and are not
+// where the chain has them.
+bool jumps_back(const Chain& chain, const Chain& placed, std::size_t at) {
+  if (at + 2 >= placed.size()) return false;
+  const auto& third = placed[at + 2];
+  const Micros distance = third.decode_time - chain.back().decode_time;
+  return follows_at_once(placed[at + 1], placed[at]) && follows_at_once(third, placed[at + 1]) &&
+         std::chrono::abs(distance - (third.nominal.start - chain.back().nominal.start)) > rounding;
+}
+
+// Those of one media timeline that fit to one another, up to where it jumps back; what lies about its time is left
+// out.
 std::vector<Placed> chain_of(const std::vector<Placed>& placed) {
   std::vector<Placed> chain;
   for (std::size_t i = 0; i < placed.size(); ++i) {
     const bool lonely = chain.empty() && i + 1 < placed.size() && !follows(placed[i + 1], placed[i]);
     if (lonely) continue;
     if (!chain.empty() && lasts_into(chain.back(), placed[i])) {
-      if (!first_lies(chain, placed[i])) continue;
+      const bool this_lies = !first_lies(chain, placed[i]);
+      if (this_lies && jumps_back(chain, placed, i)) return chain;
+      if (this_lies) continue;
       chain.pop_back();
     }
     if (chain.empty() || follows(placed[i], chain.back())) chain.push_back(placed[i]);
@@ -84,13 +102,14 @@ std::vector<Chain> all_chains_of(const Chain& placed) {
   return chains;
 }
 
-// Whether a chain begins with a copy of a segment of `other`.
-bool is_copy(const Chain& chain, const Chain& other, const FileOfSegment& file_of) {
+// Whether a chain begins with a copy of a segment of another one. Where both begin with the same, it is the shorter
+// one that lies.
+bool begins_with_copy(const Chain& chain, const Chain& other, const FileOfSegment& file_of) {
   const auto& first = chain.front();
   const auto same_time = std::find_if(other.begin(), other.end(), [&](const Placed& one) {
     return one.decode_time == first.decode_time && one.index != first.index;
   });
-  if (same_time == other.end()) return false;
+  if (same_time == other.end() || (same_time == other.begin() && chain.size() > other.size())) return false;
   const auto one = read_file(file_of(first.index), max_segment_bytes);
   const auto another = read_file(file_of(same_time->index), max_segment_bytes);
   return one && another && *one == *another;
@@ -99,12 +118,28 @@ bool is_copy(const Chain& chain, const Chain& other, const FileOfSegment& file_o
 }  // namespace
 
 std::vector<Chain> chains_of(const Chain& placed, const FileOfSegment& file_of) {
-  auto chains = all_chains_of(placed);
-  if (chains.size() < 2) return chains;
-  const Chain longest = *std::max_element(chains.begin(), chains.end(),
-                                          [](const Chain& a, const Chain& b) { return a.size() < b.size(); });
-  std::erase_if(chains, [&](const Chain& chain) { return is_copy(chain, longest, file_of); });
-  return chains;
+  const auto all = all_chains_of(placed);
+  auto chains = all;
+  for (auto& chain : chains) {
+    const auto is_copied = [&](const Chain& other) {
+      return &other != &chain && begins_with_copy(chain, other, file_of);
+    };
+    while (!chain.empty() && std::any_of(chains.begin(), chains.end(), is_copied)) chain.erase(chain.begin());
+  }
+  std::vector<Chain> sound;
+  for (std::size_t i = 0; i < chains.size(); ++i) {
+    auto& chain = chains[i];
+    if (chain.empty()) continue;
+    // Without the copies the clock may be what it was.
+    const bool goes_on =
+        chain.size() < all[i].size() && !sound.empty() && follows(chain.front(), sound.back().back());
+    if (goes_on) {
+      sound.back().insert(sound.back().end(), chain.begin(), chain.end());
+    } else {
+      sound.push_back(std::move(chain));
+    }
+  }
+  return sound;
 }
 
 Micros begins_after(const Placed& before, Micros start, const Placed& next) {

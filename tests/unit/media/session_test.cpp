@@ -415,7 +415,7 @@ TEST_CASE_METHOD(Fixture, "media that is not where it should be is left out, alo
 
 TEST_CASE_METHOD(Fixture, "where decode times jump, the footage goes on") {
   device.jumps_at = GENERATE(3, 5, 7);
-  device.jumps_by = GENERATE(-5, 3600, -100);
+  device.jumps_by = GENERATE(-2, -5, 3600, -100);
   device.counts_from = start - GENERATE(0, 100 * 86'400);
   if (device.jumps_by < -5) device.jumps_by = device.counts_from - start - 2 * device.jumps_at;  // back to 0
   {
@@ -441,6 +441,16 @@ TEST_CASE_METHOD(Fixture, "several segments that are copies of others are no jum
   const auto taken = follow(one);
   CHECK(segments(taken) == 8);
   CHECK(taken.gaps == std::vector<Interval>{{8s, 12s}});
+}
+
+TEST_CASE_METHOD(Fixture, "a device that serves its segments once more and then goes on has not jumped") {
+  for (const int number : {5, 6, 7}) device.replaced[number] = video->segment(start + 2 * number - 2, 2, start);
+  auto one = session();
+  const auto taken = follow(one);
+  // All but the copy are where their media is, not where they are named.
+  CHECK(segments(taken) == 9);
+  CHECK(taken.parts.size() == 1);
+  CHECK(taken.gaps == std::vector<Interval>{{14s, 16s}});
 }
 
 TEST_CASE_METHOD(Fixture, "broken segments never count as taken") {
