@@ -160,7 +160,9 @@ Micros Session::TrackState::early_by_at_most(std::size_t index, Micros window) c
   const auto part = track.part_of(index);
   if (is_certain(part)) return std::max(Micros(0), -off(part));
   // It does not tell. A session that begins early with whole segments, and ends with them, lasts longer than asked by
-  // less than two of them.
+  // less than two of them, and may name one that would begin after the window.
+  const auto last = track.time_of(track.size() - 1);
+  if (last.start + negligible(last) < window) return Micros(0);
   const Micros segment = track.time_of(index).duration;
   const Micros longer = track.end() - window;
   return longer <= segment * 2 + rounding ? std::clamp(longer, Micros(0), segment) : Micros(0);

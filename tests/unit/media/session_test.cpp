@@ -266,7 +266,16 @@ TEST_CASE_METHOD(Fixture, "a session that does not tell its time and lasts longe
   device.lasts = 22;
   auto one = session();
   CHECK(segments(follow(one)) == 11);
-  device.lasts = 3600;  // says nothing about where it begins
+  for (const auto& run : one.taken().runs) CHECK(run.early == 2s);
+
+  // Whole segments, no more than the window needs: nothing is said about where it begins.
+  device.lasts = 20;
+  auto odd = options();
+  odd.duration = 19s;
+  Session shorter(odd, device, clock);
+  follow(shorter);
+  for (const auto& run : shorter.taken().runs) CHECK(run.early == 0s);
+  device.lasts = 3600;
   auto another = session();
   CHECK(segments(follow(another)) == 10);
 }
