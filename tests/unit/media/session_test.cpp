@@ -308,6 +308,39 @@ TEST_CASE_METHOD(Fixture, "a live session that begins early is followed to the w
   CHECK(clock.wall_now() < WallTime(std::chrono::seconds(start + 23)));
 }
 
+TEST_CASE_METHOD(Fixture, "neighbours that begin with another segment than asked join without a packet twice") {
+  // The second one goes on with the first one's segments, or has boundaries of its own.
+  const int second_begins = GENERATE(19, 20);
+  device.begins = -1;
+  device.counts_from = 0;
+  device.lasts = 21;
+  Device later_device(clock);
+  later_device.begins = second_begins;
+  later_device.counts_from = 0;
+  later_device.lasts = 40 - second_begins;
+  auto later = options();
+  later.start += 20s;
+  later.directory = folder / "later";
+  std::filesystem::create_directory(later.directory);
+  auto one = session();
+  Session other(later, later_device, clock);
+  follow(one);
+  follow(other);
+  const auto first = one.taken();
+  const auto second = other.taken();
+  const Contribution both[] = {{&first, 0s, 20s}, {&second, 20s, 20s}};
+  const auto tracks = assemble(both, 40s);
+  REQUIRE(tracks.size() == 1);
+  CHECK(tracks[0].gaps.empty());
+  const auto clip = remux(tracks, folder / "clip.mp4", {"join", options().start}, {});
+  REQUIRE(clip);
+  // Five frames a second from a second before the window on.
+  const auto seconds = second_begins == 19 ? 42 : 41;
+  CHECK(clip->streams.at(0).packets == static_cast<std::size_t>(5 * seconds));
+  CHECK(std::chrono::abs(clip->duration - std::chrono::seconds(seconds)) < 1ms);
+  CHECK(clip->starts_at == WallTime(std::chrono::seconds(start - 1)));
+}
+
 TEST_CASE_METHOD(Fixture, "what another session lacks is asked for where it is, not where the manifest names it") {
   device.begins = -1;
   device.counts_from = 0;
