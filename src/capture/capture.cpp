@@ -211,7 +211,7 @@ std::optional<media::ClipSummary> Capture::end_early(const std::vector<media::Ta
     const auto& part = track.parts[0];
     const auto& expected = foreseen.parts[0];
     return part.segments == expected.segments && part.origin == expected.origin && !part.from && !part.to &&
-           part.init.sha256 == expected.init.sha256;
+           media::read_samples_alike(part.init, expected.init);
   };
   if (!std::equal(tracks.begin(), tracks.end(), clip->foreseen.begin(), clip->foreseen.end(), is_as_foreseen))
     return std::nullopt;

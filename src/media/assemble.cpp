@@ -19,6 +19,11 @@ struct Piece {
   std::optional<Micros> cut_at = {};  // its media goes on, and is no footage from there on
 };
 
+// What ends sooner after the window's start than this has no sample in the window.
+Micros sample_length(const TakenSegment& segment) {
+  return segment.samples == 0 ? Micros(0) : segment.time.duration / static_cast<Micros::rep>(segment.samples);
+}
+
 // In the order of preference.
 std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackKind kind, Micros window) {
   std::vector<Piece> pieces;
@@ -27,7 +32,8 @@ std::vector<Piece> pieces_of(std::span<const Contribution> contributions, TrackK
       if (run.kind != kind) continue;
       for (const auto& segment : run.segments) {
         const Interval at{segment.time.start + contributions[i].shift, segment.time.end() + contributions[i].shift};
-        if (at.end > rounding && at.start < window) pieces.push_back({&run, &segment, at, i});
+        const bool is_inside = at.end > sample_length(segment) && at.start - run.early < window;
+        if (is_inside) pieces.push_back({&run, &segment, at, i});
       }
     }
   }
@@ -71,7 +77,7 @@ TakenPart make_part(const Piece& first, const Contribution& from, Micros window)
   part.init_file = first.run->init_file;
   part.origin = first.run->origin - from.shift;
   if (from.shift < Micros(0)) part.from = Micros(0);
-  if (from.shift + from.span > window) part.to = window;
+  if (from.shift + from.span > window) part.to = window + first.run->early;
   return part;
 }
 
@@ -96,6 +102,12 @@ void explain(TakenTrack& track, std::span<const Contribution> contributions) {
   if (!named && track.reason.empty()) track.reason = "the device recorded less than the window";
 }
 
+// Whether others have all of it but what rounding makes. A short segment that nobody else has is no rounding.
+bool has_nothing_new(Interval part, const Coverage& coverage) {
+  const Micros uncovered = coverage.uncovered(part);
+  return uncovered == Micros(0) || (uncovered <= rounding && uncovered * 2 < part.end - part.start);
+}
+
 TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind kind, Micros window,
                           std::span<const Interval> absent) {
   TakenTrack track;
@@ -107,7 +119,8 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
   bool other_encodings = false;
   std::erase_if(pieces, [&](const Piece& piece) {
     const Interval inside{std::max(piece.at.start, Micros(0)), std::min(piece.at.end, window)};
-    if (coverage.uncovered(inside) <= rounding) return true;
+    const bool is_beyond = piece.at.start >= window;  // may be earlier than it says
+    if (!is_beyond && has_nothing_new(inside, coverage)) return true;
     if (piece.run->init.encoding != encoding) {
       other_encodings = true;
       return true;
@@ -119,11 +132,11 @@ TakenTrack assemble_track(std::span<const Contribution> contributions, TrackKind
                    [](const Piece& a, const Piece& b) { return a.at.start < b.at.start; });
   const Piece* last = nullptr;
   for (const auto& piece : pieces) {
+    if (piece.at.start >= window && (last == nullptr || last->run != piece.run)) continue;
     if (last != nullptr && last->run != piece.run && piece.at.start < last->at.end) {
       // They overlap: the next one takes over where it begins, with a key frame.
       auto& to = track.parts.back().to;
-      const Micros begins = piece.at.start + piece.run->off;
-      to = std::min(to.value_or(begins), begins);
+      to = std::min(to.value_or(piece.at.start), piece.at.start);
     }
     if (last == nullptr || last->run != piece.run || last->cut_at)
       track.parts.push_back(make_part(piece, contributions[piece.contribution], window));

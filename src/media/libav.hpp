@@ -24,13 +24,14 @@ extern "C" {
   X(av_dict_free) X(av_dict_set) X(av_find_best_stream) X(av_find_input_format) X(av_frame_alloc)                    \
   X(av_frame_free) X(av_frame_get_buffer) X(av_freep) X(av_log_set_level) X(av_malloc) X(av_max_alloc)               \
   X(av_packet_alloc) X(av_packet_free) X(av_packet_ref) X(av_packet_unref) X(av_read_frame) X(av_rescale_q)          \
-  X(av_seek_frame) X(av_strerror) X(av_write_frame) X(av_write_trailer) X(avcodec_alloc_context3)                    \
-  X(avcodec_find_decoder) X(avcodec_find_encoder) X(avcodec_free_context) X(avcodec_get_name)                        \
-  X(avcodec_open2) X(avcodec_parameters_copy) X(avcodec_parameters_to_context) X(avcodec_receive_frame)              \
-  X(avcodec_receive_packet) X(avcodec_send_frame) X(avcodec_send_packet) X(avformat_alloc_context)                   \
-  X(avformat_alloc_output_context2) X(avformat_close_input) X(avformat_free_context) X(avformat_new_stream)          \
-  X(avformat_open_input) X(avformat_write_header) X(avio_alloc_context) X(avio_closep) X(avio_context_free)          \
-  X(avio_open) X(sws_freeContext) X(sws_getContext) X(sws_scale)
+  X(av_seek_frame) X(av_stream_get_side_data) X(av_stream_new_side_data) X(av_strerror) X(av_write_frame)            \
+  X(av_write_trailer) X(avcodec_alloc_context3) X(avcodec_find_decoder) X(avcodec_find_encoder)                      \
+  X(avcodec_free_context) X(avcodec_get_name) X(avcodec_open2) X(avcodec_parameters_copy)                            \
+  X(avcodec_parameters_to_context) X(avcodec_receive_frame) X(avcodec_receive_packet) X(avcodec_send_frame)          \
+  X(avcodec_send_packet) X(avformat_alloc_context) X(avformat_alloc_output_context2) X(avformat_close_input)         \
+  X(avformat_free_context) X(avformat_new_stream) X(avformat_open_input) X(avformat_write_header)                    \
+  X(avio_alloc_context) X(avio_closep) X(avio_context_free) X(avio_open) X(sws_freeContext) X(sws_getContext)        \
+  X(sws_scale)
 // clang-format on
 
 namespace responder::media {

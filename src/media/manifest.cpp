@@ -119,12 +119,61 @@ struct Period {
   Micros wanted{0};  // how much of it the window can use: what a manifest names beyond is not looked at
 };
 
-Result<net::Url> with_base_url(const net::Url& base, const XmlElement& element) {
-  const auto* child = element.child("BaseURL");
-  if (child == nullptr) return base;
-  return base.resolve(trim(child->text));
+// A reference as devices write it. What a URL cannot have is percent-encoded, as browsers do; a control character is
+// left, and refused.
+Result<net::Url> resolve_loosely(const net::Url& base, std::string_view reference) {
+  constexpr std::string_view not_in_urls = " \"<>`{}|^";
+  std::string encoded;
+  for (const char c : trim(reference)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80 || not_in_urls.find(c) != std::string_view::npos) {
+      encoded += fmt::format("%{:02X}", byte);
+    } else {
+      encoded += c;
+    }
+  }
+  return base.resolve(encoded);
 }
 
+// The places that an element names, in its order; each one counts from those of the element around it. A place that
+// cannot be used is left out, unless there is no other.
+Result<std::vector<net::Url>> with_base_urls(const std::vector<net::Url>& bases, const XmlElement& element) {
+  constexpr std::size_t most = 4;
+  std::vector<net::Url> places;
+  std::optional<Error> refused;
+  std::size_t named = 0;
+  for (const auto& child : element.children) {
+    if (child->name != "BaseURL") continue;
+    if (++named > most) break;
+    for (const auto& base : bases) {
+      auto place = resolve_loosely(base, child->text);
+      if (!place) {
+        if (!refused) refused = place.error();
+        continue;
+      }
+      const bool is_new = std::none_of(places.begin(), places.end(),
+                                       [&](const net::Url& other) { return other.str() == place->str(); });
+      if (is_new && places.size() < most) places.push_back(std::move(*place));
+    }
+  }
+  if (!places.empty()) return places;
+  return refused ? Result<std::vector<net::Url>>(*refused) : bases;
+}
+
+bool is_codec_of(TrackKind kind, std::string_view codecs) {
+  const auto starts_with_any = [&](std::initializer_list<std::string_view> names) {
+    const std::string lower = ascii_lower(codecs);
+    return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return lower.starts_with(name); });
+  };
+  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"})
+                                  : starts_with_any({"mp4a", "opus"});
+}
+
+std::string_view codecs_of(const XmlElement& adaptation, const XmlElement& representation) {
+  return representation.attribute("codecs").value_or(adaptation.attribute("codecs").value_or(""));
+}
+
+// By the codecs where nothing else says it.
 std::optional<TrackKind> kind_of(const XmlElement& adaptation, const XmlElement& representation) {
   for (const auto* element : {&representation, &adaptation}) {
     for (const auto* name : {"contentType", "mimeType"}) {
@@ -133,17 +182,10 @@ std::optional<TrackKind> kind_of(const XmlElement& adaptation, const XmlElement&
       if (value && value->starts_with("audio")) return TrackKind::audio;
     }
   }
+  for (const auto kind : {TrackKind::video, TrackKind::audio}) {
+    if (is_codec_of(kind, codecs_of(adaptation, representation))) return kind;
+  }
   return std::nullopt;
-}
-
-bool codec_is_known(TrackKind kind, std::string_view codecs) {
-  if (codecs.empty()) return true;
-  const auto starts_with_any = [&](std::initializer_list<std::string_view> names) {
-    const std::string lower = ascii_lower(codecs);
-    return std::any_of(names.begin(), names.end(), [&](std::string_view name) { return lower.starts_with(name); });
-  };
-  return kind == TrackKind::video ? starts_with_any({"avc1", "avc3", "hvc1", "hev1"})
-                                  : starts_with_any({"mp4a", "opus"});
 }
 
 // The segments that end after `from`, in the timeline's ticks.
@@ -204,7 +246,9 @@ Result<std::vector<Track::Run>> runs_of_timeline(const Template& t, const Period
 Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period& period) {
   if (t.duration <= 0 || t.duration > longest_segment_ticks)
     return unusable("its SegmentTemplate has neither a duration nor a SegmentTimeline");
-  const long double in_ticks = static_cast<long double>(std::min(period.duration, period.wanted).count()) *
+  // One more than the window: a session that begins early names it for the window's end.
+  const Micros useful = period.wanted + ticks_to_micros(t.duration, t.timescale);
+  const long double in_ticks = static_cast<long double>(std::min(period.duration, useful).count()) *
                                static_cast<long double>(t.timescale) / 1e6L;
   // A hair over a whole number is rounding in the manifest, not one more segment.
   const long double count = std::ceil(in_ticks / static_cast<long double>(t.duration) - 1e-3L);
@@ -216,14 +260,14 @@ Result<std::vector<Track::Run>> runs_of_duration(const Template& t, const Period
 }
 
 Result<Track::Part> make_part(const Template& t, const Period& period, const XmlElement& representation,
-                              net::Url base) {
+                              std::vector<net::Url> bases) {
   if (t.media.empty() || t.initialization.empty())
     return unusable("its SegmentTemplate lacks media or initialization");
   if (t.timescale <= 0 || t.timescale > 1'000'000'000) return unusable("its timescale makes no sense");
   auto runs = t.timeline != nullptr ? runs_of_timeline(t, period) : runs_of_duration(t, period);
   if (!runs) return runs.error();
   Track::Part part;
-  part.base = std::move(base);
+  part.bases = std::move(bases);
   part.media_template = t.media;
   part.init_template = t.initialization;
   part.representation_id = representation.attribute("id").value_or("");
@@ -245,7 +289,7 @@ Result<Track::Part> make_part(const Template& t, const Period& period, const Xml
 }
 
 // The best Representation of one kind in one Period; why there is none goes to `refusal`.
-std::optional<Candidate> best_of_period(const Period& period, const net::Url& base, TrackKind kind,
+std::optional<Candidate> best_of_period(const Period& period, const std::vector<net::Url>& bases, TrackKind kind,
                                         std::optional<Error>& refusal) {
   std::optional<Candidate> best;
   Template of_period;
@@ -254,23 +298,22 @@ std::optional<Candidate> best_of_period(const Period& period, const net::Url& ba
     if (adaptation->name != "AdaptationSet") continue;
     Template of_set = of_period;
     of_set.inherit(*adaptation);
+    const auto set_bases = with_base_urls(bases, *adaptation);
     for (const auto& representation : adaptation->children) {
       if (representation->name != "Representation" || kind_of(*adaptation, *representation) != kind) continue;
-      const std::string codecs(
-          representation->attribute("codecs").value_or(adaptation->attribute("codecs").value_or("")));
-      if (!codec_is_known(kind, codecs)) {
+      const std::string codecs(codecs_of(*adaptation, *representation));
+      if (!codecs.empty() && !is_codec_of(kind, codecs)) {
         refusal = unusable(fmt::format("{} in '{}'", to_string(kind), printable(codecs, 40)));
         continue;
       }
       Template own = of_set;
       own.inherit(*representation);
-      auto set_base = with_base_url(base, *adaptation);
-      auto own_base = set_base ? with_base_url(*set_base, *representation) : set_base;
-      if (!own_base || !own.present) {
-        refusal = own_base ? unusable("a Representation is not addressed by a SegmentTemplate") : own_base.error();
+      auto own_bases = set_bases ? with_base_urls(*set_bases, *representation) : set_bases;
+      if (!own_bases || !own.present) {
+        refusal = own_bases ? unusable("a Representation is not addressed by a SegmentTemplate") : own_bases.error();
         continue;
       }
-      auto part = make_part(own, period, *representation, std::move(*own_base));
+      auto part = make_part(own, period, *representation, std::move(*own_bases));
       if (!part) {
         refusal = part.error();
         continue;
@@ -355,8 +398,8 @@ Result<std::string> expand(std::string_view text, const Track::Part& part, std::
 
 std::string_view to_string(TrackKind kind) { return kind == TrackKind::video ? "video" : "audio"; }
 
-Result<net::Url> Track::Part::resolve(std::string_view reference) const {
-  auto url = base.resolve(reference);
+Result<net::Url> Track::Part::resolve(std::string_view reference, std::size_t place) const {
+  auto url = resolve_loosely(bases.at(place), reference);
   // Some servers put their session into the manifest's query: segments beside it carry it on.
   if (url && url->query.empty() && url->origin() == manifest_origin) url->query = manifest_query;
   return url;
@@ -378,10 +421,10 @@ Micros Track::presentation_offset(std::size_t part) const {
 }
 
 std::size_t Track::part_of(std::size_t index) const {
-  return static_cast<std::size_t>(place_of(index).part - parts_.data());
+  return static_cast<std::size_t>(position_of(index).part - parts_.data());
 }
 
-Track::Place Track::place_of(std::size_t index) const {
+Track::Position Track::position_of(std::size_t index) const {
   // The last that begins no later. There may be as many as segments, and each of those is looked up often.
   const auto holding = [](const auto& list, std::size_t at) {
     return std::prev(std::upper_bound(list.begin(), list.end(), at,
@@ -395,22 +438,24 @@ Track::Place Track::place_of(std::size_t index) const {
 }
 
 SegmentTime Track::time_of(std::size_t index) const {
-  const Place place = place_of(index);
-  const Part& part = *place.part;
-  return {part.period_start + ticks_to_micros(place.time - part.presentation_offset, part.timescale),
-          ticks_to_micros(place.duration, part.timescale)};
+  const Position position = position_of(index);
+  const Part& part = *position.part;
+  return {part.period_start + ticks_to_micros(position.time - part.presentation_offset, part.timescale),
+          ticks_to_micros(position.duration, part.timescale)};
 }
 
-Result<Segment> Track::at(std::size_t index) const {
-  const Place place = place_of(index);
-  const Part& part = *place.part;
-  auto media = expand(part.media_template, part, place.number, place.time);
+std::size_t Track::places(std::size_t index) const { return position_of(index).part->bases.size(); }
+
+Result<Segment> Track::at(std::size_t index, std::size_t place) const {
+  const Position position = position_of(index);
+  const Part& part = *position.part;
+  auto media = expand(part.media_template, part, position.number, position.time);
   if (!media) return media.error();
-  auto init = expand(part.init_template, part, place.number, place.time);
+  auto init = expand(part.init_template, part, position.number, position.time);
   if (!init) return init.error();
-  auto url = part.resolve(*media);
+  auto url = part.resolve(*media, place);
   if (!url) return url.error();
-  auto init_url = part.resolve(*init);
+  auto init_url = part.resolve(*init, place);
   if (!init_url) return init_url.error();
   return Segment{time_of(index), std::move(*url), std::move(*init_url)};
 }
@@ -444,16 +489,16 @@ Result<Manifest> parse_manifest(std::string_view xml, const net::Url& url, std::
   }
   auto periods = periods_of(mpd, asked_duration);
   if (!periods) return periods.error();
-  auto base = with_base_url(url, mpd);
-  if (!base) return base.error();
+  auto bases = with_base_urls({url}, mpd);
+  if (!bases) return bases.error();
 
   Manifest manifest;
   std::optional<Error> refusal;
   for (const auto& period : *periods) {
-    auto period_base = with_base_url(*base, *period.element);
-    if (!period_base) return period_base.error();
+    auto period_bases = with_base_urls(*bases, *period.element);
+    if (!period_bases) return period_bases.error();
     for (const TrackKind kind : {TrackKind::video, TrackKind::audio}) {
-      auto best = best_of_period(period, *period_base, kind, refusal);
+      auto best = best_of_period(period, *period_bases, kind, refusal);
       if (!best) continue;
       best->part.manifest_origin = url.origin();
       best->part.manifest_query = url.query;

@@ -14,6 +14,7 @@
 #include "responder/base/time_text.hpp"
 
 #include "libav.hpp"
+#include "parameter_sets.hpp"
 
 namespace responder::media {
 
@@ -283,6 +284,42 @@ std::size_t index_bound(std::span<const TakenTrack> tracks) {
   return fixed + per_sample * samples;
 }
 
+// Where the parameter sets stand in front of the pictures alone, the index gets those of the first one: without them
+// most players show nothing. H.265 is "hvc1", which Apple's players need, unless there are none.
+Result<void> describe_video(AVCodecParameters& parameters, const AVPacket& first) {
+  parameters.codec_tag = 0;
+  const bool hevc = parameters.codec_id == AV_CODEC_ID_HEVC;
+  if (!hevc && parameters.codec_id != AV_CODEC_ID_H264) return {};
+  const auto codec = hevc ? VideoCodec::h265 : VideoCodec::h264;
+  const auto bytes = [](const std::uint8_t* data, int size) {
+    return std::string_view(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+  };
+  const auto given = bytes(parameters.extradata, parameters.extradata_size);
+  bool named = has_parameter_sets(codec, given);
+  if (const auto completed =
+          named ? std::nullopt : with_parameter_sets(codec, given, bytes(first.data, first.size))) {
+    auto* const data = static_cast<std::uint8_t*>(av_malloc(completed->size() + AV_INPUT_BUFFER_PADDING_SIZE));
+    if (data == nullptr) return av_error(AVERROR(ENOMEM), "cannot describe the video");
+    std::fill_n(std::copy(completed->begin(), completed->end(), data), AV_INPUT_BUFFER_PADDING_SIZE, std::uint8_t{0});
+    av_freep(&parameters.extradata);
+    parameters.extradata = data;
+    parameters.extradata_size = static_cast<int>(completed->size());
+    named = true;
+  }
+  if (hevc) parameters.codec_tag = named ? MKTAG('h', 'v', 'c', '1') : MKTAG('h', 'e', 'v', '1');
+  return {};
+}
+
+// A camera that hangs upside down or on its side says so beside the pictures.
+bool copy_rotation(const AVStream& from, AVStream& to) {
+  std::size_t size = 0;
+  const auto* matrix = av_stream_get_side_data(&from, AV_PKT_DATA_DISPLAYMATRIX, &size);
+  if (matrix == nullptr) return true;
+  auto* const copy = av_stream_new_side_data(&to, AV_PKT_DATA_DISPLAYMATRIX, size);
+  if (copy != nullptr) std::copy_n(matrix, size, copy);
+  return copy != nullptr;
+}
+
 class ClipWriter {
  public:
   // `first`: window time of the earliest packet that is shown, which becomes time 0. With B-frames the first packets
@@ -314,13 +351,13 @@ Result<void> ClipWriter::open(std::span<const std::unique_ptr<TrackReader>> read
     AVStream* stream = avformat_new_stream(output_.get(), nullptr);
     if (stream == nullptr || avcodec_parameters_copy(stream->codecpar, reader->stream().codecpar) < 0)
       return av_error(AVERROR(ENOMEM), what);
-    const bool hevc = stream->codecpar->codec_id == AV_CODEC_ID_HEVC;
-    stream->codecpar->codec_tag = hevc ? MKTAG('h', 'v', 'c', '1') : 0;
+    if (auto described = describe_video(*stream->codecpar, *reader->packet()); !described) return described;
     stream->time_base = reader->stream().time_base;
     // Opus lives at 48 kHz in MP4; finer than WebM's milliseconds loses nothing.
     if (stream->codecpar->codec_type == AVMEDIA_TYPE_AUDIO && stream->codecpar->sample_rate > 0)
       stream->time_base = {1, stream->codecpar->sample_rate};
     stream->sample_aspect_ratio = reader->stream().sample_aspect_ratio;
+    if (!copy_rotation(reader->stream(), *stream)) return av_error(AVERROR(ENOMEM), what);
   }
   last_dts_.assign(readers.size(), AV_NOPTS_VALUE);
   const WallTime starts_at = WallTime(metadata.window_start) + std::chrono::floor<std::chrono::milliseconds>(first);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -163,35 +164,35 @@ Result<void> read_video_configuration(ByteReader& file, const Box& stsd, InitInf
   return {};
 }
 
-// Whether a NAL unit's header is one the codec can have: H.265 read as H.264 (or the other way round) is not.
-bool nal_header_fits(bool h264, std::uint64_t first, std::uint64_t second) {
+// Whether a NAL unit's header is that of a picture's slice: those of H.264 have another lowest bit than those of
+// H.265, so that one read as the other has none. Units of other types are ignored by decoders, sloppy as they may be.
+bool is_slice(bool h264, std::uint64_t first, std::uint64_t second) {
   if ((first & 0x80U) != 0) return false;
-  if (!h264) return (first & 1U) == 0 && second >> 3U == 0 && (second & 7U) != 0;
-  const auto type = first & 0x1FU;
-  const bool referenced = (first & 0x60U) != 0;
-  const bool slice = type == 1 || type == 5;
-  const bool parameters = type == 7 || type == 8 || type == 13 || type == 15;
-  const bool never_referenced = type == 6 || (type >= 9 && type <= 12);
-  return (slice && (referenced || type == 1)) || (parameters && referenced) || (never_referenced && !referenced) ||
-         type == 14 || type == 19 || type == 20;
+  const auto h264_type = first & 0x1FU;
+  if (h264) return h264_type == 1 || (h264_type == 5 && (first & 0x60U) != 0);
+  // Every segment has some of these; the types between them look like sloppy units of H.264.
+  constexpr std::uint64_t last_trailing = 1, first_random_access = 16, last_random_access = 21;
+  const auto type = first >> 1U;
+  const bool picture = type <= last_trailing || (type >= first_random_access && type <= last_random_access);
+  return picture && (first & 1U) == 0 && second >> 3U == 0 && (second & 7U) != 0;
 }
 
-// The NAL units in [at, end): each inside it, and the first ones of the codec that the initialization promised.
-// `looked_at` counts those, over all samples of a segment.
+// Whether samples may only repeat the parameter sets of the initialization. Those of "avc3" may bring their own.
+bool names_all_parameters(const InitInfo& init) { return init.codec == "avc1" && !init.parameter_sets.empty(); }
+
+// The NAL units in [at, end): each inside it. `has_slice` is set where one is a slice of the codec that the
+// initialization promised.
 Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t end, const InitInfo& init,
-                             int& looked_at) {
-  constexpr int look_at_most = 8;
+                             bool& has_slice) {
   constexpr std::uint64_t sequence_parameter_set = 7;
   while (at < end) {
     const auto size = file.integer(at, init.nal_length_bytes);
     at += init.nal_length_bytes;
     const auto first = file.integer(at, 1);
-    const auto second = file.integer(at + 1, 1);
-    if (!size || !first || !second || *size == 0 || at > end || *size > end - at)
-      return bad("its video data is damaged");
-    if (++looked_at <= look_at_most && !nal_header_fits(is_h264(init), *first, *second))
-      return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
-    if (is_h264(init) && (*first & 0x1FU) == sequence_parameter_set) {
+    if (!size || !first || *size == 0 || at > end || *size > end - at) return bad("its video data is damaged");
+    // An end of a sequence is one byte, perhaps the file's last.
+    has_slice = has_slice || is_slice(is_h264(init), *first, *size > 1 ? file.integer(at + 1, 1).value_or(0) : 0);
+    if (names_all_parameters(init) && (*first & 0x1FU) == sequence_parameter_set) {
       const auto set = bytes_of(file, at, at + *size);
       if (!set) return set.error();
       if (std::find(init.parameter_sets.begin(), init.parameter_sets.end(), *set) == init.parameter_sets.end())
@@ -200,6 +201,62 @@ Result<void> check_nal_units(ByteReader& file, std::uint64_t at, std::uint64_t e
     at += *size;
   }
   return {};
+}
+
+// One descriptor of an esds box (ISO/IEC 14496-1, 7.2.2): its tag, and its content in front of what follows.
+struct Descriptor {
+  unsigned char tag = 0;
+  std::string_view content;
+};
+std::optional<Descriptor> descriptor_at(std::string_view bytes) {
+  if (bytes.empty()) return std::nullopt;
+  Descriptor found{static_cast<unsigned char>(bytes[0]), {}};
+  std::size_t size = 0;
+  for (std::size_t at = 1; at < std::min<std::size_t>(bytes.size(), 5); ++at) {
+    const auto byte = static_cast<unsigned char>(bytes[at]);
+    size = size << 7U | (byte & 0x7FU);
+    if ((byte & 0x80U) != 0) continue;
+    if (size > bytes.size() - at - 1) return std::nullopt;
+    found.content = bytes.substr(at + 1, size);
+    return found;
+  }
+  return std::nullopt;
+}
+
+// What an esds box says of the decoder: the object type and its AudioSpecificConfig. The bit rates beside them are
+// told anew by each session.
+std::optional<std::string> decoder_of_esds(std::string_view esds) {
+  constexpr unsigned char stream_tag = 3, decoder_tag = 4, specific_tag = 5;
+  constexpr std::size_t version = 4, stream_header = 3, decoder_header = 13;
+  if (esds.size() < version) return std::nullopt;
+  const auto stream = descriptor_at(esds.substr(version));
+  // Flags: a dependence, a URL or a clock reference, which no camera has, would stand before the decoder.
+  if (!stream || stream->tag != stream_tag || stream->content.size() < stream_header ||
+      (static_cast<unsigned char>(stream->content[2]) & 0xE0U) != 0)
+    return std::nullopt;
+  const auto decoder = descriptor_at(stream->content.substr(stream_header));
+  if (!decoder || decoder->tag != decoder_tag || decoder->content.size() < decoder_header) return std::nullopt;
+  const auto specific = descriptor_at(decoder->content.substr(decoder_header));
+  if (!specific || specific->tag != specific_tag) return std::nullopt;
+  return decoder->content.front() + std::string(specific->content);
+}
+
+// What decides whether two initializations' sound may stand in one track.
+Result<std::string> sound_identity(ByteReader& file, const Box& stsd, const InitInfo& init) {
+  constexpr std::uint64_t audio_sample_entry = 28, channels_and_rate = 16;
+  const auto entry = box_at(file, stsd.payload + 8, stsd.end);
+  if (!entry) return entry.error();
+  if (init.codec == "mp4a" && entry->end - entry->payload > audio_sample_entry) {
+    const auto esds = find_box(file, entry->payload + audio_sample_entry, entry->end, fourcc("esds"));
+    const auto content = esds && *esds ? bytes_of(file, (*esds)->payload, (*esds)->end)
+                                       : Result<std::string>(bad("its codec configuration is missing"));
+    const auto decoder = content ? decoder_of_esds(*content) : std::nullopt;
+    const auto format = bytes_of(file, entry->payload + channels_and_rate, entry->payload + audio_sample_entry);
+    if (decoder && format) return sha256_hex(init.codec + *format + *decoder);
+  }
+  const auto all = bytes_of(file, stsd.payload, stsd.end);
+  if (!all) return all.error();
+  return sha256_hex(*all);
 }
 
 Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
@@ -238,9 +295,9 @@ Result<InitInfo> check_mp4_init(ByteReader& file, TrackKind kind) {
     if (auto read = read_video_configuration(file, **stsd, info); !read) return read.error();
     return info;
   }
-  const auto entries = bytes_of(file, (*stsd)->payload, (*stsd)->end);
-  if (!entries) return entries.error();
-  info.encoding = sha256_hex(*entries);
+  auto identity = sound_identity(file, **stsd, info);
+  if (!identity) return identity.error();
+  info.encoding = std::move(*identity);
   return info;
 }
 
@@ -354,15 +411,17 @@ Result<SegmentInfo> check_mp4_segment(ByteReader& file, const InitInfo& init) {
   });
   if (!walked) return walked.error();
   if (!found.decode_time || media.empty() || found.samples == 0) return bad("it holds no samples of its track");
-  int nal_units_looked_at = 0;
+  bool has_slice = false;
   for (const auto& data : found.data) {
     const auto next = std::upper_bound(media.begin(), media.end(), data.begin,
                                        [](std::uint64_t at, const Box& mdat) { return at < mdat.payload; });
     if (next == media.begin() || data.end > std::prev(next)->end || data.begin > data.end)
       return bad("its sample table names data that is not there");
     if (init.nal_length_bytes == 0) continue;
-    if (auto fit = check_nal_units(file, data.begin, data.end, init, nal_units_looked_at); !fit) return fit.error();
+    if (auto fit = check_nal_units(file, data.begin, data.end, init, has_slice); !fit) return fit.error();
   }
+  if (init.nal_length_bytes > 0 && !has_slice)
+    return bad(fmt::format("its video data is not the '{}' of its initialization", init.codec));
   return SegmentInfo{ticks_to_micros(*found.decode_time, init.timescale), found.samples,
                      time_makes_sense(found.ticks, init.timescale) ? ticks_to_micros(found.ticks, init.timescale)
                                                                    : std::chrono::hours(24 * 366)};
@@ -493,18 +552,21 @@ std::optional<Error> refuse_text(ByteReader& file) {
 
 }  // namespace
 
+bool read_samples_alike(const InitInfo& a, const InitInfo& b) {
+  const auto what_counts = [](const InitInfo& init) {
+    return std::tie(init.container, init.encoding, init.timescale, init.track_id, init.nal_length_bytes,
+                    init.default_duration, init.default_size);
+  };
+  return what_counts(a) == what_counts(b);
+}
+
 Result<InitInfo> check_init(const std::filesystem::path& path, TrackKind kind) {
   auto file = ByteReader::open(path);
   if (!file) return file.error();
   if (auto refused = refuse_text(*file)) return *refused;
   if (file->size() > max_init_bytes) return bad("it is too large");
   const bool webm = file->integer(0, 4) == ebml_header;
-  auto info = webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
-  if (!info) return info;
-  const auto content = bytes_of(*file, 0, file->size());
-  if (!content) return content.error();
-  info->sha256 = sha256_hex(*content);
-  return info;
+  return webm ? check_webm_init(*file, kind) : check_mp4_init(*file, kind);
 }
 
 Result<SegmentInfo> check_segment(const std::filesystem::path& path, const InitInfo& init) {
@@ -512,6 +574,27 @@ Result<SegmentInfo> check_segment(const std::filesystem::path& path, const InitI
   if (!file) return file.error();
   if (auto refused = refuse_text(*file)) return *refused;
   return init.container == Container::webm ? check_webm_segment(*file, init) : check_mp4_segment(*file, init);
+}
+
+Result<void> end_last_box(const std::filesystem::path& path, Container container) {
+  if (container != Container::mp4) return {};
+  auto file = ByteReader::open(path);
+  if (!file) return file.error();
+  std::optional<Box> unended;
+  const auto walked = each_box(*file, 0, file->size(), [&](const Box& box) -> Result<void> {
+    if (file->integer(box.start, 4) == 0) unended = box;
+    return {};
+  });
+  if (!walked) return walked.error();
+  if (!unended) return {};
+  const auto size = static_cast<std::uint32_t>(unended->end - unended->start);
+  std::array<unsigned char, 4> bytes{};
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(size >> (24 - 8 * i));
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return errno_error(errno, "cannot write " + path.string());
+  const auto written = ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(unended->start));
+  if (written == static_cast<ssize_t>(bytes.size())) return {};
+  return errno_error(written < 0 ? errno : EIO, "cannot write " + path.string());
 }
 
 }  // namespace responder::media

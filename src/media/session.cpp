@@ -5,12 +5,15 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include "responder/base/file.hpp"
 #include "responder/media/coverage.hpp"
+
+#include "segment_chain.hpp"
 
 namespace responder::media {
 namespace {
@@ -31,77 +34,67 @@ WallTime at(std::chrono::sys_seconds start, Micros offset) {
   return WallTime(start) + std::chrono::ceil<milliseconds>(offset);
 }
 
-// Media time at the session's start: what the manifest declares, the epoch's time, or (when it is neither) what the
-// first segment shows. Devices do all three.
-Micros find_origin(Micros first_decode_time, const SegmentTime& first, Micros declared,
-                   std::chrono::sys_seconds session_start) {
-  const Micros shown = first_decode_time - first.start;
-  const Micros tolerance = first.duration + Micros(500'000);
-  const Micros epoch = session_start.time_since_epoch();
-  if (std::chrono::abs(shown - declared) <= tolerance) return declared;
-  if (std::chrono::abs(shown - epoch) <= std::max(tolerance, Micros(30'000'000))) return epoch;
-  return shown;
-}
-
-// A segment on disk: where its media says it is, and where the manifest does.
-struct Placed {
-  std::size_t index = 0;
-  Micros decode_time{0};
-  Micros duration{0};  // of its media; 0: not known
-  SegmentTime nominal;
-
-  Micros end() const { return decode_time + duration; }
+// What a media timeline shows at the session's start.
+struct Origin {
+  Micros at{0};
+  bool is_epoch = false;  // by the wall clock, as sure as the device's
+  bool is_told = true;    // false: the media counts from anywhere
 };
 
-// Whether `next` is where it should be: after `before`, by about as much as the manifest says. Real segments are a
-// little longer or shorter than their nominal duration, so only the distance counts, not the sum.
-bool follows(const Placed& next, const Placed& before) {
-  const Micros tolerance = next.nominal.duration * 5 / 4 + Micros(500'000);
-  if (next.decode_time <= before.decode_time) return false;
-  const Micros distance = next.decode_time - before.decode_time;
-  return std::chrono::abs(distance - (next.nominal.start - before.nominal.start)) <= tolerance;
+// The first segment of a media timeline, and what the manifest declares of that.
+struct Beginning {
+  TrackKind kind = TrackKind::video;
+  std::size_t part = 0;
+  Micros decode_time{0};
+  SegmentTime nominal;
+  Micros declared{0};
+};
+
+// The epoch's time, what the manifest declares, or (when it is neither) what the first segment shows. Devices do all
+// three.
+Origin find_origin(const Beginning& first, std::chrono::sys_seconds session_start) {
+  const Micros shown = first.decode_time - first.nominal.start;
+  const Micros tolerance = first.nominal.duration + Micros(500'000);
+  const Micros epoch = session_start.time_since_epoch();
+  const Micros from_epoch = std::chrono::abs(shown - epoch);
+  // First, as a session that begins early may declare the time at which it begins, not the one asked for.
+  if (from_epoch <= tolerance) return {epoch, true};
+  if (std::chrono::abs(shown - first.declared) <= tolerance) return {first.declared};
+  if (from_epoch <= Micros(30'000'000)) return {epoch, true};
+  return {shown, false, false};
 }
+
+// Picture and sound of one session count alike where they agree within a few segments: the picture begins with a key
+// frame, up to a segment before the start, the sound where it likes. The later one is nearer to the start.
+std::vector<Micros> find_origins(const std::vector<Beginning>& beginnings, std::chrono::sys_seconds session_start) {
+  constexpr int few_segments = 3;
+  std::vector<Origin> found;
+  for (const auto& one : beginnings) found.push_back(find_origin(one, session_start));
+  std::vector<Micros> origins;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    Origin best = found[i];
+    for (std::size_t other = 0; other < found.size() && !found[i].is_told; ++other) {
+      if (beginnings[other].kind == beginnings[i].kind || beginnings[other].part != beginnings[i].part) continue;
+      const Micros near = few_segments * std::max(beginnings[i].nominal.duration, beginnings[other].nominal.duration);
+      if (std::chrono::abs(found[other].at - found[i].at) > near) continue;
+      if (found[other].is_told || found[other].at > best.at) best = found[other];
+    }
+    origins.push_back(best.at);
+  }
+  return origins;
+}
+
+// Less of a segment than this in the window is not worth asking for.
+Micros negligible(const SegmentTime& time) { return std::min(rounding, time.duration / 2); }
 
 // Whether a segment's media is as long as the manifest names it: a camera's segments differ by some frames, no more.
+// The last one may be cut at `end`: the window's, or the manifest's where that is sooner.
 enum class Length { right, too_short, too_long };
-Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros window) {
+Length length_of(const SegmentInfo& info, const SegmentTime& nominal, Micros end) {
   if (info.duration == Micros(0)) return Length::right;
-  // The last one may be cut where the window ends.
-  const Micros least = std::min(nominal.duration, window - nominal.start);
+  const Micros least = std::min(nominal.duration, end - nominal.start);
   if (info.duration < least * 3 / 4 - Micros(100'000)) return Length::too_short;
   return info.duration > nominal.duration * 2 + Micros(1'000'000) ? Length::too_long : Length::right;
-}
-
-// Whether `before` says that it lasts into `next`, which follows it at once.
-bool lasts_into(const Placed& before, const Placed& next) {
-  return before.duration > Micros(0) && next.index == before.index + 1 && next.decode_time + rounding < before.end();
-}
-
-// Of two neighbours that cannot both be right, whether it is the first that lies: it lasts too long although the
-// second is where the manifest says, or it has jumped ahead of the one before it.
-bool first_lies(const std::vector<Placed>& chain, const Placed& next) {
-  const auto& first = chain.back();
-  const Micros distance = next.decode_time - first.decode_time;
-  if (std::chrono::abs(distance - (next.nominal.start - first.nominal.start)) <= rounding) return true;
-  if (chain.size() < 2) return false;
-  const auto& before = chain[chain.size() - 2];
-  return before.index + 1 == first.index && before.duration > Micros(0) &&
-         first.decode_time > before.end() + rounding && follows(next, before);
-}
-
-// Those of one media timeline that fit to one another; what lies about its time is left out.
-std::vector<Placed> chain_of(const std::vector<Placed>& placed) {
-  std::vector<Placed> chain;
-  for (std::size_t i = 0; i < placed.size(); ++i) {
-    const bool lonely = chain.empty() && i + 1 < placed.size() && !follows(placed[i + 1], placed[i]);
-    if (lonely) continue;
-    if (!chain.empty() && lasts_into(chain.back(), placed[i])) {
-      if (!first_lies(chain, placed[i])) continue;
-      chain.pop_back();
-    }
-    if (chain.empty() || follows(placed[i], chain.back())) chain.push_back(placed[i]);
-  }
-  return chain;
 }
 
 }  // namespace
@@ -120,17 +113,60 @@ struct Session::TrackState {
   explicit TrackState(Track manifest_track) : track(std::move(manifest_track)) {}
 
   Track track;
+  // Alone: which of the places that the manifest names had what was asked for last.
+  mutable std::atomic<std::size_t> place{0};
   std::vector<std::optional<InitInfo>> inits;  // by part
   std::vector<SegmentState> segments;
 
+  // How the media of a part lies to the manifest's times.
+  struct Shift {
+    Micros off{0};           // how much later it is than the manifest names it; negative: earlier
+    bool is_certain = true;  // false: the media does not tell
+  };
+  std::vector<std::optional<Shift>> shifts;  // by part, once a segment of it is there
+
   bool given_up = false;   // nothing more is asked for
   std::size_t usable = 0;  // how many of the manifest's segments lie in the window and are whole
+
+  Micros off(std::size_t part) const { return part < shifts.size() && shifts[part] ? shifts[part]->off : Micros(0); }
+  bool is_certain(std::size_t part) const {
+    return part >= shifts.size() || !shifts[part] || shifts[part]->is_certain;
+  }
+  // Where the media of a segment is, on the session's timeline.
+  SegmentTime true_time(std::size_t index) const {
+    const auto nominal = track.time_of(index);
+    return {nominal.start + off(track.part_of(index)), nominal.duration};
+  }
+  // Where the media of all that the manifest names ends.
+  Micros true_end() const { return track.parts() == 0 ? Micros(0) : track.end() + off(track.parts() - 1); }
+  Micros early_by_at_most(std::size_t index, Micros window) const;
+  Beginning beginning(std::size_t index) const {
+    const auto part = track.part_of(index);
+    return {track.kind(), part, segments[index].info.decode_time, track.time_of(index),
+            track.presentation_offset(part)};
+  }
+  Length length(std::size_t index, const SegmentInfo& info, Micros window) const {
+    return length_of(info, track.time_of(index), std::min(window, track.end()));
+  }
 
   bool settled() const {
     return std::none_of(segments.begin(), segments.begin() + static_cast<std::ptrdiff_t>(usable),
                         [](const SegmentState& s) { return s.status == Status::pending; });
   }
 };
+
+// By how much the media of a segment may be earlier than the manifest names it.
+Micros Session::TrackState::early_by_at_most(std::size_t index, Micros window) const {
+  const auto part = track.part_of(index);
+  if (is_certain(part)) return std::max(Micros(0), -off(part));
+  // It does not tell. A session that begins early with whole segments, and ends with them, lasts longer than asked by
+  // less than two of them, and may name one that would begin after the window.
+  const auto last = track.time_of(track.size() - 1);
+  if (last.start + negligible(last) < window) return Micros(0);
+  const Micros segment = track.time_of(index).duration;
+  const Micros longer = track.end() - window;
+  return longer <= segment * 2 + rounding ? std::clamp(longer, Micros(0), segment) : Micros(0);
+}
 
 Session::Session(SessionOptions options, Source& source, Clock& clock)
     : options_(std::move(options)), source_(source), clock_(clock) {}
@@ -145,16 +181,24 @@ WallTime Session::wall_time_of(SteadyTime time) const {
   return clock_.wall_now() + std::chrono::ceil<std::chrono::milliseconds>(time - clock_.steady_now());
 }
 
-// Whether some track's manifest ends before the window does: the device may have clamped it to the present.
+// Whether a track's manifest ends before the window does: the device may have clamped it to the present.
+bool Session::clamped(const TrackState& track) const {
+  const Micros end = track.true_end();
+  const Micros allowed = end < track.track.end() ? allowed_at_ends : rounding;
+  return end + allowed < Micros(options_.duration);
+}
+
 bool Session::clamped() const {
-  return std::any_of(tracks_.begin(), tracks_.end(),
-                     [&](const auto& track) { return track->track.end() + rounding < Micros(options_.duration); });
+  return std::any_of(tracks_.begin(), tracks_.end(), [&](const auto& track) { return clamped(*track); });
+}
+
+// Whether the device had recorded all of the window for long enough when the manifest was asked for.
+bool Session::manifest_is_final() const {
+  return manifest_asked_at_ >= available_at(options_.duration) + options_.patience;
 }
 
 // Whether asking for the manifest again may show more.
-bool Session::may_grow() const {
-  return !has_manifest_ || (clamped() && manifest_asked_at_ < available_at(options_.duration) + options_.patience);
-}
+bool Session::may_grow() const { return !has_manifest_ || (clamped() && !manifest_is_final()); }
 
 Result<void> Session::load_manifest(std::stop_token stop) {
   manifest_asked_at_ = clock_.wall_now();
@@ -204,22 +248,55 @@ void Session::update_track(TrackKind kind, const std::optional<Track>& found) {
   if (same == tracks_.end()) same = tracks_.insert(same, std::make_unique<TrackState>(*found));
   TrackState& state = **same;
   state.track = *found;
+  state.shifts.resize(state.track.parts());
+  state.inits.resize(state.track.parts());
+  set_usable(state);
+}
+
+void Session::set_usable(TrackState& state) {
   state.usable = 0;
   if (state.given_up) return;
-  const bool whole = state.track.end() + rounding >= Micros(options_.duration);
+  const bool may_grow = clamped(state) && !manifest_is_final();
   for (std::size_t i = 0; i < state.track.size(); ++i) {
     const auto time = state.track.time_of(i);
-    if (time.start + rounding >= Micros(options_.duration)) break;
-    // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole.
-    if (!whole && time.end() > state.track.end() + rounding) break;
+    const Micros early = state.early_by_at_most(i, options_.duration);
+    if (time.start - early + negligible(time) >= Micros(options_.duration)) break;
+    // The last segment of a clamped manifest may be cut at the present: it is asked for again, whole. Where the
+    // manifest grows no more, the camera went off just then.
+    if (may_grow && time.end() > state.track.end() + rounding) break;
     state.usable = i + 1;
   }
   if (state.segments.size() < state.usable) state.segments.resize(state.usable);
-  state.inits.resize(state.track.parts());
+}
+
+// A device stores segments with boundaries of its own. A session may begin with the one that contains the asked
+// start, or with the next one: its first segments show it.
+void Session::learn_shift(TrackState& state, std::size_t index) {
+  const auto part = state.track.part_of(index);
+  if (state.shifts[part]) return;
+  const auto beginning = state.beginning(index);
+  const auto origin = find_origin(beginning, options_.start);
+  TrackState::Shift shift{beginning.decode_time - origin.at - beginning.nominal.start};
+  // More than a segment is no such beginning.
+  if (std::chrono::abs(shift.off) > beginning.nominal.duration + rounding) shift.off = Micros(0);
+  // Media that counts from wherever it begins is where the manifest names it, whether it begins early or not.
+  shift.is_certain = origin.is_epoch || std::chrono::abs(shift.off) > rounding;
+  state.shifts[part] = shift;
+  if (std::chrono::abs(shift.off) > rounding) {
+    // Decided by the manifest's times.
+    for (auto& segment : state.segments) {
+      if (segment.status == TrackState::Status::not_wanted) segment.status = TrackState::Status::pending;
+    }
+  }
+  set_usable(state);
 }
 
 std::filesystem::path Session::init_file(TrackKind kind, std::size_t part) const {
   return options_.directory / fmt::format("{}-init-{}", to_string(kind), part);
+}
+
+FileOfSegment Session::files_of(TrackKind kind) const {
+  return [this, kind](std::size_t index) { return segment_file(kind, index); };
 }
 
 std::filesystem::path Session::segment_file(TrackKind kind, std::size_t index) const {
@@ -246,33 +323,56 @@ Result<void> Session::prepare_track(TrackState& track, std::stop_token stop) {
   for (std::size_t i = 0; i < track.usable; ++i) {
     const auto part = track.track.part_of(i);
     if (track.inits[part]) continue;
-    const auto first = track.track.at(i);
-    if (!first) return first.error();
-    if (auto fetched = fetch_init(track, part, first->init, stop); !fetched) return fetched.error();
+    if (auto fetched = fetch_init(track, i, stop); !fetched) return fetched.error();
   }
   return {};
 }
 
-Result<void> Session::fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop) {
+// Asks the places that may have it in turn, beginning with the one that had the last. Where none has it, what the
+// first one said counts.
+Result<net::Url> Session::fetch(const TrackState& track, std::size_t index, What what,
+                                const std::filesystem::path& file, std::stop_token stop) {
+  const auto places = track.track.places(index);
+  const std::size_t preferred = track.place;
+  std::optional<Error> refused;
+  for (std::size_t i = 0; i < places; ++i) {
+    const auto place = (preferred + i) % places;
+    const auto segment = track.track.at(index, place);
+    if (!segment) return segment.error();
+    const auto& url = what == What::init ? segment->init : segment->url;
+    const auto max_bytes = what == What::init ? max_init_bytes : max_segment_bytes;
+    const auto fetched = source_.file(url, file, max_bytes, stop);
+    if (fetched) {
+      track.place = place;
+      return url;
+    }
+    const auto kind = fetched.error().kind;
+    if (kind == ErrorKind::cancelled || kind == ErrorKind::no_space) return fetched.error();
+    if (!refused) refused = fetched.error();
+    if (refused->kind == ErrorKind::auth) break;
+  }
+  return *refused;
+}
+
+Result<void> Session::fetch_init(TrackState& track, std::size_t index, std::stop_token stop) {
   const auto kind = track.track.kind();
+  const auto part = track.track.part_of(index);
   const auto file = init_file(kind, part);
-  std::string earlier;
-  if (const auto kept = check_init(file, kind)) earlier = kept->sha256;
+  const auto earlier = check_init(file, kind);
   auto fresh = file;
   fresh += ".part";
-  if (auto fetched = source_.file(url, fresh, max_init_bytes, stop); !fetched) {
-    return with_context(fetched.error(), fmt::format("{} initialization", to_string(kind)));
-  }
+  const auto url = fetch(track, index, What::init, fresh, std::move(stop));
+  if (!url) return with_context(url.error(), fmt::format("{} initialization", to_string(kind)));
   auto checked = check_init(fresh, kind);
   if (!checked)
     return with_context(checked.error(),
-                        fmt::format("{}: the {} initialization is unusable", url.loggable(), to_string(kind)));
+                        fmt::format("{}: the {} initialization is unusable", url->loggable(), to_string(kind)));
+  if (auto ended = end_last_box(fresh, checked->container); !ended) return ended;
   std::error_code failed;
   std::filesystem::rename(fresh, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
   track.inits[part] = std::move(*checked);
-  // Segments of an earlier attempt fit only the same initialization.
-  if (earlier == track.inits[part]->sha256) reuse_segments(track, part, false);
+  if (earlier && read_samples_alike(*earlier, *track.inits[part])) reuse_segments(track, part, false);
   return {};
 }
 
@@ -283,40 +383,52 @@ void Session::reuse_segments(TrackState& track, std::size_t part, bool also_too_
     if (track.track.part_of(i) != part) continue;
     const auto info = check_segment(segment_file(track.track.kind(), i), *track.inits[part]);
     if (!info) continue;
-    if (!also_too_short && length_of(*info, track.track.time_of(i), options_.duration) != Length::right) continue;
+    if (!also_too_short && track.length(i, *info, options_.duration) != Length::right) continue;
     found.push_back({i, info->decode_time, info->duration, track.track.time_of(i)});
     infos[i] = *info;
   }
-  // One that lied about its time is asked for again.
-  for (const auto& placed : chain_of(found)) {
-    track.segments[placed.index] = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
-    std::error_code ignored;
-    bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
+  if (!also_too_short) {
+    const Micros end = std::min(Micros(options_.duration), track.track.end());
+    std::erase_if(found, [&](const Placed& placed) { return was_cut(placed, infos, end); });
   }
+  const auto known = track.usable;
+  // One that lied about its time is asked for again.
+  for (const auto& chain : chains_of(found, files_of(track.track.kind()))) {
+    for (const auto& placed : chain) {
+      auto& segment = track.segments[placed.index];
+      if (segment.status == TrackState::Status::fetched) continue;
+      segment = {TrackState::Status::fetched, 0, {}, infos[placed.index], {}, {}};
+      std::error_code ignored;
+      bytes_ += std::filesystem::file_size(segment_file(track.track.kind(), placed.index), ignored);
+      learn_shift(track, placed.index);
+    }
+  }
+  if (track.usable > known) reuse_segments(track, part, also_too_short);
 }
 
 Result<SegmentInfo> Session::fetch_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
-  const auto segment = track.track.at(index);
-  if (!segment) return segment.error();
   if (options_.room) {
     if (auto room = options_.room(); !room) return room.error();
   }
   const auto file = segment_file(track.track.kind(), index);
   auto part = file;
   part += ".part";
-  if (auto fetched = source_.file(segment->url, part, max_segment_bytes, stop); !fetched) {
-    if (fetched.error().kind == ErrorKind::transient) ++failures_in_a_row_;
+  const auto url = fetch(track, index, What::segment, part, std::move(stop));
+  if (!url) {
+    if (url.error().kind == ErrorKind::transient) ++failures_in_a_row_;
     // What came of it is of no use, and counts all the same.
     std::error_code none;
     if (const auto size = std::filesystem::file_size(part, none); !none) bytes_ += size;
     std::filesystem::remove(part, none);
-    return fetched.error();
+    return url.error();
   }
   failures_in_a_row_ = 0;
-  auto checked = check_segment(part, *track.inits[track.track.part_of(index)]);
-  if (checked && length_of(*checked, segment->time, options_.duration) == Length::too_long)
+  const auto& init = *track.inits[track.track.part_of(index)];
+  auto checked = check_segment(part, init);
+  if (checked && track.length(index, *checked, options_.duration) == Length::too_long)
     checked = Error{ErrorKind::transient, fmt::format("its media is {:.1f} s long", seconds_of(checked->duration))};
-  if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", segment->url.loggable()));
+  if (!checked) return with_context(checked.error(), fmt::format("{} is unusable", url->loggable()));
+  if (auto ended = end_last_box(part, init.container); !ended) return ended.error();
   std::error_code failed;
   std::filesystem::rename(part, file, failed);
   if (failed) return errno_error(failed.value(), fmt::format("cannot keep {}", file.string()));
@@ -349,19 +461,21 @@ void Session::foresee() {
       !std::all_of(tracks_.begin(), tracks_.end(), has_begun))
     return;
   foreseen_ = true;
+  std::vector<Beginning> beginnings;
+  for (const auto& track : tracks_) beginnings.push_back(track->beginning(0));
+  const auto origins = find_origins(beginnings, options_.start);
   std::vector<TakenTrack> foreseen;
-  for (const auto& track : tracks_) foreseen.push_back(foresee(*track));
+  for (std::size_t i = 0; i < tracks_.size(); ++i) foreseen.push_back(foresee(*tracks_[i], origins[i]));
   options_.on_foreseen(std::move(foreseen));
 }
 
-TakenTrack Session::foresee(const TrackState& track) {
+TakenTrack Session::foresee(const TrackState& track, Micros origin) {
   TakenTrack foreseen;
   foreseen.kind = track.track.kind();
   TakenPart part;
   part.init = *track.inits[0];
   part.init_file = init_file(foreseen.kind, 0);
-  part.origin = find_origin(track.segments[0].info.decode_time, track.track.time_of(0),
-                            track.track.presentation_offset(0), options_.start);
+  part.origin = origin;
   for (std::size_t i = 0; i < track.usable; ++i) part.segments.push_back(segment_file(foreseen.kind, i).string());
   foreseen.parts.push_back(std::move(part));
   // Segments of one device are much alike; where this is too little, the trailer says so and the clip is made again.
@@ -374,22 +488,25 @@ TakenTrack Session::foresee(const TrackState& track) {
 
 bool Session::wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  const auto& segment = track.segments[index];
-  segment_settled_.wait(lock, std::move(stop),
-                        [&] { return segment.status != TrackState::Status::pending || over_; });
-  return segment.status == TrackState::Status::fetched;
+  const auto status = [&] { return track.segments[index].status; };
+  segment_settled_.wait(lock, std::move(stop), [&] { return status() != TrackState::Status::pending || over_; });
+  return status() == TrackState::Status::fetched;
 }
 
 bool Session::is_wanted(const TrackState& track, std::size_t index) const {
-  return !options_.wanted || options_.wanted(track.track.kind(), track.track.time_of(index));
+  const auto time = track.true_time(index);
+  const Micros start = std::max(Micros(0), time.start);
+  return !options_.wanted || options_.wanted(track.track.kind(), {start, time.end() - start});
 }
 
 void Session::note_failure(TrackState& track, std::size_t index, Error error) {
   auto& state = track.segments[index];
   const auto now = clock_.wall_now();
-  const auto segment_end = std::min(track.track.time_of(index).end(), Micros(options_.duration));
+  const auto segment_end = track.true_time(index).end();
   const bool not_yet = error.kind == ErrorKind::not_found && now < available_at(segment_end) + options_.patience;
-  if (not_yet) options_.lag->too_early(now - at(options_.start, segment_end));
+  // One that is recorded beyond the window is asked for before its end.
+  if (not_yet && segment_end <= Micros(options_.duration))
+    options_.lag->too_early(now - at(options_.start, segment_end));
   ++state.tries;
   const bool again = (error.kind == ErrorKind::transient && state.tries < max_tries) ||
                      (error.kind == ErrorKind::not_found && state.tries < max_tries_not_found);
@@ -411,7 +528,7 @@ std::vector<Session::Job> Session::due_jobs() {
     for (std::size_t i = 0; i < track->usable; ++i) {
       auto& state = track->segments[i];
       if (state.status != TrackState::Status::pending || state.paused_until > clock_.steady_now()) continue;
-      if (available_at(track->track.time_of(i).end()) > now) break;
+      if (available_at(track->true_time(i).end()) > now) break;
       if (is_wanted(*track, i)) {
         jobs.push_back({track.get(), i});
       } else {
@@ -434,7 +551,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
   auto& segment = job.track->segments[job.index];
   // What is too short may be whole the next time; in the end it is better than nothing.
   if (fetched && segment.tries + 1 < max_tries_too_short &&
-      length_of(*fetched, job.track->track.time_of(job.index), options_.duration) == Length::too_short)
+      job.track->length(job.index, *fetched, options_.duration) == Length::too_short)
     fetched = Error{ErrorKind::transient, "the segment's media is shorter than its manifest says"};
   const auto too_much = [&] {
     return Error{ErrorKind::permanent,
@@ -445,6 +562,7 @@ Result<void> Session::settle(const Job& job, Result<SegmentInfo> fetched) {
     if (segment.tries == 0) options_.lag->there_at_once();
     segment.info = *fetched;
     segment.status = TrackState::Status::fetched;
+    learn_shift(*job.track, job.index);
     foresee();
     segment_settled_.notify_all();
     std::error_code ignored;
@@ -500,6 +618,7 @@ void Session::set_over() {
 Result<Session::Progress> Session::advance(std::stop_token stop) {
   auto progress = advance_for_a_slice(std::move(stop));
   if (!progress || progress->finished) set_over();
+  if (progress && progress->finished) name_jumps();
   return progress;
 }
 
@@ -529,7 +648,7 @@ Session::Progress Session::progress() const {
     for (std::size_t i = 0; i < track->usable; ++i) {
       const auto& state = track->segments[i];
       if (state.status != TrackState::Status::pending) continue;
-      const auto ready = available_at(track->track.time_of(i).end());
+      const auto ready = available_at(track->true_time(i).end());
       result.next_at = std::min(result.next_at, std::max(ready, wall_time_of(state.paused_until)));
     }
   }
@@ -539,7 +658,7 @@ Session::Progress Session::progress() const {
     Micros shortest_end = options_.duration;
     Micros length{1'000'000};
     for (const auto& track : tracks_) {
-      shortest_end = std::min(shortest_end, track->track.end());
+      shortest_end = std::min(shortest_end, track->true_end());
       if (track->track.size() == 0) continue;
       length = std::clamp(track->track.time_of(0).duration, Micros(200'000), Micros(10'000'000));
     }
@@ -549,27 +668,73 @@ Session::Progress Session::progress() const {
   return result;
 }
 
+// Segments of one track that fit to one another, on one media timeline.
+struct Session::Strand {
+  const TrackState* state;
+  std::size_t part;
+  Chain chain;
+  bool is_after_jump = false;  // anchored to what is before it
+};
+
+void Session::name_jumps() const {
+  std::vector<Strand> strands;
+  std::vector<Missing> ignored;
+  for (const auto& track : tracks_) find_strands(*track, strands, ignored);
+  for (const auto& strand : strands) {
+    if (!strand.is_after_jump) continue;
+    spdlog::info("{}: the decode times of the {} jump at segment {}, which is put behind the one before it",
+                 options_.mpd.loggable(), to_string(strand.state->track.kind()), strand.chain.front().index);
+  }
+}
+
 Taken Session::taken() const {
   Taken taken;
+  std::vector<Strand> strands;
   for (const auto& track : tracks_) {
     taken.kinds.push_back(track->track.kind());
-    take(*track, taken);
+    find_strands(*track, strands, taken.missing);
   }
+  const auto origins = origins_of(strands);
+  for (std::size_t i = 0; i < strands.size(); ++i)
+    taken.runs.push_back(make_run(strands[i], origins[i], taken.missing));
   return taken;
 }
 
-void Session::take(const TrackState& state, Taken& taken) const {
+std::vector<Micros> Session::origins_of(const std::vector<Strand>& strands) const {
+  std::vector<Beginning> beginnings;
+  for (const auto& strand : strands) {
+    if (!strand.is_after_jump) beginnings.push_back(strand.state->beginning(strand.chain.front().index));
+  }
+  const auto told = find_origins(beginnings, options_.start);
+  std::vector<Micros> origins;
+  auto next_told = told.begin();
+  for (std::size_t i = 0; i < strands.size(); ++i)
+    origins.push_back(strands[i].is_after_jump ? origin_after_jump(strands, origins, i) : *next_told++);
+  return origins;
+}
+
+Micros Session::origin_after_jump(const std::vector<Strand>& strands, const std::vector<Micros>& origins,
+                                  std::size_t at) {
+  const auto& first = strands[at].chain.front();
+  const Placed* before = nullptr;
+  Micros start{0};
+  for (std::size_t i = 0; i < at; ++i) {
+    if (strands[i].state != strands[at].state || strands[i].part != strands[at].part) continue;
+    for (const auto& placed : strands[i].chain) {
+      if (placed.index > first.index || (before != nullptr && placed.index < before->index)) continue;
+      before = &placed;
+      start = placed.decode_time - origins[i];
+    }
+  }
+  return first.decode_time - (before == nullptr ? first.nominal.start : begins_after(*before, start, first));
+}
+
+void Session::find_strands(const TrackState& state, std::vector<Strand>& strands,
+                           std::vector<Missing>& missing) const {
   const auto kind = state.track.kind();
   const auto leave_out = [&](std::size_t index, ErrorKind why, std::string reason) {
-    const auto time = state.track.time_of(index);
-    taken.missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
-  };
-  const auto leave_out_rest = [&](const Placed& placed, const SegmentInfo& info) {
-    taken.missing.push_back(
-        {kind,
-         {placed.nominal.start + info.duration, placed.nominal.end()},
-         ErrorKind::transient,
-         fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind), placed.index)});
+    const auto time = state.true_time(index);
+    missing.push_back({kind, {time.start, time.end()}, why, std::move(reason)});
   };
   std::vector<std::vector<Placed>> by_part(state.track.parts());
   for (std::size_t i = 0; i < state.usable; ++i) {
@@ -587,37 +752,46 @@ void Session::take(const TrackState& state, Taken& taken) const {
     }
   }
   for (std::size_t part = 0; part < by_part.size(); ++part) {
-    const auto chain = chain_of(by_part[part]);
-    std::size_t next = 0;
+    std::vector<bool> kept(state.usable, false);
+    bool is_after_jump = false;
+    for (auto& chain : chains_of(by_part[part], files_of(kind))) {
+      for (const auto& placed : chain) kept[placed.index] = true;
+      strands.push_back({&state, part, std::move(chain), std::exchange(is_after_jump, true)});
+    }
     for (const auto& placed : by_part[part]) {
-      if (next < chain.size() && chain[next].index == placed.index) {
-        ++next;
-      } else {
-        leave_out(placed.index, ErrorKind::transient,
-                  fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
-      }
+      if (kept[placed.index]) continue;
+      leave_out(placed.index, ErrorKind::transient,
+                fmt::format("the decode time of {} segment {} does not fit", to_string(kind), placed.index));
     }
-    if (chain.empty()) continue;
-    TakenRun run{kind, *state.inits[part], init_file(kind, part), {}, {}, {}};
-    run.origin = find_origin(chain.front().decode_time, chain.front().nominal, state.track.presentation_offset(part),
-                             options_.start);
-    // Devices cut where they have a key frame, a little off the manifest's times: that much is no hole.
-    Micros off = chain.front().decode_time - run.origin - chain.front().nominal.start;
-    if (std::chrono::abs(off) > chain.front().nominal.duration) off = Micros(0);
-    run.off = off;
-    for (const auto& placed : chain) {
-      const auto& info = state.segments[placed.index].info;
-      if (length_of(info, placed.nominal, options_.duration) == Length::too_short) {
-        leave_out_rest(placed, info);
-      }
-      // What the media itself says; where it does not say, it ends no later than what was asked for.
-      SegmentTime time{placed.decode_time - run.origin - off, info.duration};
-      if (info.duration == Micros(0))
-        time.duration = std::min(placed.nominal.end(), Micros(options_.duration)) - placed.nominal.start;
-      run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
-    }
-    taken.runs.push_back(std::move(run));
   }
+}
+
+TakenRun Session::make_run(const Strand& strand, Micros origin, std::vector<Missing>& missing) const {
+  const auto& state = *strand.state;
+  const auto kind = state.track.kind();
+  TakenRun run{kind, *state.inits[strand.part], init_file(kind, strand.part), origin, {}, {}};
+  if (!state.is_certain(strand.part))
+    run.early = state.early_by_at_most(strand.chain.front().index, options_.duration);
+  for (const auto& placed : strand.chain) {
+    const auto& info = state.segments[placed.index].info;
+    // What the media itself says; where it does not say, it ends no later than what was asked for.
+    SegmentTime time{placed.decode_time - origin, info.duration};
+    const bool is_told = info.duration > Micros(0);
+    if (!is_told) time.duration = placed.nominal.duration;
+    // What may be earlier than it says covers nothing beyond the window.
+    if (!is_told || run.early > Micros(0))
+      time.duration =
+          std::clamp(std::min(Micros(options_.duration), state.true_end()) - time.start, Micros(0), time.duration);
+    run.segments.push_back({segment_file(kind, placed.index).string(), time, info.samples});
+    if (state.length(placed.index, info, options_.duration) == Length::too_short) {
+      missing.push_back({kind,
+                         {time.end(), time.start + placed.nominal.duration},
+                         ErrorKind::transient,
+                         fmt::format("the media of {} segment {} is shorter than its manifest says", to_string(kind),
+                                     placed.index)});
+    }
+  }
+  return run;
 }
 
 }  // namespace responder::media

@@ -3,6 +3,8 @@
 #include <expat.h>
 #include <fmt/format.h>
 
+#include "responder/base/text.hpp"
+
 namespace responder::media {
 namespace {
 
@@ -14,22 +16,43 @@ struct ParserFree {
   void operator()(XML_Parser parser) const { XML_ParserFree(parser); }
 };
 
-// The name without its namespace, if that is DASH's or none; another vendor's element keeps it and so is never taken
-// for ours.
-std::string element_name(const char* qualified) {
-  constexpr std::string_view dash = "urn:mpeg:dash:schema:mpd:";
-  const std::string_view name(qualified);
-  const auto bar = name.rfind('|');
-  if (bar == std::string_view::npos) return std::string(name);
-  return std::string(name.starts_with(dash) ? name.substr(bar + 1) : name);
+// The namespace of a name as expat gives it, empty where it has none.
+std::string_view namespace_of(std::string_view qualified) {
+  const auto bar = qualified.rfind('|');
+  return bar == std::string_view::npos ? std::string_view{} : qualified.substr(0, bar);
+}
+
+// A byte order mark and blank lines in front of the declaration, which XML does not allow and devices send.
+std::string_view without_beginning(std::string_view document) {
+  constexpr std::string_view mark = "\xEF\xBB\xBF", blank = " \t\r\n";
+  while (!document.empty()) {
+    if (document.starts_with(mark)) {
+      document.remove_prefix(mark.size());
+    } else if (blank.find(document.front()) != std::string_view::npos) {
+      document.remove_prefix(1);
+    } else {
+      break;
+    }
+  }
+  return document;
 }
 
 struct TreeBuilder {
   XML_Parser parser;
   std::unique_ptr<XmlElement> root;
+  std::string root_namespace;
   std::vector<XmlElement*> open;
   std::size_t elements = 0;
   std::string refusal;
+
+  // The name without its namespace, if that is DASH's, the document's (devices spell it in several ways) or none.
+  // Another vendor's element keeps it and so is never taken for ours.
+  std::string own_name(std::string_view qualified) const {
+    constexpr std::string_view dash = "urn:mpeg:dash:schema:mpd:";
+    const auto space = namespace_of(qualified);
+    const bool is_own = space == root_namespace || ascii_lower(space).starts_with(dash);
+    return std::string(is_own && !space.empty() ? qualified.substr(space.size() + 1) : qualified);
+  }
 
   void refuse(std::string_view why) {
     refusal = why;
@@ -41,7 +64,8 @@ struct TreeBuilder {
     if (self.open.size() >= max_depth) return self.refuse("it is nested too deeply");
     if (++self.elements > max_elements) return self.refuse("it has too many elements");
     auto element = std::make_unique<XmlElement>();
-    element->name = element_name(name);
+    if (self.open.empty()) self.root_namespace = namespace_of(name);
+    element->name = self.own_name(name);
     for (; *attributes != nullptr; attributes += 2) element->attributes.emplace_back(attributes[0], attributes[1]);
     XmlElement* added = element.get();
     if (self.open.empty()) {
@@ -90,7 +114,8 @@ const XmlElement* XmlElement::child(std::string_view key) const {
 Result<std::unique_ptr<XmlElement>> parse_xml(std::string_view document) {
   const std::unique_ptr<std::remove_pointer_t<XML_Parser>, ParserFree> parser(XML_ParserCreateNS(nullptr, '|'));
   if (!parser) return Error{ErrorKind::transient, "no memory to read XML"};
-  TreeBuilder builder{parser.get(), nullptr, {}, 0, {}};
+  TreeBuilder builder{parser.get(), nullptr, {}, {}, 0, {}};
+  document = without_beginning(document);
   XML_SetUserData(parser.get(), &builder);
   XML_SetElementHandler(parser.get(), TreeBuilder::on_start, TreeBuilder::on_end);
   XML_SetCharacterDataHandler(parser.get(), TreeBuilder::on_text);

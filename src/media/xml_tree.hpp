@@ -1,4 +1,5 @@
-// An XML document as a small tree, read with expat under limits. Names lose DASH's namespace. A document type
+// An XML document as a small tree, read with expat under limits. Names lose DASH's namespace and
+// the document's own. A document type
 // declaration, and with it every entity, is refused.
 #pragma once
 

@@ -214,6 +214,13 @@ class VideoLoop final : public Mp4Loop {
             std::int64_t frame_duration)
       : Mp4Loop(parameters_of(codec), codec->time_base.den, frame_duration), profile_(profile) {
     loop_ = std::move(loop);
+    if (profile.in_band) keep_parameters_in_band();
+  }
+
+  std::string init_segment() const override {
+    auto init = Mp4Loop::init_segment();
+    if (profile_.in_band && !profile_.hevc) init.replace(init.find("avc1"), 4, "avc3");
+    return init;
   }
 
  protected:
@@ -236,6 +243,7 @@ class VideoLoop final : public Mp4Loop {
  private:
   // The muxer takes Annex B, as the encoder's parameter sets are, and makes the length-prefixed form of it again.
   std::vector<Sample> for_muxer(std::vector<Sample> all) const override {
+    if (profile_.in_band) return all;
     for (auto& one : all) {
       std::size_t at = 0;
       while (at + 4 <= one.data.size()) {
@@ -246,6 +254,23 @@ class VideoLoop final : public Mp4Loop {
       }
     }
     return all;
+  }
+
+  void keep_parameters_in_band() {
+    const std::string sets = length_prefixed(std::string(reinterpret_cast<const char*>(parameters_->extradata),
+                                                         static_cast<std::size_t>(parameters_->extradata_size)));
+    for (auto& one : loop_) {
+      if (one.key) one.data.insert(0, sets);
+    }
+    std::string empty("\1\x42\xC0\x0A\xFF\xE0\0", 7);
+    if (profile_.hevc) {
+      empty.assign(23, '\0');
+      empty[0] = '\1';
+      empty[21] = '\x0F';
+    }
+    require(empty.size() <= static_cast<std::size_t>(parameters_->extradata_size), "room for a configuration");
+    std::copy(empty.begin(), empty.end(), parameters_->extradata);
+    parameters_->extradata_size = static_cast<int>(empty.size());
   }
 
   VideoProfile profile_;

@@ -30,6 +30,8 @@ struct VideoProfile {
   // 2: a key frame where each segment of a session begins, wherever that is. 1: one at each whole second, the same
   // frames for every session, as a camera has them that encodes once.
   int gop_seconds = 2;
+  // Parameter sets stand in front of each key frame and not in the initialization: "avc3", and an empty "hev1".
+  bool in_band = false;
 };
 
 // What a segment is cut from. Times are wall clock; a segment's number counts from the session's start.

@@ -11,17 +11,26 @@ namespace responder::media {
 // Timelines round: parts shorter than this are not missing.
 inline constexpr Micros rounding{250'000};
 
-// Intervals in order, merged where they touch.
+// At the ends a little more is allowed: a device begins and ends with whole frames, and with key frames where it can.
+inline constexpr Micros allowed_at_ends{900'000};
+
+// Intervals in order, merged where they touch, but for what the rounding of ticks to microseconds makes: a day of
+// footage is one interval, and adding to it is cheap.
 class Coverage {
  public:
   void add(Interval part) {
-    auto at = std::find_if(intervals_.begin(), intervals_.end(),
-                           [&](const Interval& one) { return one.end >= part.start; });
-    while (at != intervals_.end() && at->start <= part.end) {
-      part = {std::min(part.start, at->start), std::max(part.end, at->end)};
-      at = intervals_.erase(at);
+    constexpr Micros hair{1000};
+    const auto first = std::partition_point(intervals_.begin(), intervals_.end(),
+                                            [&](const Interval& one) { return one.end + hair < part.start; });
+    auto last = first;
+    for (; last != intervals_.end() && last->start <= part.end + hair; ++last)
+      part = {std::min(part.start, last->start), std::max(part.end, last->end)};
+    if (first == last) {
+      intervals_.insert(first, part);
+      return;
     }
-    intervals_.insert(at, part);
+    *first = part;
+    intervals_.erase(std::next(first), last);
   }
 
   void add(const Taken& taken, TrackKind kind) {
@@ -34,15 +43,15 @@ class Coverage {
   // How much of `part` is not there.
   Micros uncovered(Interval part) const {
     Micros left = std::max(Micros(0), part.end - part.start);
-    for (const auto& one : intervals_)
-      left -= std::max(Micros(0), std::min(one.end, part.end) - std::max(one.start, part.start));
+    auto one = std::partition_point(intervals_.begin(), intervals_.end(),
+                                    [&](const Interval& earlier) { return earlier.end <= part.start; });
+    for (; one != intervals_.end() && one->start < part.end; ++one)
+      left -= std::max(Micros(0), std::min(one->end, part.end) - std::max(one->start, part.start));
     return left;
   }
 
-  // The parts of [0, window) that are not there. At the ends a little more than rounding is allowed: a device begins
-  // and ends with whole frames, and with key frames where it can.
+  // The parts of [0, window) that are not there.
   std::vector<Interval> gaps(Micros window) const {
-    constexpr Micros allowed_at_ends{900'000};
     std::vector<Interval> gaps;
     Micros reached{0};
     for (const auto& one : intervals_) {

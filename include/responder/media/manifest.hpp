@@ -49,7 +49,7 @@ class Track {
   };
   // One Period's share of the track.
   struct Part {
-    net::Url base;
+    std::vector<net::Url> bases;  // the places where its segments may be, never none
     std::string media_template;
     std::string init_template;
     std::string representation_id;
@@ -64,7 +64,7 @@ class Track {
     std::size_t first_index = 0;  // in the track; set by add()
     Micros end{0};                // of the Period or of its SegmentTimeline; may fall inside the last segment
 
-    Result<net::Url> resolve(std::string_view reference) const;
+    Result<net::Url> resolve(std::string_view reference, std::size_t place) const;
   };
 
   Track(TrackKind kind, std::string codecs) : kind_(kind), codecs_(std::move(codecs)) {}
@@ -79,18 +79,20 @@ class Track {
   std::size_t part_of(std::size_t index) const;  // `index` < size()
   // What a part's media timeline shows at the session's start, as @presentationTimeOffset tells it.
   Micros presentation_offset(std::size_t part) const;
-  Result<Segment> at(std::size_t index) const;
+  // How many places may have a segment: `place` < places(index).
+  std::size_t places(std::size_t index) const;
+  Result<Segment> at(std::size_t index, std::size_t place = 0) const;
   // The same without its URLs, for the many times only the times are wanted. `index` < size().
   SegmentTime time_of(std::size_t index) const;
 
  private:
-  struct Place {
+  struct Position {
     const Part* part;
     std::int64_t number;
     std::int64_t time;
     std::int64_t duration;
   };
-  Place place_of(std::size_t index) const;
+  Position position_of(std::size_t index) const;
 
   TrackKind kind_;
   std::string codecs_;

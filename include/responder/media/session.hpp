@@ -81,12 +81,18 @@ class Session {
   Result<void> apply_manifest(std::string_view xml, const net::Url& url);
   std::filesystem::path kept_manifest() const { return options_.directory / "manifest.mpd"; }
   void update_track(TrackKind kind, const std::optional<Track>& found);
+  void set_usable(TrackState& state);
+  void learn_shift(TrackState& state, std::size_t index);
   Result<void> prepare_tracks(std::stop_token stop);
   Result<void> prepare_track(TrackState& track, std::stop_token stop);
-  Result<void> fetch_init(TrackState& track, std::size_t part, const net::Url& url, std::stop_token stop);
+  enum class What { init, segment };
+  Result<net::Url> fetch(const TrackState& track, std::size_t index, What what, const std::filesystem::path& file,
+                         std::stop_token stop);
+  Result<void> fetch_init(TrackState& track, std::size_t index, std::stop_token stop);
   void reuse_segments(TrackState& track, std::size_t part, bool also_too_short);
   std::filesystem::path init_file(TrackKind kind, std::size_t part) const;
   std::filesystem::path segment_file(TrackKind kind, std::size_t index) const;
+  std::function<std::filesystem::path(std::size_t)> files_of(TrackKind kind) const;
   struct Job {
     TrackState* track;
     std::size_t index;
@@ -99,16 +105,24 @@ class Session {
   void note_failure(TrackState& track, std::size_t index, Error error);
   void tell_progress();
   void foresee();
-  TakenTrack foresee(const TrackState& track);
+  TakenTrack foresee(const TrackState& track, Micros origin);
   void set_over();
   bool is_wanted(const TrackState& track, std::size_t index) const;
   bool wait_for_segment(const TrackState& track, std::size_t index, std::stop_token stop);
   bool clamped() const;
+  bool clamped(const TrackState& track) const;
+  bool manifest_is_final() const;
   bool may_grow() const;
   Progress progress() const;
   WallTime available_at(Micros segment_end) const;  // no later than for the window's end
   WallTime wall_time_of(SteadyTime time) const;
-  void take(const TrackState& track, Taken& taken) const;
+  struct Strand;
+  void name_jumps() const;
+  std::vector<Micros> origins_of(const std::vector<Strand>& strands) const;
+  static Micros origin_after_jump(const std::vector<Strand>& strands, const std::vector<Micros>& origins,
+                                  std::size_t at);
+  void find_strands(const TrackState& track, std::vector<Strand>& strands, std::vector<Missing>& missing) const;
+  TakenRun make_run(const Strand& strand, Micros origin, std::vector<Missing>& missing) const;
 
   const SessionOptions options_;
   Source& source_;

@@ -23,7 +23,7 @@ struct Interval {
 
 struct TakenSegment {
   std::string file;  // thousands of them, so not std::filesystem::path (six times as large)
-  SegmentTime time;  // on the session's timeline, as its media says it
+  SegmentTime time;  // on the session's timeline, as its media says it: may begin before the session or end after it
   std::size_t samples = 0;
 };
 
@@ -33,7 +33,7 @@ struct TakenRun {
   InitInfo init;
   std::filesystem::path init_file;
   Micros origin{0};                    // what the media timeline shows at the session's start
-  Micros off{0};                       // how much later the media begins than the manifest names it; not in the times
+  Micros early{0};                     // by how much all of it may be earlier than its times say
   std::vector<TakenSegment> segments;  // in time order
 };
 

@@ -101,3 +101,53 @@ TEST_CASE("a track that is named and has nothing is all gap") {
   CHECK(track.gaps == std::vector<Interval>{{0s, 10s}});
   CHECK(track.reason == "HTTP 403");
 }
+
+TEST_CASE("what may be earlier than it says is taken beyond the window's end, and counts for nothing there") {
+  auto lan = session("lan", {0, 1, 2, 3, 4, 5});
+  auto wan = session("wan", {4, 5});
+  for (auto* taken : {&lan, &wan}) {
+    taken->runs[0].early = 2s;
+    taken->runs[0].segments.back().time.duration = Micros(0);
+  }
+  const Contribution both[] = {{&lan, 0s, 10s}, {&wan, 0s, 10s}};
+  const auto track = assemble(both, 10s).at(0);
+  CHECK(files(track) == Files{"lan0", "lan1", "lan2", "lan3", "lan4", "lan5"});
+  CHECK(track.gaps.empty());
+
+  const Contribution longer[] = {{&lan, 0s, 12s}};
+  CHECK(assemble(longer, 10s).at(0).parts.at(0).to == Micros(12s));
+}
+
+TEST_CASE("short segments are taken like others") {
+  Taken lan;
+  lan.kinds = {TrackKind::video};
+  lan.runs.resize(1);
+  lan.runs[0].init.encoding = "one";
+  const auto add = [&](Micros start, Micros duration) {
+    const auto samples = static_cast<std::size_t>(duration / 20ms);
+    lan.runs[0].segments.push_back({std::to_string(lan.runs[0].segments.size()), {start, duration}, samples});
+  };
+  const Contribution alone[] = {{&lan, 0s, 10s}};
+  SECTION("all of them are") {
+    for (int i = 0; i < 50; ++i) add(200ms * i, 200ms);
+    const auto track = assemble(alone, 10s).at(0);
+    CHECK(files(track).size() == 50);
+    CHECK(track.gaps.empty());
+  }
+  SECTION("one is, between long ones") {
+    add(0s, 2s);
+    add(2s, 200ms);
+    add(2200ms, 7800ms);
+    CHECK(files(assemble(alone, 10s).at(0)) == Files{"0", "1", "2"});
+  }
+  SECTION("the window has little of one that begins before it") {
+    add(-1800ms, 2s);
+    add(200ms, 9800ms);
+    CHECK(files(assemble(alone, 10s).at(0)) == Files{"0", "1"});
+  }
+  SECTION("one that ends at the window's start has nothing of it") {
+    add(-1990ms, 2s);
+    add(10ms, 9990ms);
+    CHECK(files(assemble(alone, 10s).at(0)) == Files{"1"});
+  }
+}

@@ -66,6 +66,31 @@ TEST_CASE("prefixes, base URLs at every level, absolute and relative") {
   CHECK(first.init.str() == "https://other:443/i");  // another host does not get our query
 }
 
+TEST_CASE("each place that a manifest names is known, and one that cannot be used is no harm") {
+  const auto manifest =
+      parse(mpd("<BaseURL>http://user@other/</BaseURL><BaseURL>one/</BaseURL><BaseURL>https://other/two/</BaseURL>"
+                "<Period><BaseURL>p/</BaseURL>" +
+                video(numbered).substr(8)));
+  REQUIRE(manifest);
+  const auto& track = *manifest->video;
+  REQUIRE(track.places(0) == 2);
+  CHECK(track.at(0, 0)->url.path.ends_with("/vod/one/p/seg_1.m4v"));
+  CHECK(track.at(0, 1)->url.str() == "https://other:443/two/p/seg_1.m4v");
+  CHECK_FALSE(parse(mpd("<BaseURL>http://user@other/</BaseURL>" + video(numbered))));
+}
+
+TEST_CASE("what a URL cannot have is percent-encoded, and control characters are refused") {
+  const auto of = [](const std::string& base, const std::string& media) {
+    return parse(mpd("<BaseURL>" + base + "</BaseURL>" +
+                     video("<SegmentTemplate media=\"" + media + "\" initialization=\"i\" duration=\"2\"/>")));
+  };
+  const auto manifest = of("front door/%20/", "k\xC3\xBC $RepresentationID$ {$Number$}");
+  REQUIRE(manifest);
+  CHECK(manifest->video->at(0)->url.path == "/dash/CAM/S/1700000000/60/vod/front%20door/%20/k%C3%BC%20r1%20%7B1%7D");
+  CHECK_FALSE(of("a/", "s&#10;$Number$")->video->at(0));
+  CHECK_FALSE(of("a&#9;b/", "s$Number$"));
+}
+
 TEST_CASE("other vendors' elements are not ours") {
   const auto manifest = parse(
       R"(<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" xmlns:x="urn:example" mediaPresentationDuration="P0Y0M0DT0H0M4S"><x:BaseURL>https://other/</x:BaseURL><x:Period/>)"
@@ -74,6 +99,26 @@ TEST_CASE("other vendors' elements are not ours") {
   REQUIRE(manifest);
   CHECK(manifest->video->size() == 2);
   CHECK(manifest->video->at(0)->url.host == "h");
+}
+
+TEST_CASE("a manifest is read however its namespace is spelled and whatever stands before it") {
+  const auto* name =
+      GENERATE("urn:mpeg:dash:schema:mpd:2011", "urn:mpeg:DASH:schema:MPD:2011", "http://example.com/mpd", "");
+  const auto* before = GENERATE("", "\n", "\xEF\xBB\xBF", "\xEF\xBB\xBF\r\n", " \n\xEF\xBB\xBF");
+  const auto manifest =
+      parse(fmt::format("{}<?xml version=\"1.0\"?><MPD xmlns=\"{}\" mediaPresentationDuration=\"PT1M\">{}</MPD>",
+                        before, name, video(numbered)));
+  REQUIRE(manifest);
+  CHECK(manifest->video->size() == 30);
+}
+
+TEST_CASE("codecs alone tell picture from sound") {
+  const auto manifest = parse(mpd("<Period><AdaptationSet codecs=\"avc1.4d401f\">" + numbered +
+                                  "<Representation id=\"v\"/></AdaptationSet><AdaptationSet>" + numbered +
+                                  "<Representation id=\"a\" codecs=\"mp4a.40.2\"/></AdaptationSet></Period>"));
+  REQUIRE(manifest);
+  CHECK(manifest->video);
+  CHECK(manifest->audio);
 }
 
 TEST_CASE("a SegmentTimeline gives the times") {
@@ -233,7 +278,7 @@ TEST_CASE("what a manifest names beyond the window is not looked at") {
   const auto* year = R"(mediaPresentationDuration="P365D")";
   const auto by_duration = parse(mpd(video(numbered), year));
   REQUIRE(by_duration);
-  CHECK(by_duration->video->size() == 30);
+  CHECK(by_duration->video->size() == 31);  // one more, for a session that begins early
   CHECK(by_duration->video->end() > 60s);
   const auto by_timeline = parse(mpd(
       video(

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <sstream>
 
 #include <catch2/catch.hpp>
 
@@ -17,6 +18,12 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::int64_t start = 1'700'000'000;
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ostringstream content;
+  content << std::ifstream(file, std::ios::binary).rdbuf();
+  return content.str();
+}
 
 struct Fixture {
   test::TempFolder folder;
@@ -86,6 +93,44 @@ TEST_CASE_METHOD(Fixture, "every packet passes through untouched, in order, at i
   CHECK(clip.tags.at("title") == "a title");
   CHECK(clip.tags.at("creation_time").starts_with("2023-11-14T22:13:20"));
   CHECK(clip.index_first);
+}
+
+TEST_CASE_METHOD(Fixture, "parameter sets that stand in front of the pictures come into the index") {
+  const bool hevc = GENERATE(false, true);
+  const auto video =
+      fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .hevc = hevc, .in_band = true});
+  const auto track = take(*video, TrackKind::video, 4, start);
+  CHECK(track.parts[0].init.codec == (hevc ? "hev1" : "avc3"));
+  CHECK(track.parts[0].init.parameter_sets.empty());
+  mux({track});
+  check_packets(read_clip(folder / "clip.mp4").streams.at(0), video->samples(start, 4), 90000, 0);
+  const auto init = check_init(folder / "clip.mp4", TrackKind::video);
+  REQUIRE(init);
+  CHECK(init->codec == (hevc ? "hvc1" : "avc1"));
+  CHECK(init->parameter_sets.size() == (hevc ? 0 : 1));
+
+  // As in the initialization of one that has them there.
+  const auto described = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5, .hevc = hevc});
+  const auto configuration = [&](const std::string& content) {
+    const auto at = content.find(hevc ? "hvcC" : "avcC");
+    REQUIRE(at != std::string::npos);
+    return content.substr(at, hevc ? 17 : 40);
+  };
+  CHECK(configuration(content_of(folder / "clip.mp4")) == configuration(described->init_segment()));
+}
+
+TEST_CASE_METHOD(Fixture, "what a camera says of its rotation is in the clip") {
+  const auto video = fake_rhombus::make_video({.width = 64, .height = 64, .frames_per_second = 5});
+  const auto track = take(*video, TrackKind::video, 4, start);
+  // A quarter turn: a, b, u and c, d, v of the track header's matrix.
+  const std::string turned("\0\0\0\0\0\1\0\0\0\0\0\0\xFF\xFF\0\0\0\0\0\0\0\0\0\0", 24);
+  constexpr std::size_t matrix = 4 + 40;
+  auto init = video->init_segment();
+  init.replace(init.find("tkhd") + matrix, turned.size(), turned);
+  std::ofstream(track.parts[0].init_file, std::ios::binary) << init;
+  mux({track});
+  const auto clip = content_of(folder / "clip.mp4");
+  CHECK(clip.substr(clip.find("tkhd") + matrix, turned.size()) == turned);
 }
 
 TEST_CASE_METHOD(Fixture, "picture and sound of different devices and timelines stay together") {
