@@ -492,7 +492,7 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
   if (!collected.has_video) missing = {{WallTime(row_.window_start), WallTime(row_.window_end)}};
   if (missing.empty()) return false;
   const auto absent =
-      environment_.confirmer.missing(row_.camera, {row_.window_start, row_.window_end}, std::move(stop));
+      environment_.confirmer.missing_by_now(row_.camera, {row_.window_start, row_.window_end}, std::move(stop));
   if (!absent) return false;
   media::Coverage known;
   for (const auto& one : *absent) known.add({one.start - row_.window_start, one.end - row_.window_start});

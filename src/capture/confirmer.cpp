@@ -56,6 +56,7 @@ struct Confirmer::Impl {
   WallTime now() const { return api.their_time().value_or(clock.wall_now()); }
 
   bool want(const DeviceId& camera, Presence window);
+  void ask_soon(const DeviceId& camera, Presence window, std::stop_token stop);
   void run();
   void ask_what_is_wanted();
   void ask(const DeviceId& camera, Presence wanted);
@@ -78,6 +79,15 @@ bool Confirmer::Impl::want(const DeviceId& camera, Presence window) {
   }
   state.notify_all();
   return true;
+}
+
+// Waits for the answer, if it is to be asked now, two seconds at most.
+void Confirmer::Impl::ask_soon(const DeviceId& camera, Presence window, std::stop_token stop) {
+  if (!want(camera, window)) return;
+  const auto device = rhombus::without_facet(camera);
+  auto held = state.lock();
+  held.wait_for(std::move(stop), waited_for,
+                [&] { return held->over || (held->asking != device && !held->wanted.contains(device)); });
 }
 
 void Confirmer::Impl::ask_what_is_wanted() {
@@ -182,16 +192,10 @@ void Confirmer::stop() {
   impl_->thread.join();
 }
 
-std::optional<std::vector<Presence>> Confirmer::missing(const DeviceId& camera, Presence window,
-                                                        std::stop_token stop) {
-  if (impl_->now() < WallTime(window.end) + impl_->book.lag(camera)) return std::nullopt;
-  auto known = impl_->book.missing(camera, window, impl_->now());
-  if (known || !impl_->want(camera, window)) return known;
-  const auto device = rhombus::without_facet(camera);
-  auto held = impl_->state.lock();
-  const auto until = impl_->clock.steady_now() + waited_for;
-  held.wait_for(std::move(stop), std::chrono::ceil<milliseconds>(until - impl_->clock.steady_now()),
-                [&] { return held->over || (held->asking != device && !held->wanted.contains(device)); });
+std::optional<std::vector<Presence>> Confirmer::missing_by_now(const DeviceId& camera, Presence window,
+                                                               std::stop_token stop) {
+  if (!impl_->book.is_fresh(camera, window, impl_->now())) impl_->ask_soon(camera, window, std::move(stop));
+  if (!impl_->book.is_fresh(camera, window, impl_->now())) return std::nullopt;
   return impl_->book.missing(camera, window, impl_->now());
 }
 
@@ -200,9 +204,14 @@ Confirmer::Verdict Confirmer::judge(const DeviceId& camera, rhombus::Route route
   const bool asks =
       impl_->confirm == Confirm::all || (impl_->confirm == Confirm::wan && route != rhombus::Route::lan);
   if (!asks) return {PresenceState::off, {}};
-  auto found = missing(camera, window, std::move(stop));
-  if (!found) return {PresenceState::pending, {}};
-  return {PresenceState::confirmed, std::move(*found)};
+  if (impl_->now() < WallTime(window.end) + impl_->book.lag(camera)) return {PresenceState::pending, {}};
+  auto missing = impl_->book.missing(camera, window, impl_->now());
+  if (!missing) {
+    impl_->ask_soon(camera, window, std::move(stop));
+    missing = impl_->book.missing(camera, window, impl_->now());
+  }
+  if (!missing) return {PresenceState::pending, {}};
+  return {PresenceState::confirmed, std::move(*missing)};
 }
 
 }  // namespace responder::capture

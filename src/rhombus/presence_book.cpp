@@ -12,8 +12,9 @@ using std::chrono::sys_seconds;
 
 constexpr seconds newest_not_known{120};
 constexpr seconds believed_after{15 * 60};
-constexpr seconds seam{2};                   // shorter ones are no gaps
-constexpr seconds absence_holds_for{60};     // footage may come until then: it is asked again
+constexpr seconds seam{2};  // shorter ones are no gaps
+// Later, footage that was missing may have come, and footage that was there may have gone.
+constexpr seconds fresh_for{60};
 constexpr seconds kept_for{48 * 3600};       // of the past
 constexpr std::size_t most_pieces = 20'000;  // of one camera
 
@@ -64,6 +65,7 @@ void PresenceBook::note(const DeviceId& camera, Presence asked, const std::vecto
   auto& known = (*cameras)[without_facet(camera)];
   known.told_at = told_at;
   if (asked.end >= now && newest > now - believed_after) known.lag = std::max(newest_not_known, now - newest);
+  known.told_last = {start, until};
   if (until <= start) return;
   const std::vector<Presence> told{{start, until}};
   // What this answer tells of is as it says; of other times the earlier ones stand.
@@ -95,8 +97,16 @@ std::optional<std::vector<Presence>> PresenceBook::missing(const DeviceId& camer
   std::erase_if(missing, [&](const Presence& one) {
     return one.end - one.start < seam && (one.start == time.start || one.end == time.end);
   });
-  if (!missing.empty() && now - known.told_at > absence_holds_for) return std::nullopt;
+  if (!missing.empty() && now - known.told_at > fresh_for) return std::nullopt;
   return missing;
+}
+
+bool PresenceBook::is_fresh(const DeviceId& camera, Presence time, WallTime now) const {
+  auto cameras = cameras_.lock();
+  const auto found = cameras->find(without_facet(camera));
+  if (found == cameras->end()) return false;
+  const auto& known = found->second;
+  return now - known.told_at <= fresh_for && known.told_last.start <= time.start && time.end <= known.told_last.end;
 }
 
 std::chrono::seconds PresenceBook::lag(const DeviceId& camera) const {

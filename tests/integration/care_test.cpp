@@ -145,13 +145,16 @@ TEST_CASE_METHOD(Fixture, "a repair without footage loses nothing, says so, and 
   CHECK(event(alerts[0]).state == "waiting");
 
   responder->start();
-  const auto kept = responder->wait_for(alerts[0], [](const Event& e) { return e.final; });
+  // Rhombus is asked once a minute, and was when the clips were made.
+  const auto kept = responder->wait_for(
+      alerts[0], [](const Event& e) { return e.final; }, 100s);
   CHECK(kept.state == "partial");
   CHECK(has(kept.reason, "its clip is damaged, and there is no better one"));
   CHECK(kept.clip == was.clip);
   CHECK(kept.sha256 == was.sha256);
   CHECK(content(damaged) == as_damaged);
-  const auto lost = responder->wait_for(alerts[1], [](const Event& e) { return e.final; });
+  const auto lost = responder->wait_for(
+      alerts[1], [](const Event& e) { return e.final; }, 100s);
   CHECK(lost.state == "failed");
   CHECK(has(lost.reason, "its clip is missing"));
   CHECK_FALSE(lost.sha256.empty());
@@ -188,7 +191,8 @@ TEST_CASE_METHOD(Fixture, "a damaged clip is kept beside a better one that is no
     if (request.path.ends_with("seg_2.m4v") || request.server == "wan") return Reply{404, "gone", "text/plain"};
     if (!request.path.ends_with("getPresenceWindows")) return std::nullopt;
     return Reply{
-        200, fmt::format(R"({{"presenceWindows":{{"VideoLocal":[{{"startSeconds":{},"durationSeconds":2}}]}}}})", start),
+        200,
+        fmt::format(R"({{"presenceWindows":{{"VideoLocal":[{{"startSeconds":{},"durationSeconds":2}}]}}}})", start),
         "application/json"};
   });
   CHECK(responder->command({"verify", "--repair"}).status == 1);

@@ -1,6 +1,7 @@
 // The program itself, started as a user would start it, against a stand-in Rhombus.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -108,8 +109,9 @@ class Responder {
   TempFolder folder_;
   std::string secret_ = "the-webhook-secret";
   pid_t pid_ = -1;
-  int port_ = 0;
-  bool plain_ = false;
+  // Alone: who sends meanwhile reads them while it is started again.
+  std::atomic<int> port_{0};
+  std::atomic<bool> plain_{false};
   int starts_ = 0;
 };
 

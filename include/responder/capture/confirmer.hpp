@@ -42,9 +42,10 @@ class Confirmer {
   // Of a window of a camera, all of which came by `route` or better. Waits two seconds at most. Any thread.
   Verdict judge(const DeviceId& camera, rhombus::Route route, rhombus::Presence window, std::stop_token stop);
 
-  // Likewise, whatever is configured: what of the window Rhombus has no footage of. nullopt: that is not known.
-  std::optional<std::vector<rhombus::Presence>> missing(const DeviceId& camera, rhombus::Presence window,
-                                                        std::stop_token stop);
+  // Likewise, whatever is configured: what of the window Rhombus has no footage of any more, by an answer of the last
+  // minute. nullopt: there is none.
+  std::optional<std::vector<rhombus::Presence>> missing_by_now(const DeviceId& camera, rhombus::Presence window,
+                                                               std::stop_token stop);
 
  private:
   struct Impl;

@@ -27,6 +27,9 @@ class PresenceBook {
   // not there when Rhombus was asked more than a minute before `now` and may have come since.
   std::optional<std::vector<Presence>> missing(const DeviceId& camera, Presence time, WallTime now) const;
 
+  // Whether Rhombus has told of all of that time within the last minute: footage that was there may be gone by now.
+  bool is_fresh(const DeviceId& camera, Presence time, WallTime now) const;
+
   // How long after its end footage is listed: as last seen of the camera, 150 s until then.
   std::chrono::seconds lag(const DeviceId& camera) const;
 
@@ -37,6 +40,7 @@ class PresenceBook {
   struct Known {
     std::vector<Presence> times;    // that answers have told of, merged and in order
     std::vector<Presence> footage;  // of these, what exists, likewise
+    Presence told_last;             // the time that the last answer told of
     WallTime told_at;
     std::chrono::seconds lag{150};
   };

@@ -75,6 +75,17 @@ TEST_CASE("what was missing may come: it is known for a minute, what is there fo
   CHECK(plain(book.missing(camera, span(0s, 600s), t0 + 900s)).empty());
 }
 
+TEST_CASE("an answer is fresh for a minute, for the time that it told of") {
+  PresenceBook book;
+  CHECK_FALSE(book.is_fresh(camera, span(0s, 60s), t0));
+  book.note(camera, {t0, t0 + 1'000'000s}, {span(0s, 400s)}, t0 + 520s);
+  CHECK(book.is_fresh(camera, span(0s, 400s), t0 + 580s));
+  CHECK_FALSE(book.is_fresh(camera, span(0s, 401s), t0 + 580s));
+  CHECK_FALSE(book.is_fresh(camera, span(0s, 400s), t0 + 581s));
+  book.note(camera, {t0 + 100s, t0 + 200s}, {span(100s, 200s)}, t0 + 600s);
+  CHECK_FALSE(book.is_fresh(camera, span(0s, 400s), t0 + 600s));
+}
+
 TEST_CASE("odd windows are survived") {
   PresenceBook book;
   // One runs backwards, two overlap, one ends in the future, one lies there; seams are no gaps.
