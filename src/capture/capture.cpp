@@ -397,31 +397,38 @@ void Capture::leave_out_placeholders(Collected& collected, std::stop_token stop,
                                      const std::function<Collected()>& collect_anew) {
   const auto picture = std::find_if(collected.tracks.begin(), collected.tracks.end(),
                                     [](const auto& track) { return track.kind == TrackKind::video; });
-  if (picture == collected.tracks.end()) return;
+  const bool has_picture = picture != collected.tracks.end();
+  const bool is_pending = row_.published && row_.published->presence == journal::PresenceState::pending;
+  if (!has_picture && !is_pending) return;
   const auto route = collected.is_all_lan ? rhombus::Route::lan : rhombus::Route::wan;
   const auto verdict =
       environment_.confirmer.judge(row_.camera, route, {row_.window_start, row_.window_end}, std::move(stop));
+  judged_ = verdict.presence;
+  not_footage_.clear();
+  absent_.clear();
+  for (const auto& missing : verdict.missing)
+    not_footage_.push_back({missing.start - row_.window_start, missing.end - row_.window_start});
+  if (!has_picture) return;
   // What is a gap already was not taken.
   media::Coverage gaps;
   for (const auto& gap : picture->gaps) gaps.add(gap);
-  absent_.clear();
-  for (const auto& missing : verdict.missing) {
-    const media::Interval absent{missing.start - row_.window_start, missing.end - row_.window_start};
-    if (gaps.uncovered(absent) > media::rounding) absent_.push_back(absent);
+  for (const auto& one : not_footage_) {
+    if (gaps.uncovered(one) > media::rounding) absent_.push_back(one);
   }
   if (!absent_.empty()) collected = collect_anew();
   collected.presence = verdict.presence;
 }
 
-// Whether what is published has times in it of which we know now that they are no footage.
-bool Capture::has_placeholders(const journal::Published& published) const {
+// Times of what is published of which we know now that they are no footage, but for what it calls gaps already.
+std::vector<media::Interval> Capture::placeholders_of(const journal::Published& published) const {
+  constexpr Micros a_second{1'000'000};
   media::Coverage gaps;
   for (const auto& gap : published.gaps)
     gaps.add({gap.start - WallTime(row_.window_start), gap.end - WallTime(row_.window_start)});
-  return std::any_of(absent_.begin(), absent_.end(), [&](const media::Interval& absent) {
-    constexpr Micros a_second{1'000'000};
-    return gaps.uncovered(absent) > a_second;
-  });
+  std::vector<media::Interval> found;
+  std::copy_if(not_footage_.begin(), not_footage_.end(), std::back_inserter(found),
+               [&](const media::Interval& one) { return gaps.uncovered(one) > a_second; });
+  return found;
 }
 
 // The last rung: the alert's own clip, as Rhombus stores it. True when it is to be waited for.
@@ -504,10 +511,10 @@ bool Capture::is_gone(const Collected& collected, std::stop_token stop) const {
 
 // A clip of nothing but placeholders is none.
 void Capture::drop_clip_of_placeholders(const Collected& collected) {
-  if (collected.has_video || !row_.published || absent_.empty()) return;
+  if (collected.has_video || !row_.published || not_footage_.empty()) return;
   const auto& published = *row_.published;
   media::Coverage without_footage;
-  for (const auto& absent : absent_) without_footage.add(absent);
+  for (const auto& one : not_footage_) without_footage.add(one);
   for (const auto& gap : published.gaps)
     without_footage.add({gap.start - WallTime(row_.window_start), gap.end - WallTime(row_.window_start)});
   constexpr Micros a_second{1'000'000};
@@ -523,12 +530,18 @@ void Capture::drop_clip_of_placeholders(const Collected& collected) {
 }
 
 bool Capture::is_better(const Collected& collected) const {
-  if (!row_.published || !row_.published->is_sound() || has_placeholders(*row_.published)) return true;
+  if (!row_.published || !row_.published->is_sound()) return true;
   const auto& before = *row_.published;
   const auto covered_before = WallTime(before.window_end) - WallTime(row_.window_start) - total(before.gaps);
   const auto covered = WallTime(row_.window_end) - WallTime(row_.window_start) - collected.missing;
   // First how much of the picture there is, then how good it is, then the sound.
   constexpr std::chrono::milliseconds noticeable{250};
+  if (const auto placeholders = placeholders_of(before); !placeholders.empty()) {
+    // They are no footage, and whoever has the same without them is better.
+    Micros sum{0};
+    for (const auto& one : placeholders) sum += one.end - one.start;
+    return covered + noticeable >= covered_before - std::chrono::floor<std::chrono::milliseconds>(sum);
+  }
   const bool from_camera = collected.route != rhombus::Route::cloud;
   const bool was_from_camera = before.source != "cloud";
   if (covered > covered_before + noticeable) return from_camera || !was_from_camera;
@@ -555,18 +568,22 @@ Step Capture::keep_what_is_published(std::string reason, std::optional<Error> tr
                            .next_attempt_at = {},
                            .window_end = row_.window_end};
   if (row_.published) {
-    outcome.state = has_whole_clip() && !try_again ? State::done : State::partial;
+    const auto placeholders = placeholders_of(*row_.published);
+    outcome.state = has_whole_clip() && placeholders.empty() && !try_again ? State::done : State::partial;
     if (outcome.state == State::done) outcome.reason.clear();
     auto& published = *outcome.published;
     if (!published.is_sound())
       outcome.reason =
           fmt::format("its clip is {}, and there is no better one: {}", to_string(published.damage), outcome.reason);
     if (published.damage == journal::Damage::missing && !try_again) outcome.state = State::failed;
-    if (has_placeholders(published)) {
-      // There is no better one: it stays, and says what of it is no footage.
-      for (const auto& absent : absent_) published.gaps.push_back(to_gap(absent));
-      if (!try_again) published.presence = journal::PresenceState::unknown;
+    // There is no better one: it stays, and says what of it is no footage.
+    for (const auto& one : placeholders) {
+      auto gap = to_gap(one);
+      gap.reason = journal::GapReason::placeholder;
+      published.gaps.push_back(gap);
     }
+    if (published.presence == journal::PresenceState::pending && judged_ != journal::PresenceState::pending)
+      published.presence = placeholders.empty() ? judged_ : journal::PresenceState::unknown;
     if (published.window_end < row_.window_end) {
       published.gaps.push_back({WallTime(published.window_end), WallTime(row_.window_end)});
       published.window_end = row_.window_end;
@@ -603,6 +620,8 @@ Step Capture::conclude(std::optional<Error> error, std::stop_token stop) {
   if (error && error->kind == ErrorKind::cancelled) return Postponed{*error};
   if (error && error->kind == ErrorKind::no_space) return wait_for_room(*error);
   absent_.clear();
+  not_footage_.clear();
+  judged_ = journal::PresenceState::pending;
   auto collected = collect(error);
   leave_out_placeholders(collected, stop, [&] { return collect(error); });
   if (stop.stop_requested()) return Postponed{Error{ErrorKind::cancelled, "interrupted by a stop of the program"}};

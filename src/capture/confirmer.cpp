@@ -1,5 +1,6 @@
 #include "responder/capture/confirmer.hpp"
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -28,14 +29,23 @@ constexpr std::chrono::hours recent{1}, recent_past{25};
 
 Presence hull(const Presence& a, const Presence& b) { return {std::min(a.start, b.start), std::max(a.end, b.end)}; }
 
+// What the clip calls a gap already is no news.
+bool names_as_gap(const journal::Journal::Unconfirmed& clip, const Presence& missing) {
+  constexpr seconds edges{1};
+  return std::any_of(clip.gaps.begin(), clip.gaps.end(), [&](const journal::Gap& gap) {
+    return gap.start <= WallTime(missing.start) + edges && WallTime(missing.end) <= gap.end + edges;
+  });
+}
+
 }  // namespace
 
 struct Confirmer::Impl {
   struct State {
     std::map<DeviceId, Presence> wanted;      // what is to be asked, of each camera
     std::map<DeviceId, SteadyTime> asked_at;  // and when it was
-    std::optional<DeviceId> asking;           // just now
-    bool over = true;                         // there is no thread
+    std::map<DeviceId, SteadyTime> in_vain_since;
+    std::optional<DeviceId> asking;  // just now
+    bool over = true;                // there is no thread
   };
 
   const Confirm confirm;
@@ -58,6 +68,7 @@ struct Confirmer::Impl {
   bool want(const DeviceId& camera, Presence window);
   void ask_soon(const DeviceId& camera, Presence window, std::stop_token stop);
   void run();
+  bool is_asked_in_vain(const DeviceId& camera);
   void ask_what_is_wanted();
   void ask(const DeviceId& camera, Presence wanted);
   void look_at_pending();
@@ -113,7 +124,11 @@ void Confirmer::Impl::ask(const DeviceId& camera, Presence wanted) {
   if (wanted.start < today - recent && wanted.end == today)
     wanted.start = std::min(wanted.start, today - recent_past);
   const auto held = api.presence(camera, wanted.start, wanted.end - wanted.start, stopping.get_token());
-  if (held && *held) return book.note(camera, wanted, **held, now());
+  if (held && *held) {
+    state.lock()->in_vain_since.erase(camera);
+    return book.note(camera, wanted, **held, now());
+  }
+  state.lock()->in_vain_since.try_emplace(camera, clock.steady_now());
   spdlog::debug("it is not known which footage of {} exists: {}", camera.str(),
                 held ? "Rhombus's answer does not say" : held.error().message);
 }
@@ -129,8 +144,16 @@ void Confirmer::Impl::note(const journal::Journal::Unconfirmed& clip, PresenceSt
       });
 }
 
+// Whether Rhombus has told nothing of a camera for so long.
+bool Confirmer::Impl::is_asked_in_vain(const DeviceId& camera) {
+  auto held = state.lock();
+  const auto since = held->in_vain_since.find(rhombus::without_facet(camera));
+  return since != held->in_vain_since.end() && clock.steady_now() - since->second > unknown_after;
+}
+
 void Confirmer::Impl::settle(const journal::Journal::Unconfirmed& clip, const std::vector<Presence>& missing) {
-  if (missing.empty()) return note(clip, PresenceState::confirmed);
+  if (std::all_of(missing.begin(), missing.end(), [&](const Presence& one) { return names_as_gap(clip, one); }))
+    return note(clip, PresenceState::confirmed);
   bool doubted = false;
   const auto written = writer.run([&](journal::Journal& journal) -> Result<void> {
     const auto done = journal.doubt(clip.id, clip.sha256, clock.wall_now());
@@ -150,11 +173,16 @@ void Confirmer::Impl::look_at_pending() {
   if (!clips) return spdlog::warn("clips wait to be confirmed: {}", clips.error().message);
   const auto today = now();
   for (const auto& clip : *clips) {
+    if (stopping.stop_requested()) return;
+    if (confirm == Confirm::off) {
+      note(clip, PresenceState::off);
+      continue;
+    }
     const Presence window{clip.window_start, clip.window_end};
     if (today < WallTime(clip.window_end) + book.lag(clip.camera)) continue;
     if (const auto missing = book.missing(clip.camera, window, today)) {
       settle(clip, *missing);
-    } else if (today > WallTime(clip.window_end) + unknown_after && !want(clip.camera, window)) {
+    } else if (is_asked_in_vain(clip.camera)) {
       note(clip, PresenceState::unknown);
     } else {
       want(clip.camera, window);

@@ -345,7 +345,7 @@ Result<void> Publisher::Impl::update_sidecar(const journal::Capture& row) {
   const auto updated = busy("the sidecar of " + row.published->clip, [&]() -> Result<void> {
     if (auto there = check_is_there(); !there) return there;
     return archive.rewrite_sidecar(row.published->clip, [&](std::string text) {
-      return with_presence(std::move(text), row.published->presence);
+      return with_presence(std::move(text), row.published->presence, row.state == journal::State::done);
     });
   });
   if (!updated) return updated;
@@ -362,11 +362,10 @@ void Publisher::Impl::update_sidecars() {
   });
   if (!listed) return spdlog::warn("sidecars are not brought up to date: {}", listed.error().message);
   for (const auto& row : rows) {
-    if (stopping.stop_requested()) return;
+    if (stopping.stop_requested() || state.lock()->notified) return;
     const auto updated = update_sidecar(row);
-    if (updated) continue;
-    spdlog::warn("{}: its sidecar is not brought up to date yet: {}", label(row), updated.error().message);
-    return;  // the archive is away, most often
+    // One that cannot be written does not keep the others from it.
+    if (!updated) spdlog::debug("{}: its sidecar is not brought up to date: {}", label(row), updated.error().message);
   }
 }
 

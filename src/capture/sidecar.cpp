@@ -129,7 +129,7 @@ archive::ClipIdentity identity_of(const journal::Capture& row, std::string camer
           .is_range = row.kind == journal::Kind::range};
 }
 
-std::optional<std::string> with_presence(std::string text, journal::PresenceState presence) {
+std::optional<std::string> with_presence(std::string text, journal::PresenceState presence, bool is_done) {
   using journal::PresenceState;
   for (const auto before : {PresenceState::pending, PresenceState::confirmed, PresenceState::unknown}) {
     const auto fields = presence_fields(before);
@@ -139,7 +139,7 @@ std::optional<std::string> with_presence(std::string text, journal::PresenceStat
     // Nothing else kept a clip that is done from being final.
     constexpr std::string_view pending = R"("state":"done","final":false)", final = R"("state":"done","final":true)";
     const auto state = text.find(pending);
-    if (presence != PresenceState::pending && state != std::string::npos && state < at)
+    if (is_done && presence != PresenceState::pending && state != std::string::npos && state < at)
       text.replace(state, pending.size(), final);
     return text;
   }

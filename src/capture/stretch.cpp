@@ -234,9 +234,12 @@ void Stretch::reject(const Span& part) {
     for (auto& run : share.taken.runs) {
       std::erase_if(run.segments, [&](const media::TakenSegment& segment) {
         if (segment.time.end() <= begin || end <= segment.time.start) return false;
+        any = true;
+        // What reaches beyond is footage there, and may be all there is of it.
+        const bool is_inside = begin <= segment.time.start && segment.time.end() <= end;
         std::error_code gone;
-        std::filesystem::remove(segment.file, gone);
-        return any = true;
+        if (is_inside) std::filesystem::remove(segment.file, gone);
+        return is_inside;
       });
     }
   }

@@ -44,7 +44,7 @@ Result<bool> Journal::drop_clip(CaptureId id, std::string_view sha256) {
 
 Result<std::vector<Journal::Unconfirmed>> Journal::unconfirmed(std::size_t limit) {
   auto query = impl_->statement(
-      "SELECT id, camera, window_start_s, window_end_s, sha256 FROM captures INDEXED BY captures_unconfirmed "
+      "SELECT id, camera, window_start_s, window_end_s, sha256, gaps FROM captures INDEXED BY captures_unconfirmed "
       "WHERE presence = 'pending' AND clip IS NOT NULL AND removed_ms IS NULL AND next_attempt_ms IS NULL "
       "AND state <> 'capturing' ORDER BY window_end_s LIMIT ?");
   if (!query) return query.error();
@@ -55,7 +55,7 @@ Result<std::vector<Journal::Unconfirmed>> Journal::unconfirmed(std::size_t limit
     if (!row) return row.error();
     if (!*row) return found;
     found.push_back({(*query)->integer(0), DeviceId((*query)->text(1)), sys_seconds(seconds((*query)->integer(2))),
-                     sys_seconds(seconds((*query)->integer(3))), (*query)->text(4)});
+                     sys_seconds(seconds((*query)->integer(3))), (*query)->text(4), decode_gaps((*query)->text(5))});
   }
 }
 

@@ -283,10 +283,17 @@ Result<std::optional<std::vector<Presence>>> read_presence(const std::string& pa
   const auto by_kind = json::object(answer->object(), "presenceWindows");
   if (!by_kind) return std::optional<std::vector<Presence>>{};
   std::vector<Presence> held;
+  // What cannot be read might be footage: such an answer says nothing.
+  bool tells = false, is_readable = true;
   for (const auto [kind, list] : *by_kind) {
+    if (kind != "VideoCloud" && kind != "VideoLocal") continue;  // no video
     json::Array windows;
-    // Others are of no video.
-    if ((kind != "VideoCloud" && kind != "VideoLocal") || list.get(windows) != simdjson::SUCCESS) continue;
+    tells = true;
+    if (list.get(windows) != simdjson::SUCCESS) {
+      is_readable = false;
+      continue;
+    }
+    const auto before = held.size();
     each_object(windows, path, "presenceWindows", "startSeconds and durationSeconds",
                 [&](const json::Object& window) {
                   constexpr std::int64_t end_of_time = 100'000'000'000;
@@ -298,7 +305,9 @@ Result<std::optional<std::vector<Presence>>> read_presence(const std::string& pa
                   held.push_back({begin, begin + *length});
                   return true;
                 });
+    if (held.size() - before != windows.size()) is_readable = false;
   }
+  if (!tells || !is_readable) return std::optional<std::vector<Presence>>{};
   return std::optional(std::move(held));
 }
 

@@ -85,6 +85,10 @@ void PresenceBook::note(const DeviceId& camera, Presence asked, const std::vecto
   known.times = without(known.times, {{sys_seconds::min(), known.footage.front().start}});
 }
 
+bool PresenceBook::told_lately(const Known& known, Presence time, WallTime now) {
+  return now - known.told_at <= fresh_for && known.told_last.start <= time.start && time.end <= known.told_last.end;
+}
+
 std::optional<std::vector<Presence>> PresenceBook::missing(const DeviceId& camera, Presence time,
                                                            WallTime now) const {
   auto cameras = cameras_.lock();
@@ -93,11 +97,9 @@ std::optional<std::vector<Presence>> PresenceBook::missing(const DeviceId& camer
   const auto& known = found->second;
   if (!without({time}, known.times).empty()) return std::nullopt;
   auto missing = without({time}, known.footage);
-  // A second at an end is rounding.
-  std::erase_if(missing, [&](const Presence& one) {
-    return one.end - one.start < seam && (one.start == time.start || one.end == time.end);
-  });
-  if (!missing.empty() && now - known.told_at > fresh_for) return std::nullopt;
+  // At an end a second is rounding, elsewhere a seam.
+  std::erase_if(missing, [](const Presence& one) { return one.end - one.start < seam; });
+  if (!missing.empty() && !told_lately(known, time, now)) return std::nullopt;
   return missing;
 }
 
@@ -105,8 +107,7 @@ bool PresenceBook::is_fresh(const DeviceId& camera, Presence time, WallTime now)
   auto cameras = cameras_.lock();
   const auto found = cameras->find(without_facet(camera));
   if (found == cameras->end()) return false;
-  const auto& known = found->second;
-  return now - known.told_at <= fresh_for && known.told_last.start <= time.start && time.end <= known.told_last.end;
+  return told_lately(found->second, time, now);
 }
 
 std::chrono::seconds PresenceBook::lag(const DeviceId& camera) const {

@@ -115,7 +115,7 @@ class Capture {
   Collected collect_stored_clip(std::string why_not_better) const;
   void leave_out_placeholders(Collected& collected, std::stop_token stop,
                               const std::function<Collected()>& collect_anew);
-  bool has_placeholders(const journal::Published& published) const;
+  std::vector<media::Interval> placeholders_of(const journal::Published& published) const;
   void drop_clip_of_placeholders(const Collected& collected);
   journal::Gap to_gap(const media::Interval& interval) const;
   bool is_gone(const Collected& collected, std::stop_token stop) const;
@@ -145,7 +145,10 @@ class Capture {
   std::vector<std::shared_ptr<Stretch>> sound_;      // of its audio gateway
   std::string sound_problem_;
   ErrorKind why_no_sound_ = ErrorKind::transient;
-  std::vector<media::Interval> absent_;  // of the window: what was taken of these times is no footage
+  // Of the window, by the last verdict: times without footage, and those of them of which something was taken.
+  std::vector<media::Interval> not_footage_;
+  std::vector<media::Interval> absent_;
+  journal::PresenceState judged_ = journal::PresenceState::pending;
   std::optional<Footage> stored_clip_;   // asked for when the camera gives nothing
   bool stored_clip_over_ = false;
   std::string stored_clip_problem_;

@@ -32,7 +32,8 @@ std::string sidecar_beginning(const SidecarFacts& facts);
 std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at);
 
 // A sidecar that says the same and this of the clip's presence; nullopt: it is none of ours, or says it already.
-std::optional<std::string> with_presence(std::string text, journal::PresenceState presence);
+// `is_done`: so is its capture, and final with that.
+std::optional<std::string> with_presence(std::string text, journal::PresenceState presence, bool is_done);
 
 // What a sidecar says, for a journal that is lost. An Error names what it lacks.
 Result<journal::KnownClip> read_sidecar(std::string_view text);

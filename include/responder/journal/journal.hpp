@@ -410,6 +410,7 @@ class Journal {
     std::chrono::sys_seconds window_start;
     std::chrono::sys_seconds window_end;
     std::string sha256;
+    std::vector<Gap> gaps;
   };
   Result<std::vector<Unconfirmed>> unconfirmed(std::size_t limit);
   Result<std::uint64_t> count_unconfirmed();

@@ -23,8 +23,8 @@ class PresenceBook {
   // Notes what exists of the time that was asked for. `told_at`: by Rhombus's clock.
   void note(const DeviceId& camera, Presence asked, const std::vector<Presence>& held, WallTime told_at);
 
-  // Of a time of a camera, in order and within it, what Rhombus has no footage of. nullopt: it is not known, or was
-  // not there when Rhombus was asked more than a minute before `now` and may have come since.
+  // Of a time of a camera, in order and within it, what Rhombus has no footage of. nullopt: it is not known, or some
+  // was missing when Rhombus last told of it, which was not in the minute before `now`: it may have come since.
   std::optional<std::vector<Presence>> missing(const DeviceId& camera, Presence time, WallTime now) const;
 
   // Whether Rhombus has told of all of that time within the last minute: footage that was there may be gone by now.
@@ -44,6 +44,8 @@ class PresenceBook {
     WallTime told_at;
     std::chrono::seconds lag{150};
   };
+  static bool told_lately(const Known& known, Presence time, WallTime now);
+
   mutable Synchronized<std::map<DeviceId, Known>> cameras_;  // by their ids without a facet
 };
 

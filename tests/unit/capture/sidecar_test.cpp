@@ -53,13 +53,13 @@ TEST_CASE("what a sidecar says is read back as it was") {
   CHECK(known->published.presence == journal::PresenceState::pending);
 
   // What becomes known of its footage later is written into it; that of a partial clip may still get better.
-  const auto confirmed = with_presence(text, journal::PresenceState::confirmed);
+  const auto confirmed = with_presence(text, journal::PresenceState::confirmed, true);
   REQUIRE(confirmed);
   CHECK(read_sidecar(*confirmed)->published.presence == journal::PresenceState::confirmed);
   CHECK_FALSE(read_sidecar(*confirmed)->final);
   CHECK(read_sidecar(*confirmed)->published.gaps == gaps);
-  CHECK_FALSE(with_presence(*confirmed, journal::PresenceState::confirmed));
-  CHECK_FALSE(with_presence("{}", journal::PresenceState::confirmed));
+  CHECK_FALSE(with_presence(*confirmed, journal::PresenceState::confirmed, true));
+  CHECK_FALSE(with_presence("{}", journal::PresenceState::confirmed, true));
 
   // One of before alerts' lengths were in it.
   auto older = text;

@@ -253,16 +253,27 @@ TEST_CASE("one odd device of a list costs the others nothing") {
   CHECK((*gateways)[0].cameras == std::vector{DeviceId("C1")});
 }
 
-TEST_CASE("one odd window, address or map entry costs the others nothing") {
+TEST_CASE("presence is that of the two keys of video, and an answer that cannot be read says nothing") {
   const auto presence = read_presence(
-      path, R"({"presenceWindows":{"x":7,"Audio":[{"startSeconds":5,"durationSeconds":5}],"VideoLocal":[null,{"startSeconds":"soon","durationSeconds":5},)"
-            R"({"startSeconds":1e400,"durationSeconds":5},{"startSeconds":"1700000000","durationSeconds":10.9}]}})");
+      path, R"({"presenceWindows":{"x":7,"Audio":[{"startSeconds":5,"durationSeconds":5}],"VideoCloud":[],)"
+            R"("VideoLocal":[{"startSeconds":"1700000000","durationSeconds":10.9}]}})");
   REQUIRE(presence);
   REQUIRE(*presence);
   REQUIRE((*presence)->size() == 1);
   CHECK((*presence)->front().start == std::chrono::sys_seconds(1'700'000'000s));
   CHECK((*presence)->front().end == std::chrono::sys_seconds(1'700'000'010s));
+  for (const std::string windows : {"{}", R"({"Audio":[]})", R"({"VideoLocal":"x"})", R"({"VideoLocal":[null]})",
+                                    R"({"VideoCloud":[],"VideoLocal":[{"startSeconds":"soon","durationSeconds":5}]})",
+                                    R"({"VideoLocal":[{"startSeconds":1e400,"durationSeconds":5}]})"}) {
+    CAPTURE(windows);
+    const auto odd = read_presence(path, "{\"presenceWindows\":" + windows + "}");
+    REQUIRE(odd);
+    CHECK_FALSE(*odd);
+  }
+  CHECK_FALSE(*read_presence(path, "{}"));
+}
 
+TEST_CASE("one odd address or map entry costs the others nothing") {
   const auto uris = read_media_uris(path, R"({"lanVodMpdUrisTemplates":[7,"https://h/x",""],"lanCheckUrls":{}})");
   REQUIRE(uris);
   CHECK(uris->lan == std::vector<std::string>{"https://h/x"});
