@@ -34,10 +34,10 @@ std::string clip_or_reason(const journal::Capture& capture) {
 // With what a person has to know to trust the clip.
 std::string state_of(const journal::Capture& capture) {
   std::string state(to_string(capture.state));
+  if (capture.held) state += ", held";
   const auto presence = capture.published ? capture.published->presence : journal::PresenceState::not_told;
   if (presence == journal::PresenceState::pending) state += ", to be confirmed";
   if (presence == journal::PresenceState::unknown) state += ", not confirmed";
-  if (capture.held) state += ", held";
   return state;
 }
 

@@ -190,6 +190,7 @@ struct FakeRhombus::Impl {
   Webhooks diagnostic_webhooks;
   bool keeps_removed_webhooks = false;
   std::map<std::string, std::vector<std::pair<std::int64_t, std::int64_t>>> holes;  // by camera, in order
+  mutable std::mutex holes_mutex;  // beside the other, which is held while stored clips are served
   std::vector<DoorSpec> doors;
   std::vector<std::pair<std::string, std::string>> locations{{"LocationAAAAAAAAAAAAAA", "Headquarters"}};
   mutable std::mutex kept_mutex;
@@ -516,7 +517,7 @@ struct FakeRhombus::Impl {
 
   // In order.
   std::vector<std::pair<std::int64_t, std::int64_t>> holes_of(const std::string& uuid) const {
-    const std::lock_guard lock(mutex);
+    const std::lock_guard lock(holes_mutex);
     const auto found = holes.find(uuid);
     return found == holes.end() ? std::vector<std::pair<std::int64_t, std::int64_t>>{} : found->second;
   }
@@ -823,14 +824,14 @@ void FakeRhombus::add_location(const std::string& uuid, const std::string& name)
 }
 
 void FakeRhombus::add_hole(const std::string& camera, std::int64_t start, std::int64_t end) {
-  const std::lock_guard lock(impl_->mutex);
+  const std::lock_guard lock(impl_->holes_mutex);
   auto& holes = impl_->holes[camera];
   holes.emplace_back(start, end);
   std::sort(holes.begin(), holes.end());
 }
 
 void FakeRhombus::fill_holes(const std::string& camera) {
-  const std::lock_guard lock(impl_->mutex);
+  const std::lock_guard lock(impl_->holes_mutex);
   impl_->holes.erase(camera);
 }
 

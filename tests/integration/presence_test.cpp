@@ -77,7 +77,7 @@ TEST_CASE_METHOD(Fixture, "placeholders are a gap of the clip, and the footage t
 
   rhombus.fill_holes(camera);
   const auto whole = responder->wait_for(
-      alert, [](const Event& event) { return event.state == "done"; }, 150s);
+      alert, [](const Event& event) { return event.state == "done"; }, 240s);
   CHECK(whole.gaps == 0);
   CHECK(whole.presence == "confirmed");
   CHECK(whole.final);
