@@ -210,9 +210,12 @@ TEST_CASE("a camera that dies in mid-alert leaves all that it had recorded", "[a
     const int segments = std::max(0, i - 3) / 2;
     const auto event = responder.wait_for(
         alerts[static_cast<std::size_t>(i)],
-        [&](const Event& e) { return e.final && (e.state == "partial" || e.state == "failed"); },
+        [&](const Event& e) {
+          // Nothing more is tried; of what there is Rhombus is still to say that it is footage.
+          const bool is_over = e.reason.find("final") != std::string::npos;
+          return is_over && (e.state == "partial" || e.state == "failed");
+        },
         std::chrono::seconds(60));
-    CHECK(event.reason.find("final") != std::string::npos);
     if (event.state == "failed") {
       CHECK(segments == 0);
       continue;
