@@ -388,7 +388,9 @@ Capture::Collected Capture::collect(const std::optional<Error>& error) const {
   } else if (collected.reason.empty() && (!collected.has_video || !is_complete(collected.tracks))) {
     collected.reason = "the camera has no footage of this window";
   }
-  if (!absent_.empty()) collected.reason = placeholder_reason(absent_);
+  if (absent_.empty()) return collected;
+  collected.reason = placeholder_reason(absent_);
+  if (!collected.has_audio && !collected.sound_problem.empty()) collected.reason += "; " + collected.sound_problem;
   return collected;
 }
 

@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "responder/base/synchronized.hpp"
+#include "responder/base/time_text.hpp"
 #include "responder/rhombus/directory.hpp"
 #include "responder/rhombus/presence_book.hpp"
 
@@ -41,11 +42,11 @@ bool names_as_gap(const journal::Journal::Unconfirmed& clip, const Presence& mis
 
 struct Confirmer::Impl {
   struct State {
-    std::map<DeviceId, Presence> wanted;      // what is to be asked, of each camera
-    std::map<DeviceId, SteadyTime> asked_at;  // and when it was
-    std::map<DeviceId, SteadyTime> in_vain_since;
-    std::optional<DeviceId> asking;  // just now
-    bool over = true;                // there is no thread
+    std::map<DeviceId, Presence> wanted;           // by camera: the time to ask about next
+    std::map<DeviceId, SteadyTime> asked_at;       // by camera: when it was last asked about
+    std::map<DeviceId, SteadyTime> in_vain_since;  // by camera: since when there is no usable answer
+    std::optional<DeviceId> asking;                // the camera that is asked about just now
+    bool over = true;                              // there is no thread
   };
 
   const Confirm confirm;
@@ -76,7 +77,7 @@ struct Confirmer::Impl {
   void note(const journal::Journal::Unconfirmed& clip, PresenceState presence);
 };
 
-// False: it was asked a short while ago, or nobody asks.
+// Has the thread ask about that time. False: it has asked about the camera within the last minute, or has ended.
 bool Confirmer::Impl::want(const DeviceId& camera, Presence window) {
   const auto device = rhombus::without_facet(camera);
   {
@@ -119,10 +120,10 @@ void Confirmer::Impl::ask_what_is_wanted() {
 }
 
 void Confirmer::Impl::ask(const DeviceId& camera, Presence wanted) {
-  const auto today = std::chrono::floor<seconds>(now());
-  if (wanted.end > today - recent_past) wanted.end = today;
-  if (wanted.start < today - recent && wanted.end == today)
-    wanted.start = std::min(wanted.start, today - recent_past);
+  const auto current = std::chrono::floor<seconds>(now());
+  if (wanted.end > current - recent_past) wanted.end = current;
+  if (wanted.start < current - recent && wanted.end == current)
+    wanted.start = std::min(wanted.start, current - recent_past);
   const auto held = api.presence(camera, wanted.start, wanted.end - wanted.start, stopping.get_token());
   if (held && *held) {
     state.lock()->in_vain_since.erase(camera);
@@ -144,7 +145,7 @@ void Confirmer::Impl::note(const journal::Journal::Unconfirmed& clip, PresenceSt
       });
 }
 
-// Whether Rhombus has told nothing of a camera for so long.
+// Whether Rhombus has given no usable answer about a camera for an hour.
 bool Confirmer::Impl::is_asked_in_vain(const DeviceId& camera) {
   auto held = state.lock();
   const auto since = held->in_vain_since.find(rhombus::without_facet(camera));
@@ -164,14 +165,14 @@ void Confirmer::Impl::settle(const journal::Journal::Unconfirmed& clip, const st
   if (!doubted) return;
   spdlog::warn("camera {}: Rhombus has no footage of a part of the {} s from {}: the clip is made anew",
                clip.camera.str(), (clip.window_end - clip.window_start).count(),
-               clip.window_start.time_since_epoch().count());
+               format_rfc3339(WallTime(clip.window_start)));
   wake(clip.id);
 }
 
 void Confirmer::Impl::look_at_pending() {
   const auto clips = reading.unconfirmed(most_at_once);
   if (!clips) return spdlog::warn("clips wait to be confirmed: {}", clips.error().message);
-  const auto today = now();
+  const auto current = now();
   for (const auto& clip : *clips) {
     if (stopping.stop_requested()) return;
     if (confirm == Confirm::off) {
@@ -179,8 +180,8 @@ void Confirmer::Impl::look_at_pending() {
       continue;
     }
     const Presence window{clip.window_start, clip.window_end};
-    if (today < WallTime(clip.window_end) + book.lag(clip.camera)) continue;
-    if (const auto missing = book.missing(clip.camera, window, today)) {
+    if (current < WallTime(clip.window_end) + book.lag(clip.camera)) continue;
+    if (const auto missing = book.missing(clip.camera, window, current)) {
       settle(clip, *missing);
     } else if (is_asked_in_vain(clip.camera)) {
       note(clip, PresenceState::unknown);

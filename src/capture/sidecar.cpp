@@ -41,7 +41,7 @@ std::string_view explain(journal::PresenceState presence) {
              "placeholder pictures";
     case journal::PresenceState::confirmed: return "Rhombus lists footage for all of the clip";
     case journal::PresenceState::unknown:
-      return "Rhombus did not tell within an hour which footage exists; parts may be placeholder pictures";
+      return "Rhombus did not confirm that all of the clip is footage; parts may be placeholder pictures";
     case journal::PresenceState::off: return "Rhombus was not asked which footage exists (capture.confirm)";
     case journal::PresenceState::not_told: break;
   }

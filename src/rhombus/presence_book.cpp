@@ -116,11 +116,4 @@ std::chrono::seconds PresenceBook::lag(const DeviceId& camera) const {
   return found == cameras->end() ? Known{}.lag : found->second.lag;
 }
 
-std::optional<WallTime> PresenceBook::last_told(const DeviceId& camera) const {
-  auto cameras = cameras_.lock();
-  const auto found = cameras->find(without_facet(camera));
-  if (found == cameras->end()) return std::nullopt;
-  return found->second.told_at;
-}
-
 }  // namespace responder::rhombus

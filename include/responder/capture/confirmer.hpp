@@ -32,18 +32,18 @@ class Confirmer {
   ~Confirmer();
 
   void start(Wake wake);
-  // Ends the thread. Asking goes on to be allowed, and is answered by what is known.
+  // Ends the thread. judge() and missing_by_now() may still be called: they answer from what is known by then.
   void stop();
 
   struct Verdict {
     journal::PresenceState presence = journal::PresenceState::pending;  // of the clip without what is missing
     std::vector<rhombus::Presence> missing;                             // what of the window is no footage
   };
-  // Of a window of a camera, all of which came by `route` or better. Waits two seconds at most. Any thread.
+  // Of footage of that window. `route`: lan when all of it came over the LAN. Waits two seconds at most. Any thread.
   Verdict judge(const DeviceId& camera, rhombus::Route route, rhombus::Presence window, std::stop_token stop);
 
-  // Likewise, whatever is configured: what of the window Rhombus has no footage of any more, by an answer of the last
-  // minute. nullopt: there is none.
+  // The parts of the window for which Rhombus lists no footage now, whatever capture.confirm says. nullopt: there is no
+  // answer of the last minute. Waits two seconds at most. Any thread.
   std::optional<std::vector<rhombus::Presence>> missing_by_now(const DeviceId& camera, rhombus::Presence window,
                                                                std::stop_token stop);
 

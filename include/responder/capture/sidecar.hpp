@@ -31,8 +31,8 @@ struct SidecarFacts {
 std::string sidecar_beginning(const SidecarFacts& facts);
 std::string sidecar_end(const archive::ArchivedClip& clip, WallTime published_at);
 
-// A sidecar that says the same and this of the clip's presence; nullopt: it is none of ours, or says it already.
-// `is_done`: so is its capture, and final with that.
+// The text of a sidecar with another presence in it; nullopt: it is not a sidecar of ours, or has that presence already.
+// `is_done`: the capture is done, so that its sidecar becomes final.
 std::optional<std::string> with_presence(std::string text, journal::PresenceState presence, bool is_done);
 
 // What a sidecar says, for a journal that is lost. An Error names what it lacks.

@@ -78,8 +78,8 @@ enum class Damage { none, damaged, missing };
 std::string_view to_string(Damage damage);  // empty: none
 
 // Whether Rhombus has confirmed that all of a clip is footage, by its list of what exists. pending: it is to be asked
-// when the list has come that far. unknown: it could not be asked for an hour. off: the configuration wants it not
-// asked. not_told: of a clip of an earlier version.
+// when the list has come that far. unknown: Rhombus gave no usable answer for an hour, or says that parts are none and
+// nothing better could be had. off: the configuration says not to ask. not_told: of a clip of an earlier version.
 enum class PresenceState { not_told, pending, confirmed, unknown, off };
 std::string_view to_string(PresenceState presence);  // empty: not_told
 PresenceState parse_presence(std::string_view text);

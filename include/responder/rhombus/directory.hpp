@@ -13,9 +13,9 @@
 
 namespace responder::rhombus {
 
-// Whether both are the same device, perhaps seen through different lenses ("UUID" and "UUID.v0").
-// The device itself, of one of its lenses, channels or microphones ("UUID.v0").
+// The id of the device to which a lens, a channel or a microphone belongs: "UUID" for "UUID.v0".
 DeviceId without_facet(const DeviceId& device);
+// Whether both are the same device, perhaps seen through different lenses ("UUID" and "UUID.v0").
 bool is_same_device(const DeviceId& a, const DeviceId& b);
 
 struct CameraWithSound {

@@ -33,9 +33,6 @@ class PresenceBook {
   // How long after its end footage is listed: as last seen of the camera, 150 s until then.
   std::chrono::seconds lag(const DeviceId& camera) const;
 
-  // When Rhombus was asked of the camera last.
-  std::optional<WallTime> last_told(const DeviceId& camera) const;
-
  private:
   struct Known {
     std::vector<Presence> times;    // that answers have told of, merged and in order

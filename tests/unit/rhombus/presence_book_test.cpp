@@ -28,7 +28,6 @@ TEST_CASE("nothing is known of a camera that was never asked for") {
   const PresenceBook book;
   CHECK_FALSE(book.missing(camera, span(0s, 60s), t0 + 300s));
   CHECK(book.lag(camera) == 150s);
-  CHECK_FALSE(book.last_told(camera));
 }
 
 TEST_CASE("what lies between the footage that is listed is missing") {
