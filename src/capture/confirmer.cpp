@@ -25,8 +25,8 @@ constexpr milliseconds waited_for{2000};     // by a capture
 constexpr milliseconds look_interval{5000};  // at clips that are pending
 constexpr std::chrono::hours unknown_after{1};
 constexpr std::size_t most_at_once = 2000;  // clips that are looked at
-// One question for most of what a catch-up finds.
-constexpr std::chrono::hours recent{1}, recent_past{25};
+// One question is asked of a camera's past hour, or past day, so that it serves its other captures as well.
+constexpr std::chrono::hours past_hour{1}, past_day{25};
 
 Presence hull(const Presence& a, const Presence& b) { return {std::min(a.start, b.start), std::max(a.end, b.end)}; }
 
@@ -121,9 +121,10 @@ void Confirmer::Impl::ask_what_is_wanted() {
 
 void Confirmer::Impl::ask(const DeviceId& camera, Presence wanted) {
   const auto current = std::chrono::floor<seconds>(now());
-  if (wanted.end > current - recent_past) wanted.end = current;
-  if (wanted.start < current - recent && wanted.end == current)
-    wanted.start = std::min(wanted.start, current - recent_past);
+  if (wanted.end > current - past_day) {
+    const auto past = wanted.start < current - past_hour ? past_day : past_hour;
+    wanted = hull(wanted, {current - past, current});
+  }
   const auto held = api.presence(camera, wanted.start, wanted.end - wanted.start, stopping.get_token());
   if (held && *held) {
     state.lock()->in_vain_since.erase(camera);
